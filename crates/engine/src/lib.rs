@@ -1,0 +1,1 @@
+//! The conversation as a value, and the arithmetic of sound and speech.

@@ -1,0 +1,1 @@
+//! Speech and language models on this machine.

@@ -1,0 +1,1 @@
+//! Speech and language vendors behind four traits.
