@@ -1,0 +1,7 @@
+//! Language models, one file per vendor.
+//! Constructed by the catalog.
+//! Never knows about sessions beyond the id that keys a prompt cache.
+
+mod unconfigured;
+
+pub use unconfigured::Unconfigured;

@@ -1,0 +1,174 @@
+//! The four traits behind which every speech and language provider stands.
+//! Implemented by one file per vendor, by `local` and by `scripted`; driven by `gateway::session`.
+//! Never knows a client protocol: channels in, channels out, drop to cancel.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
+use tokio::sync::mpsc;
+
+use crate::ProviderError;
+
+/// Events buffered between a provider and the session that reads it. A provider that finds its
+/// channel full waits: the session is the slower side and must not be buried.
+pub const EVENT_BUFFER: usize = 64;
+
+/// What the session tells a transcription stream, in order.
+#[derive(Debug, Clone)]
+pub enum SttCommand {
+    /// 16 kHz mono samples of one utterance.
+    Audio(Arc<[i16]>),
+    /// The caller paused: transcribe speculatively what has come so far and judge whether the turn is over.
+    Pause,
+    /// The caller went on: whatever was derived from the pause is void.
+    Resume,
+    /// The utterance is complete: answer with [`SttEvent::Final`], then end.
+    End,
+}
+
+/// What a transcription stream answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SttEvent {
+    /// Text so far; may still change. Sent at a pause, or continuously by streaming vendors.
+    Partial {
+        /// All text of the utterance so far, not a delta.
+        text: String,
+    },
+    /// Probability (0 to 1) that the caller has finished, as judged at the last pause.
+    EndOfTurn {
+        /// 0 to 1.
+        probability: f32,
+    },
+    /// The transcript of the whole utterance; exactly one, last.
+    Final {
+        /// All text.
+        text: String,
+        /// Audio transcribed, in ms.
+        audio_ms: u64,
+        /// Tokens with their natural-log probabilities, when asked for and known.
+        logprobs: Vec<(String, f32)>,
+    },
+    /// No transcript will come; last.
+    Failed(ProviderError),
+}
+
+/// One utterance being transcribed. Dropping it cancels.
+#[derive(Debug)]
+pub struct SttStream {
+    /// Bounded; audio that finds it full is dropped by the session and counted.
+    pub commands: mpsc::Sender<SttCommand>,
+    /// Ends after `Final` or `Failed`.
+    pub events: mpsc::Receiver<SttEvent>,
+}
+
+/// Speech to text.
+#[async_trait]
+pub trait Stt: Send + Sync {
+    /// Name in the catalog, for logs and metrics.
+    fn name(&self) -> &'static str;
+    /// Opens the stream of one utterance.
+    async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError>;
+}
+
+/// What a language model answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LlmEvent {
+    /// Text to append.
+    Text(String),
+    /// A function call begins.
+    ToolCall {
+        /// The provider's id for the call.
+        call_id: String,
+        /// Function name.
+        name: String,
+    },
+    /// JSON text to append to the arguments of the call that began last.
+    ToolArguments(String),
+    /// The answer is complete; last.
+    Done {
+        /// Why it ended.
+        finish: engine::ask::Finish,
+        /// Token counts; zero where the vendor gives none.
+        usage: engine::ask::LlmUsage,
+    },
+    /// The answer broke off; last.
+    Failed(ProviderError),
+}
+
+/// One answer being generated. Dropping it cancels.
+#[derive(Debug)]
+pub struct LlmStream {
+    /// Ends after `Done` or `Failed`.
+    pub events: mpsc::Receiver<LlmEvent>,
+}
+
+/// A language model.
+#[async_trait]
+pub trait Llm: Send + Sync {
+    /// Name in the catalog, for logs and metrics.
+    fn name(&self) -> &'static str;
+    /// Starts one answer.
+    async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError>;
+    /// Prepares for a request that will start like this one (prompt cache); best effort, returns at once.
+    fn warm(&self, _request: &LlmRequest) {}
+}
+
+/// A piece of text to speak, numbered in speaking order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// 0, 1, 2 … within one stream.
+    pub index: u32,
+    /// What to say, already stripped of markup.
+    pub text: String,
+}
+
+/// What a synthesis stream answers; pieces come in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TtsEvent {
+    /// Mono samples of a piece.
+    Audio {
+        /// The piece.
+        index: u32,
+        /// Sample rate in Hz; constant within a stream.
+        rate_hz: u32,
+        /// Samples.
+        samples: Arc<[i16]>,
+    },
+    /// A piece has been spoken whole.
+    PieceDone {
+        /// The piece.
+        index: u32,
+    },
+    /// No more speech will come; last.
+    Failed(ProviderError),
+}
+
+/// One reply being spoken. Dropping it cancels; dropping only `pieces` says that no more text will come.
+#[derive(Debug)]
+pub struct TtsStream {
+    /// Text in speaking order.
+    pub pieces: mpsc::Sender<Piece>,
+    /// Ends after the last piece's `PieceDone` once `pieces` is dropped, or after `Failed`.
+    pub events: mpsc::Receiver<TtsEvent>,
+}
+
+/// A voice that a provider offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoiceInfo {
+    /// Name used in requests.
+    pub name: String,
+    /// BCP 47 language tag, for example `en-US`.
+    pub language: String,
+}
+
+/// Text to speech.
+#[async_trait]
+pub trait Tts: Send + Sync {
+    /// Name in the catalog, for logs and metrics.
+    fn name(&self) -> &'static str;
+    /// Voices by name; an unknown name in a request is spoken by the first.
+    fn voices(&self) -> Vec<VoiceInfo>;
+    /// Opens the stream of one reply.
+    async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError>;
+}
