@@ -3,6 +3,7 @@
 //! Never holds state: what an event means is decided in `engine`.
 
 pub mod audio;
+pub mod beta;
 pub mod client;
 pub mod decode;
 pub mod error;
