@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::{
+    ProviderError, http,
+    llm::openai::{Limits, OpenAiConfig, OpenAiLlm},
     models::{self, LISTED, ModelInfo, ModelKind},
     ports::{Llm, Stt, Tts},
     scripted::{self, ScriptedConfig, ScriptedLlm, ScriptedStt, ScriptedTts},
@@ -70,6 +72,12 @@ pub enum CatalogError {
         "pipeline local: this build has no local models; build with the feature `local`, or set the pipeline to scripted"
     )]
     NotBuilt,
+    /// The HTTP client cannot start.
+    #[error("start the http client: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The language model's address or key cannot be used.
+    #[error("llm: {0}")]
+    Llm(#[source] ProviderError),
 }
 
 /// Jobs that wait for local models, per kind; zero where there are none.
@@ -113,10 +121,14 @@ impl Catalog {
     ///
     /// Errors: see [`CatalogError`]; each says what to do.
     pub fn open(config: CatalogConfig) -> Result<Self, CatalogError> {
-        let pipeline = match config.pipeline {
+        let mut pipeline = match config.pipeline {
             PipelineKind::Scripted => scripted_pipeline(config.scripted),
             PipelineKind::Local => return Err(CatalogError::NotBuilt),
         };
+        if let Some(llm) = config.llm {
+            pipeline.llm_model = Some(llm.model.clone());
+            pipeline.llm = Arc::new(open_llm(llm)?);
+        }
         Ok(Self { pipeline })
     }
 
@@ -185,4 +197,14 @@ fn scripted_pipeline(config: ScriptedConfig) -> Pipeline {
         tts: Arc::new(ScriptedTts::new(config)),
         llm_model: None,
     }
+}
+
+fn open_llm(config: LlmConfig) -> Result<OpenAiLlm, CatalogError> {
+    let config = OpenAiConfig {
+        base_url: config.base_url,
+        model: config.model,
+        api_key: config.api_key,
+        limits: Limits::default(),
+    };
+    OpenAiLlm::new(http::client()?, config).map_err(CatalogError::Llm)
 }

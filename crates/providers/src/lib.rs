@@ -4,10 +4,12 @@
 
 pub mod catalog;
 pub mod error;
+pub mod http;
 pub mod llm;
 pub mod models;
 pub mod ports;
 pub mod scripted;
+pub mod sse;
 pub mod transcribe;
 pub mod voices;
 

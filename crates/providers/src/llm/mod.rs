@@ -2,6 +2,7 @@
 //! Constructed by the catalog.
 //! Never knows about sessions beyond the id that keys a prompt cache.
 
+pub mod openai;
 mod unconfigured;
 
 pub use unconfigured::Unconfigured;
