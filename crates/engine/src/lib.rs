@@ -1,1 +1,8 @@
-//! The conversation as a value, and the arithmetic of sound and speech.
+//! What should happen: a conversation as a value, and the arithmetic of sound and speech.
+//! Driven by `gateway::session`, one task per conversation; used by providers for audio and text.
+//! Never awaits, opens a socket, reads a clock or draws a random number: time and chance are arguments.
+
+pub mod ask;
+pub mod audio;
+pub mod session;
+pub mod speech;

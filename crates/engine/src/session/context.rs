@@ -1,0 +1,149 @@
+//! What the language model gets to read: the conversation as it was heard, cut to the context's size.
+//! Used when a reply asks, or when a prompt cache is warmed.
+//! Never changes the conversation: forgetting is for the model's eyes only.
+
+use wire::realtime::item::{ContentPart, Item, ItemBody, Role};
+use wire::realtime::session::Truncation;
+
+use super::items::Entry;
+use crate::ask::LlmMessage;
+
+/// Tokens a message costs beside its text: role markers and separators of common chat templates.
+const MESSAGE_OVERHEAD: u32 = 4;
+
+/// The conversation did not fit and `truncation` is `disabled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Overflow;
+
+/// The message an item becomes; `None` when there is nothing to read in it.
+pub(super) fn message(item: &Item, heard: Option<usize>) -> Option<LlmMessage> {
+    match &item.body {
+        ItemBody::Message { role, content } => spoken_message(*role, content, heard),
+        ItemBody::FunctionCall { name, call_id, arguments } => Some(LlmMessage::ToolCall {
+            call_id: call_id.clone(),
+            name: name.clone(),
+            arguments: arguments.clone(),
+        }),
+        ItemBody::FunctionCallOutput { call_id, output } => {
+            Some(LlmMessage::ToolOutput { call_id: call_id.clone(), output: output.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn spoken_message(role: Role, content: &[ContentPart], heard: Option<usize>) -> Option<LlmMessage> {
+    let mut text = String::new();
+    let mut images = Vec::new();
+    for part in content {
+        let words = match part {
+            ContentPart::InputText { text } | ContentPart::OutputText { text } => text.as_str(),
+            ContentPart::InputAudio { transcript, .. } => transcript.as_deref().unwrap_or_default(),
+            ContentPart::OutputAudio { transcript, .. } => {
+                let whole = transcript.as_deref().unwrap_or_default();
+                heard.and_then(|bytes| whole.get(..bytes)).unwrap_or(whole)
+            }
+            ContentPart::InputImage { image_url, .. } => {
+                images.push(image_url.clone());
+                continue;
+            }
+        };
+        if !text.is_empty() && !words.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(words);
+    }
+    let text = text.trim().to_owned();
+    if text.is_empty() && images.is_empty() {
+        return None;
+    }
+    Some(match role {
+        Role::System => LlmMessage::System(text),
+        Role::User => LlmMessage::User { text, images },
+        Role::Assistant => LlmMessage::Assistant(text),
+    })
+}
+
+/// Messages of stored items, oldest first.
+pub(super) fn messages<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<LlmMessage> {
+    entries.filter_map(|entry| message(&entry.item, entry.heard)).collect()
+}
+
+/// A rough token count, 4 characters a token, good to about a third for English.
+fn estimate(message: &LlmMessage) -> u32 {
+    let characters = match message {
+        LlmMessage::System(text) | LlmMessage::Assistant(text) => text.len(),
+        // an image costs about 1,000 tokens with the usual vision models, whatever its bytes
+        LlmMessage::User { text, images } => text.len() + images.len() * 4000,
+        LlmMessage::ToolCall { name, arguments, .. } => name.len() + arguments.len(),
+        LlmMessage::ToolOutput { output, .. } => output.len(),
+    };
+    MESSAGE_OVERHEAD + u32::try_from(characters.div_ceil(4)).unwrap_or(u32::MAX / 2)
+}
+
+/// Drops the oldest messages until the rest fits into `limit` estimated tokens.
+///
+/// Leading system messages (the instructions) stay, and the newest message always stays.
+pub(super) fn fit(
+    messages: Vec<LlmMessage>,
+    limit: u32,
+    truncation: &Truncation,
+) -> Result<Vec<LlmMessage>, Overflow> {
+    let total: u32 = messages.iter().map(estimate).sum();
+    if total <= limit {
+        return Ok(messages);
+    }
+    let target = match truncation {
+        Truncation::Disabled => return Err(Overflow),
+        Truncation::Auto => limit,
+        Truncation::RetentionRatio(ratio) => (limit as f32 * ratio.retention_ratio) as u32,
+    };
+    let head = messages.iter().take_while(|m| matches!(m, LlmMessage::System(_))).count();
+    let mut left = total;
+    let mut from = head;
+    while from + 1 < messages.len() && left > target {
+        left -= estimate(&messages[from]);
+        from += 1;
+    }
+    // an answer without its call is an error to every vendor
+    while from + 1 < messages.len() && matches!(messages[from], LlmMessage::ToolOutput { .. }) {
+        from += 1;
+    }
+    let mut kept = messages;
+    kept.drain(head..from);
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> LlmMessage {
+        LlmMessage::User { text: text.to_owned(), images: Vec::new() }
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_instructions_stay() {
+        let long = "word ".repeat(80);
+        let all = vec![
+            LlmMessage::System("be brief".to_owned()),
+            user(&long),
+            LlmMessage::Assistant(long.clone()),
+            user("last"),
+        ];
+        let kept = fit(all.clone(), 120, &Truncation::Auto).unwrap();
+        assert_eq!(kept, [all[0].clone(), all[2].clone(), all[3].clone()]);
+        assert_eq!(fit(all.clone(), 120, &Truncation::Disabled), Err(Overflow));
+        assert_eq!(fit(all.clone(), 1, &Truncation::Auto).unwrap(), [all[0].clone(), user("last")]);
+    }
+
+    #[test]
+    fn a_tool_output_never_leads() {
+        let all = vec![
+            user(&"word ".repeat(80)),
+            LlmMessage::ToolCall { call_id: "c".into(), name: "f".into(), arguments: "{}".into() },
+            LlmMessage::ToolOutput { call_id: "c".into(), output: "x".repeat(100) },
+            user("and now"),
+        ];
+        assert_eq!(fit(all, 40, &Truncation::Auto).unwrap(), [user("and now")]);
+    }
+}

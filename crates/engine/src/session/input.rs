@@ -1,0 +1,95 @@
+//! Everything a session can hear: the client, the caller's audio, providers, time.
+//! Built by the session actor from socket frames and provider events.
+//! Never carries a socket, a channel or a vendor's type.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wire::realtime::{ClientEvent, ErrorBody};
+
+use crate::ask::{Finish, LlmUsage};
+
+/// One utterance being transcribed; unique within a session.
+pub type UtteranceId = u64;
+/// One reply being generated; unique within a session.
+pub type ReplyId = u64;
+
+/// An input of [`super::Session::on`].
+#[derive(Debug)]
+pub enum Input {
+    /// A decoded client event.
+    Client(ClientEvent),
+    /// Caller audio in the session's input format; the hot path, free of JSON.
+    Audio(Bytes),
+    /// News of an utterance.
+    Stt(UtteranceId, SttNews),
+    /// News of a reply's text.
+    Llm(ReplyId, LlmNews),
+    /// News of a reply's speech.
+    Tts(ReplyId, TtsNews),
+    /// A deadline of [`super::Session::next_deadline`] has passed.
+    Tick,
+}
+
+/// What transcription says.
+#[derive(Debug)]
+pub enum SttNews {
+    /// All text so far, as judged at a pause or while the caller speaks.
+    Partial(String),
+    /// Probability (0 to 1) that the caller has finished.
+    EndOfTurn(f32),
+    /// The transcript; last.
+    Final {
+        /// All text.
+        text: String,
+        /// Audio transcribed, ms.
+        audio_ms: u64,
+        /// Tokens with natural-log probabilities, when asked for and known.
+        logprobs: Vec<(String, f32)>,
+    },
+    /// No transcript will come; last.
+    Failed(ErrorBody),
+}
+
+/// What the language model says.
+#[derive(Debug)]
+pub enum LlmNews {
+    /// Text to append.
+    Text(String),
+    /// A function call begins.
+    ToolCall {
+        /// The provider's id for the call; ours when empty.
+        call_id: String,
+        /// Function name.
+        name: String,
+    },
+    /// JSON text to append to the call that began last.
+    ToolArguments(String),
+    /// Complete; last.
+    Done {
+        /// Why it ended.
+        finish: Finish,
+        /// Token counts.
+        usage: LlmUsage,
+    },
+    /// Broken off; last.
+    Failed(ErrorBody),
+}
+
+/// What synthesis says.
+#[derive(Debug)]
+pub enum TtsNews {
+    /// Samples of a piece.
+    Audio {
+        /// The piece.
+        index: u32,
+        /// Hz.
+        rate_hz: u32,
+        /// Mono samples.
+        samples: Arc<[i16]>,
+    },
+    /// A piece was spoken whole.
+    PieceDone(u32),
+    /// No more speech will come; last.
+    Failed(ErrorBody),
+}

@@ -1,0 +1,243 @@
+//! The conversation: items in order, their audio, and what of them was heard.
+//! Owned by [`super::Session`]; read when a context for the language model is built.
+//! Never grows without bound: items and retained audio have limits.
+
+use bytes::Bytes;
+use wire::realtime::client::Position;
+use wire::realtime::item::{ContentPart, ItemBody, Role};
+use wire::realtime::{AudioBytes, Item};
+
+use crate::speech::{Heard, heard_bytes};
+
+/// A stretch of an assistant's speech: so many bytes of transcript took so many ms.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpokenPiece {
+    /// Bytes of the item's transcript.
+    pub text_bytes: usize,
+    /// Duration of its audio.
+    pub audio_ms: u64,
+}
+
+/// An item with what the wire does not show.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// As on the wire, without audio.
+    pub item: Item,
+    /// Audio in the client's format, as far as it is retained.
+    pub audio: Bytes,
+    /// Duration of the audio, retained or not.
+    pub audio_ms: u64,
+    /// Alignment of an assistant's transcript with its audio.
+    pub pieces: Vec<SpokenPiece>,
+    /// Bytes of the transcript that were heard, when the item was cut off.
+    pub heard: Option<usize>,
+    /// Whether a client has truncated it.
+    pub truncated: bool,
+    /// Whether a transcript is on its way.
+    pub transcript_pending: bool,
+}
+
+impl Entry {
+    /// An item without audio.
+    pub fn new(item: Item) -> Self {
+        Self {
+            item,
+            audio: Bytes::new(),
+            audio_ms: 0,
+            pieces: Vec::new(),
+            heard: None,
+            truncated: false,
+            transcript_pending: false,
+        }
+    }
+
+    /// The item with its audio, for `conversation.item.retrieved`.
+    pub fn with_audio(&self) -> Item {
+        let mut item = self.item.clone();
+        if !self.audio.is_empty()
+            && let ItemBody::Message { content, .. } = &mut item.body
+        {
+            for part in content {
+                if let ContentPart::InputAudio { audio, .. }
+                | ContentPart::OutputAudio { audio, .. } = part
+                {
+                    *audio = Some(AudioBytes(self.audio.clone()));
+                    break;
+                }
+            }
+        }
+        item
+    }
+
+    /// Whether this is an assistant's message with speech.
+    pub fn is_assistant_audio(&self) -> bool {
+        matches!(&self.item.body, ItemBody::Message { role: Role::Assistant, content }
+            if content.iter().any(|part| matches!(part, ContentPart::OutputAudio { .. })))
+    }
+
+    /// Bytes of the transcript heard after `audio_end_ms` of playback, at a word boundary.
+    pub fn heard_after(&self, audio_end_ms: u64) -> usize {
+        let transcript = self.transcript().unwrap_or_default();
+        let mut heard = Vec::with_capacity(self.pieces.len());
+        let mut from = 0;
+        for piece in &self.pieces {
+            let to = (from + piece.text_bytes).min(transcript.len());
+            let Some(text) = transcript.get(from..to) else { break };
+            heard.push(Heard { text, duration_ms: piece.audio_ms });
+            from = to;
+        }
+        heard_bytes(&heard, audio_end_ms)
+    }
+
+    /// The transcript of the first audio part.
+    pub fn transcript(&self) -> Option<&str> {
+        let ItemBody::Message { content, .. } = &self.item.body else { return None };
+        content.iter().find_map(|part| match part {
+            ContentPart::InputAudio { transcript, .. }
+            | ContentPart::OutputAudio { transcript, .. } => transcript.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// Shows the transcript of a message that is still being spoken.
+    pub fn set_running_transcript(&mut self, text: &str) {
+        if let ItemBody::Message { content, .. } = &mut self.item.body
+            && content.is_empty()
+        {
+            content.push(ContentPart::OutputAudio { audio: None, transcript: None });
+        }
+        self.set_transcript(text.to_owned());
+    }
+
+    /// Replaces the transcript of the first audio part.
+    pub fn set_transcript(&mut self, text: String) {
+        let ItemBody::Message { content, .. } = &mut self.item.body else { return };
+        for part in content {
+            if let ContentPart::InputAudio { transcript, .. }
+            | ContentPart::OutputAudio { transcript, .. } = part
+            {
+                *transcript = Some(text);
+                return;
+            }
+        }
+    }
+}
+
+/// Why an item could not be inserted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InsertError {
+    /// The id is taken.
+    Duplicate,
+    /// `previous_item_id` names no item; the id that was asked for.
+    UnknownPrevious(String),
+}
+
+/// The default conversation.
+#[derive(Debug)]
+pub struct Conversation {
+    entries: Vec<Entry>,
+    retained_bytes: usize,
+    max_retained_bytes: usize,
+}
+
+impl Conversation {
+    /// Empty; keeps at most `max_retained_bytes` of audio, newest first.
+    pub fn new(max_retained_bytes: usize) -> Self {
+        Self { entries: Vec::new(), retained_bytes: 0, max_retained_bytes }
+    }
+
+    /// Items in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Position of an item; recent ones are found first.
+    pub fn position(&self, id: &str) -> Option<usize> {
+        self.entries.iter().rposition(|entry| entry.item.id == id)
+    }
+
+    /// An item by id.
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.position(id).map(|at| &self.entries[at])
+    }
+
+    /// An item by id.
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut Entry> {
+        self.position(id).map(|at| &mut self.entries[at])
+    }
+
+    /// Id of the item before `id`.
+    pub fn previous_of(&self, id: &str) -> Option<String> {
+        let at = self.position(id)?.checked_sub(1)?;
+        Some(self.entries[at].item.id.clone())
+    }
+
+    /// Id of the last item.
+    pub fn last_id(&self) -> Option<String> {
+        self.entries.last().map(|entry| entry.item.id.clone())
+    }
+
+    /// Inserts an item.
+    ///
+    /// # Errors
+    /// A taken id or an unknown predecessor; nothing is inserted then.
+    pub fn insert(&mut self, entry: Entry, position: &Position) -> Result<(), InsertError> {
+        if self.position(&entry.item.id).is_some() {
+            return Err(InsertError::Duplicate);
+        }
+        let at = match position {
+            Position::End => self.entries.len(),
+            Position::Root => 0,
+            Position::After(id) => {
+                let previous = self.position(id);
+                previous.ok_or_else(|| InsertError::UnknownPrevious(id.clone()))? + 1
+            }
+        };
+        self.retained_bytes += entry.audio.len();
+        self.entries.insert(at, entry);
+        self.forget_old_audio();
+        Ok(())
+    }
+
+    /// Appends an item whose id we made; cannot fail.
+    pub fn push(&mut self, entry: Entry) {
+        self.retained_bytes += entry.audio.len();
+        self.entries.push(entry);
+        self.forget_old_audio();
+    }
+
+    /// Sets the audio of an item.
+    pub fn set_audio(&mut self, id: &str, audio: Bytes, audio_ms: u64) {
+        if let Some(at) = self.position(id) {
+            let entry = &mut self.entries[at];
+            self.retained_bytes = self.retained_bytes + audio.len() - entry.audio.len();
+            entry.audio = audio;
+            entry.audio_ms = audio_ms;
+            self.forget_old_audio();
+        }
+    }
+
+    /// Removes an item.
+    pub fn remove(&mut self, id: &str) -> Option<Entry> {
+        let entry = self.entries.remove(self.position(id)?);
+        self.retained_bytes -= entry.audio.len();
+        Some(entry)
+    }
+
+    /// Removes the oldest item.
+    pub fn remove_oldest(&mut self) {
+        if let Some(first) = self.entries.first() {
+            self.retained_bytes -= first.audio.len();
+            self.entries.remove(0);
+        }
+    }
+
+    fn forget_old_audio(&mut self) {
+        let mut at = 0;
+        while self.retained_bytes > self.max_retained_bytes && at < self.entries.len() {
+            self.retained_bytes -= self.entries[at].audio.len();
+            self.entries[at].audio = Bytes::new();
+            at += 1;
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A conversation as a value: who speaks, what was said, what is answered, what was heard.
+//! Owned by one task in `gateway::session`; every voice channel is a translation to [`Input`] and [`Output`].
+//! Never awaits, opens a socket or reads a clock: an hour of call is a test of milliseconds.
+//!
+//! ```text
+//! client events ─┐                       ┌─ events to the client
+//! caller audio  ─┼─▶ Session::on(.., t) ─┼─ work for stt, llm, tts
+//! provider news ─┘                       └─ close
+//! ```
+
+mod barge_in;
+mod budget;
+mod context;
+mod edit;
+mod input;
+mod items;
+mod listen;
+mod output;
+mod present;
+mod reply;
+mod respond;
+pub mod settings;
+mod transcript;
+
+use wire::ids::Ids;
+use wire::realtime::client::ClientAction;
+use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
+
+pub use budget::{Detector, Policy};
+pub use input::{Input, LlmNews, ReplyId, SttNews, TtsNews, UtteranceId};
+pub use output::{Mark, Output};
+
+use barge_in::Playback;
+use budget::TokenWindow;
+use items::Conversation;
+use listen::Listener;
+use reply::Reply;
+use transcript::Utterance;
+
+/// Close code and reason of a session that reached its maximum duration (spec/realtime §1.10).
+const EXPIRED: (u16, &str) = (1001, "Your session hit the maximum duration of 60 minutes.");
+
+/// A live conversation.
+///
+/// Times are milliseconds on any monotonic clock whose zero is the creation of the session.
+#[derive(Debug)]
+pub struct Session {
+    settings: wire::realtime::Session,
+    policy: Policy,
+    ids: Ids,
+    conversation_id: String,
+    conversation: Conversation,
+    listener: Listener,
+    utterances: Vec<Utterance>,
+    replies: Vec<Reply>,
+    next_number: u64,
+    playback: Option<Playback>,
+    /// A turn ended while a response that may not be interrupted was running.
+    answer_next: bool,
+    idle_at_ms: Option<u64>,
+    tokens: TokenWindow,
+    now_ms: u64,
+    closed: bool,
+}
+
+impl Session {
+    /// A session with these settings under this policy; equal seeds give equal ids.
+    pub fn new(settings: wire::realtime::Session, policy: Policy, seed: u128) -> Self {
+        let mut ids = Ids::seeded(seed);
+        Self {
+            conversation_id: ids.next("conv"),
+            conversation: Conversation::new(policy.retained_audio_bytes),
+            listener: Listener::new(policy.detector),
+            utterances: Vec::new(),
+            replies: Vec::new(),
+            next_number: 1,
+            playback: None,
+            answer_next: false,
+            idle_at_ms: None,
+            tokens: TokenWindow::new(policy.tokens_per_minute),
+            now_ms: 0,
+            closed: false,
+            settings,
+            policy,
+            ids,
+        }
+    }
+
+    /// The first outputs of every connection: `session.created`, and a warm prompt cache.
+    pub fn start(&mut self, out: &mut Vec<Output>) {
+        out.push(Output::Send(ServerEvent::SessionCreated {
+            session: Box::new(self.settings.clone()),
+        }));
+    }
+
+    /// Takes one input at `now_ms` and appends what is to be done, in order.
+    pub fn on(&mut self, input: Input, now_ms: u64, out: &mut Vec<Output>) {
+        self.now_ms = self.now_ms.max(now_ms);
+        if self.closed {
+            return;
+        }
+        match input {
+            Input::Audio(bytes) => self.hear(&bytes, None, out),
+            Input::Client(event) => self.on_client(event, out),
+            Input::Stt(utterance, news) => self.on_stt(utterance, news, out),
+            Input::Llm(reply, news) => self.on_llm(reply, news, out),
+            Input::Tts(reply, news) => self.on_tts(reply, news, out),
+            Input::Tick => {}
+        }
+        self.on_time(out);
+    }
+
+    /// When [`Input::Tick`] is due, in ms; `None` when nothing waits for time.
+    pub fn next_deadline(&self) -> Option<u64> {
+        if self.closed {
+            return None;
+        }
+        Some(self.policy.max_duration_ms.min(self.idle_at_ms.unwrap_or(u64::MAX)))
+    }
+
+    /// The effective settings.
+    pub fn settings(&self) -> &wire::realtime::Session {
+        &self.settings
+    }
+
+    /// Whether a reply to the default conversation is running; a draining server waits for it.
+    pub fn is_replying(&self) -> bool {
+        self.active_default().is_some()
+            || self.utterances.iter().any(|utterance| utterance.answers_by_itself())
+    }
+
+    fn on_client(&mut self, event: ClientEvent, out: &mut Vec<Output>) {
+        let ClientEvent { event_id, action } = event;
+        if !matches!(action, ClientAction::AudioAppend(_)) {
+            // what was prepared for the conversation as it was is void once the client changes it
+            self.drop_speculation(out);
+        }
+        let result = match action {
+            ClientAction::AudioAppend(bytes) => {
+                self.hear(&bytes, event_id, out);
+                return;
+            }
+            ClientAction::SessionUpdate(update) => self.update(&update, out),
+            ClientAction::AudioCommit => self.commit_by_client(out),
+            ClientAction::AudioClear => {
+                self.clear_buffer(out);
+                Ok(())
+            }
+            ClientAction::ItemCreate { position, id, body } => {
+                self.create_item(&position, id, body, out)
+            }
+            ClientAction::ItemRetrieve { item_id } => self.retrieve_item(&item_id, out),
+            ClientAction::ItemTruncate { item_id, content_index, audio_end_ms } => {
+                self.truncate_item(&item_id, content_index, audio_end_ms, out)
+            }
+            ClientAction::ItemDelete { item_id } => self.delete_item(&item_id, out),
+            ClientAction::ResponseCreate(create) => self.create_response(*create, out),
+            ClientAction::ResponseCancel { response_id } => {
+                self.cancel_by_client(response_id.as_deref(), out)
+            }
+            ClientAction::OutputAudioClear => Err(ErrorBody::invalid(
+                "invalid_value",
+                "output_audio_buffer.clear needs a channel on which the server plays the audio (WebRTC or SIP); on a WebSocket, stop your own playback and send conversation.item.truncate.",
+            )
+            .at("type")),
+        };
+        if let Err(error) = result {
+            send_error(error.answering(event_id), out);
+        }
+    }
+
+    fn update(
+        &mut self,
+        update: &wire::realtime::SessionUpdate,
+        out: &mut Vec<Output>,
+    ) -> Result<(), ErrorBody> {
+        let locks = settings::Locks {
+            voice: self.conversation.entries().iter().any(items::Entry::is_assistant_audio),
+        };
+        let format = self.settings.input.format;
+        let listened = self.settings.input.turn_detection.is_some();
+        settings::apply(&mut self.settings, update, locks)?;
+        if self.settings.input.format != format {
+            self.listener.change_format();
+        }
+        if listened != self.settings.input.turn_detection.is_some() {
+            self.change_turn_mode(out);
+        }
+        out.push(Output::Send(ServerEvent::SessionUpdated {
+            session: Box::new(self.settings.clone()),
+        }));
+        if self.settings.kind == SessionKind::Realtime {
+            out.push(Output::WarmLlm(self.warm_request()));
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, out: &mut Vec<Output>) {
+        if self.now_ms >= self.policy.max_duration_ms {
+            let (code, reason) = EXPIRED;
+            send_error(ErrorBody::invalid("session_expired", reason), out);
+            self.closed = true;
+            out.push(Output::Close { code, reason: reason.to_owned() });
+        } else if self.idle_at_ms.is_some_and(|at| self.now_ms >= at) {
+            self.idle_at_ms = None;
+            self.speak_up(out);
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+}
+
+fn send_error(error: ErrorBody, out: &mut Vec<Output>) {
+    out.push(Output::Send(ServerEvent::Error { error }));
+}

@@ -1,0 +1,343 @@
+//! A reply in the making: text and calls from the model, speech from synthesis, what was released.
+//! Owned by [`super::Session`], which turns its progress into the event ladder (`present`).
+//! Never sends anything itself.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use wire::realtime::response::{CreateResponse, Response};
+use wire::realtime::session::Modality;
+
+use super::input::{ReplyId, UtteranceId};
+use super::items::SpokenPiece;
+use crate::ask::{Finish, LlmUsage, SpeakOptions};
+use crate::audio::{Encoder, Format, SampleRate};
+use crate::speech::{CutRules, Cutter, spoken};
+
+/// Longest stretch of audio in one delta, in ms (clients cap frames, spec/realtime §1.1).
+const SLICE_MS: u64 = 100;
+
+/// How far a reply has come towards being seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Prepared during a pause of this utterance; invisible until the turn is decided.
+    Held(UtteranceId),
+    /// Announced; waits for transcripts it must read.
+    Waiting,
+    /// Announced and asked.
+    Asked,
+}
+
+/// The spoken or written message of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    /// Nothing to show yet.
+    Unopened,
+    /// Announced under this item id and output index.
+    Open(String, u32),
+    /// Final.
+    Closed,
+}
+
+/// A function call of a reply.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) call_id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+    /// Bytes of the arguments already sent.
+    pub(super) sent: usize,
+    /// Item id and output index once announced.
+    pub(super) opened: Option<(String, u32)>,
+}
+
+#[derive(Debug)]
+struct PieceProgress {
+    text_bytes: usize,
+    samples: u64,
+    rate_hz: u32,
+    done: bool,
+}
+
+/// Work a reply wants done by synthesis.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SpeakWork {
+    Open,
+    Speak(u32, String),
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) id: ReplyId,
+    pub(super) stage: Stage,
+    pub(super) response: Response,
+    pub(super) create: CreateResponse,
+    pub(super) speak: SpeakOptions,
+    /// The turn it answers by itself, for idle and speculative context.
+    pub(super) prompt: Option<String>,
+    pub(super) text: String,
+    pub(super) text_sent: usize,
+    pub(super) message: Message,
+    pub(super) calls: Vec<Call>,
+    pub(super) calls_closed: usize,
+    pub(super) next_output_index: u32,
+    pub(super) finish: Option<Finish>,
+    pub(super) usage: LlmUsage,
+    pub(super) input_audio_ms: u64,
+    format: Format,
+    encoder: Option<(u32, Encoder)>,
+    cutter: Cutter,
+    pieces: Vec<PieceProgress>,
+    /// Piece behind each index given to synthesis.
+    spoken: Vec<usize>,
+    unspoken: VecDeque<(u32, String)>,
+    synthesis: Synthesis,
+    audio_ready: VecDeque<Bytes>,
+    kept: BytesMut,
+    sent_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synthesis {
+    Unopened,
+    Open,
+    Ended,
+}
+
+impl Reply {
+    pub(super) fn new(
+        id: ReplyId,
+        stage: Stage,
+        response: Response,
+        create: CreateResponse,
+        speak: SpeakOptions,
+    ) -> Self {
+        let format = match response.audio.output.format {
+            wire::realtime::AudioFormat::Pcm24k(_) => Format::Pcm24k,
+            wire::realtime::AudioFormat::Pcmu => Format::Pcmu,
+            wire::realtime::AudioFormat::Pcma => Format::Pcma,
+        };
+        Self {
+            id,
+            stage,
+            response,
+            create,
+            speak,
+            prompt: None,
+            text: String::new(),
+            text_sent: 0,
+            message: Message::Unopened,
+            calls: Vec::new(),
+            calls_closed: 0,
+            next_output_index: 0,
+            finish: None,
+            usage: LlmUsage::default(),
+            input_audio_ms: 0,
+            format,
+            encoder: None,
+            cutter: Cutter::new(CutRules::default()),
+            pieces: Vec::new(),
+            spoken: Vec::new(),
+            unspoken: VecDeque::new(),
+            synthesis: Synthesis::Unopened,
+            audio_ready: VecDeque::new(),
+            kept: BytesMut::new(),
+            sent_bytes: 0,
+        }
+    }
+
+    pub(super) fn speaks(&self) -> bool {
+        self.response.output_modalities == Modality::Audio
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.stage, Stage::Held(_))
+    }
+
+    /// Whether it writes to the default conversation and may be seen.
+    pub(super) fn is_active_default(&self) -> bool {
+        self.response.conversation_id.is_some() && !self.is_held()
+    }
+
+    /// Takes text from the model and says what to synthesise.
+    pub(super) fn push_text(&mut self, text: &str, work: &mut Vec<SpeakWork>) {
+        self.text.push_str(text);
+        if self.speaks() {
+            let mut cut = Vec::new();
+            self.cutter.push(text, &mut cut);
+            self.take_pieces(cut, work);
+        }
+    }
+
+    /// No more text will come: a call began or the model finished.
+    pub(super) fn end_text(&mut self, work: &mut Vec<SpeakWork>) {
+        if !self.speaks() {
+            return;
+        }
+        let mut cut = Vec::new();
+        self.cutter.finish(&mut cut);
+        self.take_pieces(cut, work);
+        if self.finish.is_some() && self.synthesis == Synthesis::Open && self.unspoken.is_empty() {
+            self.synthesis = Synthesis::Ended;
+            work.push(SpeakWork::End);
+        }
+    }
+
+    fn take_pieces(&mut self, cut: Vec<crate::speech::Piece>, work: &mut Vec<SpeakWork>) {
+        for piece in cut {
+            let aloud = spoken(&piece.text);
+            self.pieces.push(PieceProgress {
+                text_bytes: piece.text.len(),
+                samples: 0,
+                rate_hz: 1,
+                done: aloud.is_empty(),
+            });
+            if !aloud.is_empty() {
+                let index = self.spoken.len() as u32;
+                self.spoken.push(self.pieces.len() - 1);
+                self.unspoken.push_back((index, aloud));
+            }
+        }
+        self.speak_more(work);
+    }
+
+    /// Hands pieces to synthesis; a held reply gets only its first clause, which is what hides latency.
+    pub(super) fn speak_more(&mut self, work: &mut Vec<SpeakWork>) {
+        while let Some((index, text)) = self.unspoken.pop_front() {
+            if self.is_held() && index > 0 {
+                self.unspoken.push_front((index, text));
+                return;
+            }
+            if self.synthesis == Synthesis::Unopened {
+                self.synthesis = Synthesis::Open;
+                work.push(SpeakWork::Open);
+            }
+            work.push(SpeakWork::Speak(index, text));
+        }
+        if self.finish.is_some() && self.synthesis == Synthesis::Open {
+            self.synthesis = Synthesis::Ended;
+            work.push(SpeakWork::End);
+        }
+    }
+
+    /// Whether a synthesis stream was opened (and must be dropped on cancel).
+    pub(super) fn synthesis_opened(&self) -> bool {
+        self.synthesis != Synthesis::Unopened
+    }
+
+    /// Takes samples from synthesis and encodes them for the client.
+    pub(super) fn push_audio(&mut self, index: u32, rate_hz: u32, samples: &[i16]) {
+        let Some(piece) =
+            self.spoken.get(index as usize).and_then(|at| self.pieces.get_mut(*at))
+        else {
+            return;
+        };
+        piece.samples += samples.len() as u64;
+        piece.rate_hz = rate_hz.max(1);
+        if self.encoder.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
+            let rate = SampleRate::new(rate_hz).unwrap_or(SampleRate::HZ_24K);
+            self.encoder = Some((rate_hz, Encoder::new(rate, self.format)));
+        }
+        let mut encoded = Vec::new();
+        if let Some((_, encoder)) = &mut self.encoder {
+            encoder.push(samples, &mut encoded);
+        }
+        self.slice(encoded);
+    }
+
+    fn slice(&mut self, encoded: Vec<u8>) {
+        let mut encoded = Bytes::from(encoded);
+        let step = self.format.bytes(SLICE_MS) as usize;
+        while encoded.len() > step {
+            self.audio_ready.push_back(encoded.split_to(step));
+        }
+        if !encoded.is_empty() {
+            self.audio_ready.push_back(encoded);
+        }
+    }
+
+    /// A piece was spoken whole.
+    pub(super) fn piece_done(&mut self, index: u32) {
+        if let Some(at) = self.spoken.get(index as usize) {
+            self.pieces[*at].done = true;
+        }
+    }
+
+    /// Whether all text there will be is known.
+    pub(super) fn text_complete(&self) -> bool {
+        self.finish.is_some() || !self.calls.is_empty()
+    }
+
+    /// Whether the message can be closed: all said, or nothing to say. Flushes the encoder when so.
+    pub(super) fn message_complete(&mut self) -> bool {
+        if !self.text_complete() || self.text_sent < self.text.len() {
+            return false;
+        }
+        if !self.speaks() {
+            return true;
+        }
+        if !self.unspoken.is_empty() || !self.pieces.iter().all(|piece| piece.done) {
+            return false;
+        }
+        if let Some((_, mut encoder)) = self.encoder.take() {
+            let mut tail = Vec::new();
+            encoder.flush(&mut tail);
+            self.slice(tail);
+        }
+        self.audio_ready.is_empty()
+    }
+
+    /// Text not yet sent.
+    pub(super) fn unsent_text(&mut self) -> Option<String> {
+        let range: Range<usize> = self.text_sent..self.text.len();
+        if range.is_empty() {
+            return None;
+        }
+        self.text_sent = self.text.len();
+        self.text.get(range).map(str::to_owned)
+    }
+
+    /// Whether there is something to show in a message.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.text_sent < self.text.len() || !self.audio_ready.is_empty()
+    }
+
+    /// The next slice of audio and its duration in ms; remembered up to `max_kept` bytes for `retrieve`.
+    pub(super) fn next_slice(&mut self, max_kept: usize) -> Option<(Bytes, u64)> {
+        let slice = self.audio_ready.pop_front()?;
+        if self.kept.len() + slice.len() <= max_kept {
+            self.kept.extend_from_slice(&slice);
+        }
+        self.sent_bytes += slice.len() as u64;
+        let ms = self.format.duration_ms(slice.len() as u64);
+        Some((slice, ms))
+    }
+
+    /// Audio released so far, in ms.
+    pub(super) fn audio_ms(&self) -> u64 {
+        self.format.duration_ms(self.sent_bytes)
+    }
+
+    /// Audio released so far, as far as it was kept.
+    pub(super) fn kept_audio(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.kept)
+    }
+
+    /// Alignment of text and speech so far.
+    pub(super) fn alignment(&self) -> Vec<SpokenPiece> {
+        self.pieces
+            .iter()
+            .map(|piece| SpokenPiece {
+                text_bytes: piece.text_bytes,
+                audio_ms: piece.samples * 1000 / u64::from(piece.rate_hz),
+            })
+            .collect()
+    }
+
+    /// Puts the model's text so far (bytes sent) on record for a cut-off message.
+    pub(super) fn sent_text(&self) -> &str {
+        self.text.get(..self.text_sent).unwrap_or_default()
+    }
+}

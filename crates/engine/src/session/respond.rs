@@ -1,0 +1,449 @@
+//! Responses begin and end here: asked for by a client, by a turn, by a silence, or prepared in advance.
+//! Uses `context` for what the model reads and `present` for what the client sees.
+//! Never holds a conversation of its own: at most one response writes to the default one.
+
+use wire::realtime::item::ItemBody;
+use wire::realtime::response::{
+    ConversationTarget, CreateResponse, InputItem, Response, ResponseAudio, ResponseAudioOutput,
+    StatusDetails,
+};
+use wire::realtime::session::{MaxTokens, TurnDetection};
+use wire::realtime::{ErrorBody, Item, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage};
+
+use super::context;
+use super::input::{ReplyId, UtteranceId};
+use super::items::Entry;
+use super::output::{Mark, Output};
+use super::reply::{Reply, Stage};
+use super::{Session, send_error};
+use crate::ask::{LlmMessage, LlmRequest, SpeakOptions};
+
+/// The hosted service counts a token for every 100 ms of the caller's audio, and one for every 50 ms of its own.
+const INPUT_MS_PER_TOKEN: u64 = 100;
+const OUTPUT_MS_PER_TOKEN: u64 = 50;
+
+/// How a response came to its end.
+#[derive(Debug)]
+pub(super) enum End {
+    Completed,
+    Cancelled(&'static str),
+    Incomplete(&'static str),
+    Failed(ErrorBody),
+}
+
+impl Session {
+    /// The running response of the default conversation.
+    pub(super) fn active_default(&self) -> Option<&Reply> {
+        self.replies.iter().find(|reply| reply.is_active_default())
+    }
+
+    /// `response.create`.
+    pub(super) fn create_response(
+        &mut self,
+        create: CreateResponse,
+        out: &mut Vec<Output>,
+    ) -> Result<(), ErrorBody> {
+        if self.settings.kind == SessionKind::Transcription {
+            return Err(ErrorBody::invalid(
+                "invalid_value",
+                "A transcription session creates no responses: open a realtime session for that.",
+            )
+            .at("type"));
+        }
+        self.check_references(&create)?;
+        if create.conversation == ConversationTarget::Auto {
+            if let Some(active) = self.active_default() {
+                return Err(ErrorBody::invalid(
+                    "conversation_already_has_active_response",
+                    format!(
+                        "Conversation already has an active response in progress: {}. Wait until the response is finished before creating a new one.",
+                        active.response.id
+                    ),
+                ));
+            }
+        } else if self.replies.len() > self.policy.max_parallel_responses {
+            return Err(ErrorBody::invalid(
+                "too_many_responses",
+                format!(
+                    "{} responses are running; wait until one of them is done.",
+                    self.replies.len()
+                ),
+            ));
+        }
+        // the client answers the turn itself
+        for utterance in &mut self.utterances {
+            if utterance.answers_by_itself() {
+                utterance.state = super::transcript::UtteranceState::Committed;
+            }
+        }
+        self.answer_next = false;
+        let reply = self.new_reply(create, Stage::Waiting);
+        self.begin(reply, out);
+        Ok(())
+    }
+
+    fn check_references(&self, create: &CreateResponse) -> Result<(), ErrorBody> {
+        for item in create.input.as_deref().unwrap_or_default() {
+            if let InputItem::Reference { id } = item
+                && self.conversation.get(id).is_none()
+            {
+                return Err(ErrorBody::invalid(
+                    "invalid_value",
+                    format!("Error creating response: the item with id '{id}' does not exist."),
+                )
+                .at("response.input"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a turn whose transcript is known.
+    pub(super) fn answer_turn(&mut self, out: &mut Vec<Output>) {
+        if self.active_default().is_some() {
+            self.answer_next = true;
+            return;
+        }
+        self.answer_next = false;
+        let reply = self.new_reply(CreateResponse::default(), Stage::Waiting);
+        self.begin(reply, out);
+    }
+
+    /// Speaks up after a silence.
+    pub(super) fn answer_silence(&mut self, out: &mut Vec<Output>) {
+        let mut reply = self.new_reply(CreateResponse::default(), Stage::Waiting);
+        reply.prompt = Some("(silence)".to_owned());
+        self.begin(reply, out);
+    }
+
+    /// Prepares a reply to what the caller seems to have said, invisible until the turn is decided.
+    pub(super) fn prepare(
+        &mut self,
+        utterance: UtteranceId,
+        words: String,
+        out: &mut Vec<Output>,
+    ) -> Option<ReplyId> {
+        if self.tokens.exhausted(self.now_ms) || self.awaits_transcripts() {
+            return None;
+        }
+        let mut reply = self.new_reply(CreateResponse::default(), Stage::Held(utterance));
+        reply.prompt = Some(words);
+        let mut request = self.request(&reply).ok()?;
+        request.speculative = true;
+        let id = reply.id;
+        self.replies.push(reply);
+        out.push(Output::AskLlm(id, Box::new(request)));
+        Some(id)
+    }
+
+    /// The turn was decided as expected: the prepared reply becomes visible.
+    pub(super) fn release(&mut self, id: ReplyId, out: &mut Vec<Output>) {
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let mut reply = self.replies.remove(at);
+        reply.stage = Stage::Asked;
+        reply.prompt = None;
+        out.push(Output::Mark(Mark::SpeculationUsed));
+        out.push(Output::Send(ServerEvent::ResponseCreated {
+            response: Box::new(reply.response.clone()),
+        }));
+        let mut work = Vec::new();
+        reply.speak_more(&mut work);
+        super::present::push_work(&reply, work, out);
+        self.replies.push(reply);
+        self.advance(id, out);
+    }
+
+    /// Discards prepared replies without a trace.
+    pub(super) fn drop_speculation(&mut self, out: &mut Vec<Output>) {
+        while let Some(at) = self.replies.iter().position(Reply::is_held) {
+            let reply = self.replies.remove(at);
+            drop_work(&reply, out);
+            out.push(Output::Mark(Mark::SpeculationDropped));
+            if let Stage::Held(utterance) = reply.stage {
+                for other in &mut self.utterances {
+                    if other.id == utterance {
+                        other.speculative = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn new_reply(&mut self, create: CreateResponse, stage: Stage) -> Reply {
+        let settings = &self.settings;
+        let format = create.output_format.unwrap_or(settings.output.format);
+        let voice = create.voice.clone().unwrap_or_else(|| settings.output.voice.clone());
+        let in_conversation = create.conversation == ConversationTarget::Auto;
+        let speak = SpeakOptions {
+            session: settings.id.clone(),
+            voice: voice.name().to_owned(),
+            speed: settings.output.speed,
+            preferred_rate_hz: super::listen::format_of(format).rate().hz(),
+        };
+        let response = Response {
+            object: "realtime.response",
+            id: self.ids.next("resp"),
+            status: ResponseStatus::InProgress,
+            status_details: None,
+            output: Vec::new(),
+            conversation_id: in_conversation.then(|| self.conversation_id.clone()),
+            output_modalities: create.output_modalities.unwrap_or(settings.output_modalities),
+            max_output_tokens: create.max_output_tokens.unwrap_or(settings.max_output_tokens),
+            audio: ResponseAudio { output: ResponseAudioOutput { format, voice } },
+            usage: None,
+            metadata: create.metadata.clone(),
+        };
+        let id = self.number();
+        Reply::new(id, stage, response, create, speak)
+    }
+
+    fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
+        self.idle_at_ms = None;
+        let id = reply.id;
+        out.push(Output::Send(ServerEvent::ResponseCreated {
+            response: Box::new(reply.response.clone()),
+        }));
+        self.replies.push(reply);
+        if self.tokens.exhausted(self.now_ms) {
+            let message = "This session has used its tokens for the minute; see rate_limits.updated for the time it resets.";
+            self.finish(id, End::Failed(ErrorBody::invalid("rate_limit_exceeded", message)), out);
+            return;
+        }
+        self.ask_if_ready(id, out);
+    }
+
+    /// Whether a transcript that a reply must read is still on its way.
+    fn awaits_transcripts(&self) -> bool {
+        self.conversation.entries().iter().any(|entry| entry.transcript_pending)
+    }
+
+    fn ask_if_ready(&mut self, id: ReplyId, out: &mut Vec<Output>) {
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let waits = self.replies[at].create.input.is_none() && self.awaits_transcripts();
+        if waits || self.replies[at].stage != Stage::Waiting {
+            return;
+        }
+        match self.request(&self.replies[at]) {
+            Ok(request) => {
+                self.replies[at].stage = Stage::Asked;
+                self.replies[at].input_audio_ms = self.input_audio_ms();
+                out.push(Output::AskLlm(id, Box::new(request)));
+            }
+            Err(context::Overflow) => {
+                let message = "The conversation is longer than the model's context and truncation is disabled.";
+                let error = ErrorBody::invalid("context_length_exceeded", message);
+                self.finish(id, End::Failed(error), out);
+            }
+        }
+    }
+
+    /// A transcript came: replies that waited for it may ask now.
+    pub(super) fn wake_waiting(&mut self, out: &mut Vec<Output>) {
+        let waiting: Vec<ReplyId> = self.waiting().collect();
+        for id in waiting {
+            self.ask_if_ready(id, out);
+        }
+    }
+
+    /// A transcript will not come: replies that waited for it fail.
+    pub(super) fn fail_waiting(&mut self, error: &ErrorBody, out: &mut Vec<Output>) {
+        if self.awaits_transcripts() {
+            return;
+        }
+        let waiting: Vec<ReplyId> = self.waiting().collect();
+        for id in waiting {
+            self.finish(id, End::Failed(error.clone()), out);
+        }
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = ReplyId> {
+        self.replies.iter().filter(|reply| reply.stage == Stage::Waiting).map(|reply| reply.id)
+    }
+
+    fn input_audio_ms(&self) -> u64 {
+        let user_audio = |entry: &&Entry| !entry.is_assistant_audio();
+        self.conversation.entries().iter().filter(user_audio).map(|entry| entry.audio_ms).sum()
+    }
+
+    /// A request like the next one will be, as far as it is known: the prompt prefix.
+    pub(super) fn warm_request(&self) -> LlmRequest {
+        let mut messages = self.instructions(&CreateResponse::default());
+        messages.extend(context::messages(self.conversation.entries().iter()));
+        let limit = self.policy.context_tokens;
+        LlmRequest {
+            session: self.settings.id.clone(),
+            model: self.policy.llm_model.clone(),
+            messages: context::fit(messages, limit, &self.settings.truncation).unwrap_or_default(),
+            tools: self.settings.tools.clone(),
+            tool_choice: self.settings.tool_choice.clone(),
+            ..LlmRequest::default()
+        }
+    }
+
+    fn instructions(&self, create: &CreateResponse) -> Vec<LlmMessage> {
+        let text = create.instructions.as_ref().unwrap_or(&self.settings.instructions);
+        if text.trim().is_empty() { Vec::new() } else { vec![LlmMessage::System(text.clone())] }
+    }
+
+    fn request(&self, reply: &Reply) -> Result<LlmRequest, context::Overflow> {
+        let create = &reply.create;
+        let mut messages = self.instructions(create);
+        match &create.input {
+            Some(input) => messages.extend(input.iter().filter_map(|item| self.input_message(item))),
+            None => messages.extend(context::messages(self.conversation.entries().iter())),
+        }
+        if let Some(words) = &reply.prompt {
+            messages.push(LlmMessage::User { text: words.clone(), images: Vec::new() });
+        }
+        let settings = &self.settings;
+        let limit = match reply.response.max_output_tokens {
+            MaxTokens::Limit(limit) => Some(limit),
+            MaxTokens::Inf => None,
+        };
+        let effort = create.reasoning.as_ref().or(settings.reasoning.as_ref());
+        Ok(LlmRequest {
+            session: settings.id.clone(),
+            model: self.policy.llm_model.clone(),
+            messages: context::fit(messages, self.policy.context_tokens, &settings.truncation)?,
+            tools: create.tools.clone().unwrap_or_else(|| settings.tools.clone()),
+            tool_choice: create.tool_choice.clone().unwrap_or_else(|| settings.tool_choice.clone()),
+            parallel_tool_calls: create.parallel_tool_calls.or(settings.parallel_tool_calls),
+            max_tokens: limit,
+            temperature: self.policy.temperature,
+            reasoning_effort: effort.and_then(|r| r.get("effort")).cloned(),
+            speculative: false,
+        })
+    }
+
+    fn input_message(&self, item: &InputItem) -> Option<LlmMessage> {
+        match item {
+            InputItem::Reference { id } => {
+                let entry = self.conversation.get(id)?;
+                context::message(&entry.item, entry.heard)
+            }
+            InputItem::Inline { body, .. } => inline_message(body),
+        }
+    }
+
+    /// `response.cancel`.
+    pub(super) fn cancel_by_client(
+        &mut self,
+        response_id: Option<&str>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), ErrorBody> {
+        let target = match response_id {
+            Some(id) => {
+                self.replies.iter().find(|reply| !reply.is_held() && reply.response.id == id)
+            }
+            None => self.active_default(),
+        };
+        let Some(id) = target.map(|reply| reply.id) else {
+            return Err(ErrorBody::invalid(
+                "response_cancel_not_active",
+                "Cancellation failed: no active response found",
+            ));
+        };
+        self.finish(id, End::Cancelled("client_cancelled"), out);
+        Ok(())
+    }
+
+    /// Ends a response: closes what is open, reports usage, lets the next one begin.
+    pub(super) fn finish(&mut self, id: ReplyId, end: End, out: &mut Vec<Output>) {
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let mut reply = self.replies.remove(at);
+        let (status, reason, error) = match end {
+            End::Completed => (ResponseStatus::Completed, None, None),
+            End::Cancelled(reason) => (ResponseStatus::Cancelled, Some(reason), None),
+            End::Incomplete(reason) => (ResponseStatus::Incomplete, Some(reason), None),
+            End::Failed(error) => (ResponseStatus::Failed, None, Some(error)),
+        };
+        let completed = status == ResponseStatus::Completed;
+        if !completed {
+            drop_work(&reply, out);
+        }
+        self.close_open_items(
+            &mut reply,
+            if completed { ItemStatus::Completed } else { ItemStatus::Incomplete },
+            out,
+        );
+        reply.response.status = status;
+        reply.response.status_details = (!completed).then(|| StatusDetails {
+            kind: status,
+            reason: reason.map(str::to_owned),
+            error: error.as_ref().map(Into::into),
+        });
+        let usage = usage(&reply);
+        reply.response.usage = Some(usage);
+        self.tokens.spend(usage.total_tokens, self.now_ms);
+        out.push(Output::Mark(Mark::ReplyEnded { completed }));
+        let in_conversation = reply.response.conversation_id.is_some();
+        out.push(Output::Send(ServerEvent::ResponseDone { response: Box::new(reply.response) }));
+        out.push(Output::Send(ServerEvent::RateLimitsUpdated {
+            rate_limits: vec![self.tokens.report(self.now_ms)],
+        }));
+        if in_conversation {
+            self.after_default_response(completed, out);
+        }
+    }
+
+    fn after_default_response(&mut self, completed: bool, out: &mut Vec<Output>) {
+        if self.answer_next {
+            self.answer_turn(out);
+            return;
+        }
+        if let Some(TurnDetection::ServerVad { idle_timeout_ms: Some(timeout), .. }) =
+            self.settings.input.turn_detection
+            && completed
+            && self.current_utterance().is_none()
+        {
+            self.idle_at_ms = Some(self.playback_end_ms() + u64::from(timeout));
+        }
+    }
+
+    /// The response could not go on.
+    pub(super) fn fail(&mut self, id: ReplyId, error: ErrorBody, out: &mut Vec<Output>) {
+        let Some(reply) = self.replies.iter().find(|reply| reply.id == id) else { return };
+        if reply.is_held() {
+            // the caller may still go on; if not, the turn is asked again in the open
+            if let Stage::Held(utterance) = reply.stage {
+                self.drop_speculation(out);
+                if let Some(u) = self.utterances.iter_mut().find(|u| u.id == utterance) {
+                    u.partial = None;
+                }
+            }
+            return;
+        }
+        if error.code.is_none() {
+            send_error(error.clone(), out);
+        }
+        self.finish(id, End::Failed(error), out);
+    }
+}
+
+fn inline_message(body: &ItemBody) -> Option<LlmMessage> {
+    context::message(&Item::new("", ItemStatus::Completed, body.clone()), None)
+}
+
+fn drop_work(reply: &Reply, out: &mut Vec<Output>) {
+    if reply.finish.is_none() && reply.stage != Stage::Waiting {
+        out.push(Output::DropLlm(reply.id));
+    }
+    if reply.synthesis_opened() {
+        out.push(Output::DropTts(reply.id));
+    }
+}
+
+fn usage(reply: &Reply) -> Usage {
+    let audio_in = u32::try_from(reply.input_audio_ms / INPUT_MS_PER_TOKEN).unwrap_or(u32::MAX / 4);
+    let audio_out = u32::try_from(reply.audio_ms() / OUTPUT_MS_PER_TOKEN).unwrap_or(u32::MAX / 4);
+    let mut usage = Usage::default();
+    usage.input_token_details.text_tokens = reply.usage.input_tokens;
+    usage.input_token_details.audio_tokens = audio_in;
+    usage.input_token_details.cached_tokens = reply.usage.cached_tokens;
+    usage.input_token_details.cached_tokens_details.text_tokens = reply.usage.cached_tokens;
+    usage.output_token_details.text_tokens = reply.usage.output_tokens;
+    usage.output_token_details.audio_tokens = audio_out;
+    usage.input_tokens = reply.usage.input_tokens + audio_in;
+    usage.output_tokens = reply.usage.output_tokens + audio_out;
+    usage.total_tokens = usage.input_tokens + usage.output_tokens;
+    usage
+}

@@ -1,0 +1,336 @@
+//! A call in virtual time: a session, pretended providers with latencies, and a log of all it said.
+//! Used by every conversation test here; the clock moves only when a test says so.
+//! Never sleeps, never reads a clock.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::ask::{Finish, LlmRequest, LlmUsage};
+use engine::session::settings::{Template, defaults};
+use engine::session::{Detector, Input, LlmNews, Mark, Output, Policy, Session, SttNews, TtsNews};
+use serde_json::json;
+use wire::realtime::client::ClientAction;
+use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, decode};
+
+/// Latencies of the pretended providers, in ms.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency {
+    pub stt: u64,
+    pub first_token: u64,
+    pub token: u64,
+    pub tts: u64,
+}
+
+/// What the pretended language model answers.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Say(&'static str),
+    Call(&'static str, &'static str),
+    CallBoth,
+    SayThenCall(&'static str),
+    Fail,
+    FailMidway(&'static str),
+    Endless,
+    Cut(&'static str),
+}
+
+pub struct World {
+    pub session: Session,
+    pub now: u64,
+    pub log: Vec<(u64, ServerEvent)>,
+    pub marks: Vec<(u64, Mark)>,
+    pub asked: Vec<LlmRequest>,
+    pub spoken: Vec<String>,
+    pub closed: Option<(u16, String)>,
+    pub transcripts: VecDeque<Result<&'static str, ()>>,
+    pub end_of_turn: Option<f32>,
+    pub answers: VecDeque<Answer>,
+    pub latency: Latency,
+    due: BTreeMap<(u64, u64), Input>,
+    sequence: u64,
+    /// Utterances being transcribed: transcript, and whether a pause has been transcribed.
+    hearing: HashMap<u64, (Result<&'static str, ()>, bool)>,
+    live_llm: HashSet<u64>,
+    live_tts: HashSet<u64>,
+    phase: f32,
+}
+
+pub fn policy() -> Policy {
+    Policy { detector: Detector::Energy(0.05), ..Policy::default() }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(SessionKind::Realtime, policy())
+    }
+
+    pub fn with(kind: SessionKind, policy: Policy) -> Self {
+        let template = Template {
+            id: "sess_test".to_owned(),
+            kind,
+            model: "test".to_owned(),
+            instructions: "Be brief.".to_owned(),
+            voice: "alloy".to_owned(),
+            expires_at: 0,
+        };
+        let mut world = Self {
+            session: Session::new(defaults(template), policy, 42),
+            now: 0,
+            log: Vec::new(),
+            marks: Vec::new(),
+            asked: Vec::new(),
+            spoken: Vec::new(),
+            closed: None,
+            transcripts: VecDeque::new(),
+            end_of_turn: None,
+            answers: VecDeque::new(),
+            latency: Latency { stt: 60, first_token: 80, token: 10, tts: 70 },
+            due: BTreeMap::new(),
+            sequence: 0,
+            hearing: HashMap::new(),
+            live_llm: HashSet::new(),
+            live_tts: HashSet::new(),
+            phase: 0.0,
+        };
+        let mut outputs = Vec::new();
+        world.session.start(&mut outputs);
+        world.take(outputs);
+        world
+    }
+
+    /// Sends a client event as JSON.
+    pub fn client(&mut self, event: serde_json::Value) {
+        let event = decode::client_event(&event.to_string()).expect("a valid client event");
+        self.input(Input::Client(event));
+    }
+
+    /// Changes the session.
+    pub fn update(&mut self, mut session: serde_json::Value) {
+        session["type"] = json!("realtime");
+        self.client(json!({"type": "session.update", "session": session}));
+    }
+
+    /// Sends an action that JSON would only blur.
+    pub fn action(&mut self, action: ClientAction) {
+        self.input(Input::Client(ClientEvent { event_id: Some("evt".to_owned()), action }));
+    }
+
+    pub fn input(&mut self, input: Input) {
+        let mut outputs = Vec::new();
+        self.session.on(input, self.now, &mut outputs);
+        self.take(outputs);
+    }
+
+    /// The caller speaks for `ms` in real time.
+    pub fn speak(&mut self, ms: u64) {
+        self.audio(ms, 9000.0);
+    }
+
+    /// The caller is silent for `ms` in real time, audio still flowing.
+    pub fn silence(&mut self, ms: u64) {
+        self.audio(ms, 0.0);
+    }
+
+    fn audio(&mut self, ms: u64, amplitude: f32) {
+        for _ in 0..ms / 20 {
+            let frame = self.tone(20, amplitude);
+            self.input(Input::Audio(frame));
+            self.pass(20);
+        }
+    }
+
+    /// A stretch of tone as 24 kHz PCM bytes.
+    pub fn tone(&mut self, ms: u64, amplitude: f32) -> Bytes {
+        let mut bytes = Vec::new();
+        for _ in 0..ms * 24 {
+            self.phase += 440.0 * std::f32::consts::TAU / 24_000.0;
+            bytes.extend(((self.phase.sin() * amplitude) as i16).to_le_bytes());
+        }
+        bytes.into()
+    }
+
+    /// Time passes without audio; everything that falls due happens in order.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.now + ms;
+        loop {
+            let next_news = self.due.first_key_value().map(|((at, _), _)| *at);
+            let next_tick = self.session.next_deadline();
+            let next = [next_news, next_tick].into_iter().flatten().min().filter(|at| *at <= end);
+            let Some(at) = next else { break };
+            self.now = self.now.max(at);
+            if next_news == Some(at) {
+                let Some((_, input)) = self.due.pop_first() else { break };
+                if self.alive(&input) {
+                    self.input(input);
+                }
+            } else {
+                let before = self.session.next_deadline();
+                self.input(Input::Tick);
+                assert_ne!(before, self.session.next_deadline(), "a tick must move the deadline");
+            }
+        }
+        self.now = end;
+    }
+
+    /// Lets everything that is under way finish.
+    pub fn settle(&mut self) {
+        while let Some(((at, _), _)) = self.due.first_key_value() {
+            let ms = at.saturating_sub(self.now);
+            self.pass(ms);
+        }
+    }
+
+    fn alive(&self, input: &Input) -> bool {
+        match input {
+            Input::Stt(id, _) => self.hearing.contains_key(id),
+            Input::Llm(id, _) => self.live_llm.contains(id),
+            Input::Tts(id, _) => self.live_tts.contains(id),
+            _ => true,
+        }
+    }
+
+    fn later(&mut self, after_ms: u64, input: Input) {
+        self.sequence += 1;
+        self.due.insert((self.now + after_ms, self.sequence), input);
+    }
+
+    fn take(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Send(event) => self.log.push((self.now, event)),
+                Output::Mark(mark) => self.marks.push((self.now, mark)),
+                Output::OpenStt(id, _) => {
+                    let text = self.transcripts.pop_front().unwrap_or(Ok("hello there."));
+                    self.hearing.insert(id, (text, false));
+                }
+                Output::SttPause(id) => self.transcribe_pause(id),
+                Output::SttResume(id) => {
+                    if let Some(heard) = self.hearing.get_mut(&id) {
+                        heard.1 = false;
+                    }
+                    self.due.retain(|_, input| !matches!(input, Input::Stt(of, _) if *of == id));
+                }
+                Output::SttEnd(id) => self.transcribe_end(id),
+                Output::DropStt(id) => {
+                    self.hearing.remove(&id);
+                }
+                Output::AskLlm(id, request) => self.answer(id, *request),
+                Output::DropLlm(id) => {
+                    self.live_llm.remove(&id);
+                }
+                Output::OpenTts(id, _) => {
+                    self.live_tts.insert(id);
+                }
+                Output::Speak { reply, index, text } => self.synthesise(reply, index, text),
+                Output::DropTts(id) => {
+                    assert!(self.live_tts.remove(&id), "only an open stream is dropped");
+                }
+                Output::Close { code, reason } => self.closed = Some((code, reason)),
+                Output::SttAudio(..) | Output::WarmLlm(_) | Output::EndTts(_) => {}
+            }
+        }
+    }
+
+    fn transcribe_pause(&mut self, id: u64) {
+        let Some((Ok(text), _)) = self.hearing.get(&id).copied() else { return };
+        self.later(self.latency.stt, Input::Stt(id, SttNews::Partial(text.to_owned())));
+        if let Some(p) = self.end_of_turn {
+            self.later(self.latency.stt, Input::Stt(id, SttNews::EndOfTurn(p)));
+        }
+        self.hearing.insert(id, (Ok(text), true));
+    }
+
+    fn transcribe_end(&mut self, id: u64) {
+        let Some((text, known)) = self.hearing.get(&id).copied() else { return };
+        let news = match text {
+            Ok(text) => {
+                SttNews::Final { text: text.to_owned(), audio_ms: 1000, logprobs: Vec::new() }
+            }
+            Err(()) => SttNews::Failed(ErrorBody::server("provider_unavailable", "no ears")),
+        };
+        self.later(if known { 1 } else { self.latency.stt }, Input::Stt(id, news));
+    }
+
+    fn answer(&mut self, id: u64, request: LlmRequest) {
+        self.live_llm.insert(id);
+        self.asked.push(request);
+        let answer = self.answers.pop_front().unwrap_or(Answer::Say("Yes, I can. It is done."));
+        let mut news = Vec::new();
+        let (text, finish) = match answer {
+            Answer::Say(text) | Answer::FailMidway(text) | Answer::SayThenCall(text) => {
+                (text, Finish::Stop)
+            }
+            Answer::Cut(text) => (text, Finish::Length),
+            Answer::Endless => (ENDLESS, Finish::Stop),
+            _ => ("", Finish::Stop),
+        };
+        news.extend(text.split_inclusive(' ').map(|word| LlmNews::Text(word.to_owned())));
+        let calls: &[(&str, &str)] = match answer {
+            Answer::Call(name, json) => &[(name, json)],
+            Answer::SayThenCall(_) => &[("look_up", "{\"q\":1}")],
+            Answer::CallBoth => &[("first", "{}"), ("second", "{\"b\":2}")],
+            _ => &[],
+        };
+        for (name, json) in calls {
+            news.push(LlmNews::ToolCall { call_id: String::new(), name: (*name).to_owned() });
+            let (left, right) = json.split_at(json.len() / 2);
+            news.extend([left, right].map(|part| LlmNews::ToolArguments(part.to_owned())));
+        }
+        news.push(match answer {
+            Answer::Fail | Answer::FailMidway(_) => {
+                LlmNews::Failed(ErrorBody::server("provider_unavailable", "no thoughts"))
+            }
+            _ => LlmNews::Done {
+                finish,
+                usage: LlmUsage { input_tokens: 20, cached_tokens: 5, output_tokens: 8 },
+            },
+        });
+        for (at, one) in news.into_iter().enumerate() {
+            let after = self.latency.first_token + self.latency.token * at as u64;
+            self.later(after, Input::Llm(id, one));
+        }
+    }
+
+    fn synthesise(&mut self, reply: u64, index: u32, text: String) {
+        assert!(self.live_tts.contains(&reply), "pieces go to an open stream");
+        let slices = text.len() * 60 / 100 + 1;
+        self.spoken.push(text);
+        for slice in 0..slices {
+            let samples: Arc<[i16]> = vec![1000; 2400].into();
+            let news = TtsNews::Audio { index, rate_hz: 24_000, samples };
+            self.later(self.latency.tts + slice as u64, Input::Tts(reply, news));
+        }
+        let done = self.latency.tts + slices as u64;
+        self.later(done, Input::Tts(reply, TtsNews::PieceDone(index)));
+    }
+
+    /// Types of all events so far, or since `from`.
+    pub fn types(&self, from: usize) -> Vec<&'static str> {
+        let mut types: Vec<_> = self.log[from..].iter().map(|(_, e)| e.type_name()).collect();
+        types.dedup();
+        types
+    }
+
+    /// When the first event of this type came.
+    pub fn time_of(&self, type_name: &str) -> Option<u64> {
+        self.log.iter().find(|(_, e)| e.type_name() == type_name).map(|(at, _)| *at)
+    }
+
+    pub fn count(&self, type_name: &str) -> usize {
+        self.log.iter().filter(|(_, e)| e.type_name() == type_name).count()
+    }
+
+    pub fn last(&self, type_name: &str) -> serde_json::Value {
+        let found = self.log.iter().rev().find(|(_, e)| e.type_name() == type_name);
+        serde_json::to_value(&found.unwrap_or_else(|| panic!("no {type_name}")).1).unwrap()
+    }
+
+    pub fn last_error(&self) -> serde_json::Value {
+        self.last("error")["error"].clone()
+    }
+}
+
+const ENDLESS: &str = "One more sentence for you to hear now. Two more sentences for you to hear now. \
+    Three more sentences for you to hear now. Four more sentences for you to hear now. \
+    Five more sentences for you to hear now. Six more sentences for you to hear now.";

@@ -1,0 +1,224 @@
+//! Lets a client in: who it is, what it wants, which pipeline answers.
+//! Mounted at `GET /v1/realtime` (spec/realtime §2.1).
+//! Never accepts a socket for a caller without a usable key, and never echoes the key.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use engine::session::settings::{self, Template};
+use engine::session::{Policy, Session};
+use futures_util::StreamExt as _;
+use providers::Pipeline;
+use serde::Deserialize;
+use wire::ids::Ids;
+use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
+
+use super::Shape;
+use super::read::{Gone, read};
+use super::write::{Pen, write};
+use crate::app::App;
+use crate::auth::{Credential, Principal};
+use crate::edge;
+use crate::http::error::ApiError;
+use crate::session::{Active, Call};
+
+/// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
+const REFUSED: u16 = 1008;
+/// How long the last events and the close frame may take.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(5);
+/// The subprotocol we answer with, and the one that marks the beta shape.
+const PROTOCOL: &str = "realtime";
+const BETA_PROTOCOL: &str = "openai-beta.realtime-v1";
+
+/// Routes of this protocol.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/v1/realtime", get(upgrade))
+}
+
+/// Query of the upgrade; keys we do not know (`api-version`, `deployment`) are ignored.
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    model: Option<String>,
+    intent: Option<String>,
+    call_id: Option<String>,
+}
+
+async fn upgrade(
+    State(app): State<Arc<App>>,
+    Query(wanted): Query<Wanted>,
+    uri: Uri,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let credential = Credential::from_request(&headers, &uri)
+        .ok_or_else(ApiError::missing_key)?;
+    let principal = app.authenticate(&credential).await?;
+    if app.lifecycle.stopping() {
+        return Err(ApiError::shutting_down());
+    }
+    if let Some(id) = &wanted.call_id {
+        return Err(ApiError::not_found(format!("No call with id '{id}' is running here.")));
+    }
+    let socket = socket.map_err(|_| {
+        ApiError::invalid("websocket_required", "GET /v1/realtime is a WebSocket: send an upgrade request.")
+    })?;
+    let active = app.sessions.enter().ok_or_else(ApiError::too_many_sessions)?;
+    let shape = shape(&headers);
+    let socket = limits(socket).protocols([PROTOCOL]);
+    Ok(socket
+        .on_upgrade(move |socket| async move {
+            match prepare(&app, &principal, &wanted) {
+                Ok((session, pipeline)) => {
+                    let call = Call {
+                        session,
+                        pipeline,
+                        tenant: principal.tenant.clone(),
+                        active,
+                        clock: app.clock.clone(),
+                        metrics: app.metrics.clone(),
+                        lifecycle: app.lifecycle.clone(),
+                    };
+                    converse(&app, call, socket, shape).await;
+                }
+                Err(error) => refuse(socket, error, active).await,
+            }
+        })
+        .into_response())
+}
+
+/// Socket limits; tungstenite's own are 128 KiB reserved per connection and unbounded writes.
+fn limits(socket: WebSocketUpgrade) -> WebSocketUpgrade {
+    socket
+        .read_buffer_size(edge::READ_BUFFER_BYTES)
+        .write_buffer_size(edge::WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(edge::MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(edge::MAX_MESSAGE_BYTES)
+        .max_frame_size(edge::MAX_MESSAGE_BYTES)
+}
+
+fn shape(headers: &HeaderMap) -> Shape {
+    let says = |name: &str, wanted: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|entry| entry.trim() == wanted)
+    };
+    if says("openai-beta", "realtime=v1") || says("sec-websocket-protocol", BETA_PROTOCOL) {
+        Shape::Beta
+    } else {
+        Shape::Ga
+    }
+}
+
+/// The session this connection wants, and who answers in it.
+fn prepare(
+    app: &App,
+    principal: &Principal,
+    wanted: &Wanted,
+) -> Result<(Session, Pipeline), ErrorBody> {
+    let stored = match &principal.stored_session {
+        Some(stored) => decode::session_update(stored, "session")?,
+        None => SessionUpdate::default(),
+    };
+    let transcribes = wanted.intent.as_deref() == Some("transcription");
+    let kind = if transcribes { SessionKind::Transcription } else { stored.kind.unwrap_or_default() };
+    let model = wanted.model.clone().or_else(|| stored.model.clone());
+    let catalog = app.catalog().ok_or_else(|| {
+        ErrorBody::server("models_loading", "The models are still being loaded: try again in a moment.")
+    })?;
+    let pipeline = match (&model, kind) {
+        (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
+        (Some(model), SessionKind::Transcription) => {
+            catalog.transcription(model).or_else(|| catalog.pipeline(model))
+        }
+        (None, SessionKind::Transcription) => Some(catalog.default_pipeline()),
+        (None, SessionKind::Realtime) => {
+            return Err(ErrorBody::invalid(
+                "missing_model",
+                "You must provide a model parameter: add ?model=… to the address.",
+            ));
+        }
+    };
+    let model = model.unwrap_or_default();
+    let pipeline = pipeline.ok_or_else(|| {
+        ErrorBody::invalid(
+            "invalid_model",
+            format!("Model '{model}' is not served here: GET /v1/models lists those that are."),
+        )
+    })?;
+    let seed = app.seed();
+    let sessions = &app.config.sessions;
+    let template = Template {
+        id: Ids::seeded(seed).next("sess"),
+        kind,
+        model,
+        instructions: sessions.instructions.clone(),
+        voice: sessions.voice.clone(),
+        expires_at: app.clock.unix_s() + sessions.max_duration_s as i64,
+    };
+    let connected = template.model.clone();
+    let stored = SessionUpdate { kind: Some(kind), ..stored };
+    let mut settings = settings::effective(template, &stored)?;
+    if !connected.is_empty() {
+        settings.model = connected;
+    }
+    let policy = Policy {
+        max_duration_ms: sessions.max_duration_s * 1000,
+        retained_audio_bytes: sessions.retained_audio_bytes,
+        max_items: sessions.max_items,
+        context_tokens: sessions.context_tokens,
+        tokens_per_minute: sessions.tokens_per_minute,
+        speculate: sessions.speculate,
+        llm_model: pipeline.llm_model.clone(),
+        ..Policy::default()
+    };
+    Ok((Session::new(settings, policy, seed.rotate_left(64)), pipeline))
+}
+
+async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
+    let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
+    let pen = Pen {
+        shape,
+        session: call.session.settings().id.clone(),
+        ids: Ids::seeded(app.seed()),
+        clock: call.clock.clone(),
+        metrics: call.metrics.clone(),
+    };
+    let (sink, stream) = socket.split();
+    let lifecycle = call.lifecycle.clone();
+    let mut writing = lifecycle.spawn(write(sink, line.outbound, pen));
+    let mut actor = lifecycle.spawn(crate::session::run(call, edge));
+    tokio::select! {
+        gone = read(stream, line.inbound, shape) => {
+            // the reader's channel is gone with it: the session ends, and with it its providers' work
+            let _ = actor.await;
+            if gone != Gone::Closed {
+                writing.abort();
+            }
+        }
+        _ = &mut actor => {}
+    }
+    // what was queued, the close frame last, still goes out; a client that does not read it is cut off
+    if tokio::time::timeout(LAST_WORDS, &mut writing).await.is_err() {
+        writing.abort();
+    }
+}
+
+/// One `error` event, then the close (spec/realtime §4.2, case 11).
+async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Active) {
+    let reason = error.code.clone().unwrap_or_default();
+    let mut text = String::new();
+    let event = ServerEvent::Error { error };
+    wire::realtime::fast::write_event(&event, "event_refused", &mut text);
+    let _ = socket.send(Message::Text(text.into())).await;
+    let _ = socket.send(Message::Close(Some(CloseFrame { code: REFUSED, reason: reason.into() }))).await;
+    drop(active);
+}

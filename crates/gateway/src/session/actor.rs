@@ -1,0 +1,247 @@
+//! The one task that owns a conversation.
+//! Started by an edge once it has let a client in; talks to it over two bounded channels.
+//! Never holds a lock: inputs come one by one, outputs are carried out in order.
+
+use std::time::{Duration, Instant};
+
+use engine::session::{Input, Mark, Output, Session};
+use providers::Pipeline;
+use providers::ports::SttCommand;
+use tokio::sync::mpsc;
+use wire::realtime::{ErrorBody, ServerEvent};
+
+use super::registry::Active;
+use super::wiring::Wiring;
+use crate::clock::Clock;
+use crate::edge::{Edge, Inbound, Outbound};
+use crate::lifecycle::Lifecycle;
+use crate::observe::{Event, Metrics, Outcome, Stage};
+
+/// Provider news that may wait for the session.
+const NEWS: usize = 256;
+/// A client whose queue stays full for so long is closed.
+const SLOW_FOR: Duration = Duration::from_secs(10);
+/// Close code for a client that does not read (RFC 6455 §7.4.1: policy violation).
+const TOO_SLOW: u16 = 1008;
+/// Close code for a server that is going away (RFC 6455 §7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// A conversation to run.
+pub struct Call {
+    /// The engine's side.
+    pub session: Session,
+    /// Who listens, thinks and speaks.
+    pub pipeline: Pipeline,
+    /// Whose it is, for metrics.
+    pub tenant: String,
+    /// Its place among the running sessions.
+    pub active: Active,
+    /// Time.
+    pub clock: Clock,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Stop signals.
+    pub lifecycle: Lifecycle,
+}
+
+/// Runs a conversation until the client goes, it expires, or the server stops.
+pub async fn run(call: Call, edge: Edge) -> Outcome {
+    let session_id = call.session.settings().id.clone();
+    let (news_tx, news) = mpsc::channel(NEWS);
+    call.metrics.emit(&Event::SessionStarted { session: &session_id, tenant: &call.tenant });
+    let started = call.clock.now();
+    let wiring = Wiring::new(
+        call.pipeline,
+        call.lifecycle.clone(),
+        call.metrics.clone(),
+        news_tx,
+    );
+    let mut actor = Actor {
+        session: call.session,
+        wiring,
+        outbound: edge.outbound,
+        clock: call.clock.clone(),
+        metrics: call.metrics.clone(),
+        session_id: session_id.clone(),
+        started,
+        speech_end: None,
+    };
+    let outcome = actor.live(edge.inbound, news, &call.lifecycle).await;
+    call.metrics.emit(&Event::SessionEnded {
+        session: &session_id,
+        outcome,
+        lasted: call.clock.now().saturating_duration_since(started),
+    });
+    drop(call.active);
+    outcome
+}
+
+struct Actor {
+    session: Session,
+    wiring: Wiring,
+    outbound: mpsc::Sender<Outbound>,
+    clock: Clock,
+    metrics: Metrics,
+    session_id: String,
+    started: Instant,
+    /// When the caller stopped speaking, while the reply to that is awaited.
+    speech_end: Option<Instant>,
+}
+
+/// Why the loop ended.
+struct Ended(Outcome);
+
+impl Actor {
+    async fn live(
+        &mut self,
+        mut inbound: mpsc::Receiver<Inbound>,
+        mut news: mpsc::Receiver<Input>,
+        lifecycle: &Lifecycle,
+    ) -> Outcome {
+        let mut outputs = Vec::new();
+        self.session.start(&mut outputs);
+        if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
+            return outcome;
+        }
+        let mut leaving = false;
+        loop {
+            if leaving && !self.session.is_replying() {
+                return self.say_goodbye().await;
+            }
+            let deadline = self.session.next_deadline().map(|ms| self.started + Duration::from_millis(ms));
+            let input = tokio::select! {
+                biased;
+                () = lifecycle.hard().cancelled() => return self.say_goodbye().await,
+                () = lifecycle.soft().cancelled(), if !leaving => {
+                    leaving = true;
+                    continue;
+                }
+                // news first: a reply's audio must not wait behind an append storm
+                Some(input) = news.recv() => input,
+                heard = inbound.recv() => match heard {
+                    None => return Outcome::ClientClosed,
+                    Some(Inbound::Audio(bytes)) => Input::Audio(bytes),
+                    Some(Inbound::Event(event)) => Input::Client(event),
+                    Some(Inbound::Rejected(error)) => {
+                        outputs.push(Output::Send(ServerEvent::Error { error }));
+                        if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
+                            return outcome;
+                        }
+                        continue;
+                    }
+                },
+                () = sleep_until(deadline, &self.clock) => Input::Tick,
+            };
+            let now_ms = self.clock.now().saturating_duration_since(self.started).as_millis() as u64;
+            self.session.on(input, now_ms, &mut outputs);
+            if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
+                return outcome;
+            }
+        }
+    }
+
+    async fn say_goodbye(&mut self) -> Outcome {
+        let error = ErrorBody::server(
+            "server_shutting_down",
+            "This server is shutting down: connect again, another one will answer.",
+        );
+        let close = Outbound::Close { code: GOING_AWAY, reason: "server_shutting_down".to_owned() };
+        for last in [Outbound::Event(ServerEvent::Error { error }), close] {
+            if self.outbound.try_send(last).is_err() {
+                break;
+            }
+        }
+        Outcome::Shutdown
+    }
+
+    async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
+        for output in outputs.drain(..) {
+            match output {
+                Output::Send(event) => self.send(Outbound::Event(event)).await?,
+                Output::OpenStt(id, options) => self.wiring.open_stt(id, options),
+                Output::SttAudio(id, samples) => self.wiring.stt(id, SttCommand::Audio(samples)),
+                Output::SttPause(id) => self.wiring.stt(id, SttCommand::Pause),
+                Output::SttResume(id) => self.wiring.stt(id, SttCommand::Resume),
+                Output::SttEnd(id) => self.wiring.stt(id, SttCommand::End),
+                Output::DropStt(id) => self.wiring.close_stt(id),
+                Output::WarmLlm(request) => self.wiring.warm(&request),
+                Output::AskLlm(id, request) => self.wiring.ask(id, *request),
+                Output::DropLlm(id) => self.wiring.drop_llm(id),
+                Output::OpenTts(id, options) => self.wiring.open_tts(id, options),
+                Output::Speak { reply, index, text } => self.wiring.speak(reply, index, text),
+                Output::EndTts(id) => self.wiring.end_tts(id),
+                Output::DropTts(id) => self.wiring.drop_tts(id),
+                Output::Mark(mark) => self.mark(mark).await?,
+                Output::Close { code, reason } => {
+                    self.send(Outbound::Close { code, reason }).await?;
+                    return Err(Ended(Outcome::Expired));
+                }
+            }
+        }
+        let frames = self.wiring.take_dropped_frames();
+        if frames > 0 {
+            self.metrics.emit(&Event::AudioDropped { session: &self.session_id, frames });
+        }
+        // a burst of outputs must not leave its size behind for the rest of the session
+        if outputs.capacity() > 256 {
+            *outputs = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Queues something for the client; a client that lets its queue stay full is closed.
+    async fn send(&mut self, event: Outbound) -> Result<(), Ended> {
+        let event = match self.outbound.try_send(event) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended(Outcome::ClientClosed)),
+            Err(mpsc::error::TrySendError::Full(event)) => event,
+        };
+        match self.outbound.send_timeout(event, SLOW_FOR).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Ended(Outcome::ClientClosed)),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+                self.metrics.emit(&Event::SlowClientClosed { session: &self.session_id });
+                let reason = "slow_consumer: events were not read for 10 s".to_owned();
+                let _ = self.outbound.try_send(Outbound::Close { code: TOO_SLOW, reason });
+                Err(Ended(Outcome::Unresponsive))
+            }
+        }
+    }
+
+    async fn mark(&mut self, mark: Mark) -> Result<(), Ended> {
+        let stage = match mark {
+            Mark::TurnDecided { silence_ms } => {
+                let end = self.clock.now().checked_sub(Duration::from_millis(silence_ms));
+                self.speech_end = end;
+                Stage::TurnDecided
+            }
+            Mark::Transcript => Stage::Transcript,
+            Mark::FirstToken => Stage::FirstToken,
+            Mark::FirstAudio => Stage::FirstAudio,
+            Mark::ReplyEnded { .. } => {
+                self.speech_end = None;
+                self.wiring.sweep();
+                return Ok(());
+            }
+            Mark::BargeIn | Mark::SpeculationDropped | Mark::SpeculationUsed => return Ok(()),
+        };
+        let Some(since) = self.speech_end else { return Ok(()) };
+        self.metrics.emit(&Event::TurnStage {
+            session: &self.session_id,
+            stage,
+            after: self.clock.now().saturating_duration_since(since),
+        });
+        if mark == Mark::FirstAudio {
+            self.speech_end = None;
+            self.send(Outbound::Stage(mark, since)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {
+    match deadline {
+        None => std::future::pending().await,
+        Some(at) => tokio::time::sleep(at.saturating_duration_since(clock.now())).await,
+    }
+}

@@ -1,0 +1,10 @@
+//! A conversation while it lives: the task that owns the engine's session, and the providers it drives.
+//! Started by every voice edge; ends when the client goes, the session expires or the server drains.
+//! Never shares its state: others send it messages.
+
+mod actor;
+mod registry;
+mod wiring;
+
+pub use actor::{Call, run};
+pub use registry::{Active, Registry};

@@ -1,0 +1,286 @@
+//! Outputs of the engine to provider calls, provider events to inputs.
+//! One task per provider stream, owned by the session's task and aborted when dropped.
+//! Never decides anything: a stream's news go to the engine as they come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
+use engine::session::{Input, LlmNews, ReplyId, SttNews, TtsNews, UtteranceId};
+use providers::ports::{LlmEvent, Piece, SttCommand, SttEvent, TtsEvent};
+use providers::{Pipeline, ProviderError};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use wire::realtime::ErrorBody;
+
+use crate::lifecycle::Lifecycle;
+use crate::observe::{Event, Metrics};
+
+/// Commands that may wait for a transcription stream: a minute of 20 ms frames.
+const STT_COMMANDS: usize = 3000;
+/// Pieces that may wait for synthesis; a reply of more than so many sentences waits in the engine.
+const PIECES: usize = 512;
+
+/// A provider stream; dropping it ends the task and with it the work.
+struct Stream<T> {
+    feed: mpsc::Sender<T>,
+    task: AbortHandle,
+}
+
+impl<T> Drop for Stream<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The provider streams of one session.
+pub(super) struct Wiring {
+    pipeline: Pipeline,
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    news: mpsc::Sender<Input>,
+    stt: HashMap<UtteranceId, Stream<SttCommand>>,
+    llm: HashMap<ReplyId, Task>,
+    tts: HashMap<ReplyId, (Option<mpsc::Sender<Piece>>, Task)>,
+    dropped_frames: u64,
+}
+
+impl Wiring {
+    pub(super) fn new(
+        pipeline: Pipeline,
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+        news: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            pipeline,
+            lifecycle,
+            metrics,
+            news,
+            stt: HashMap::new(),
+            llm: HashMap::new(),
+            tts: HashMap::new(),
+            dropped_frames: 0,
+        }
+    }
+
+    /// Audio frames dropped because transcription did not keep up, since the last call.
+    pub(super) fn take_dropped_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_frames)
+    }
+
+    pub(super) fn open_stt(&mut self, id: UtteranceId, options: SttOptions) {
+        let (feed, mut commands) = mpsc::channel(STT_COMMANDS);
+        let stt = Arc::clone(&self.pipeline.stt);
+        let news = self.news.clone();
+        let metrics = self.metrics.clone();
+        let task = self.lifecycle.spawn(async move {
+            let mut stream = match stt.open(options).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    report(&metrics, &error);
+                    let _ = news.send(Input::Stt(id, SttNews::Failed(told(&error)))).await;
+                    return;
+                }
+            };
+            loop {
+                let event = tokio::select! {
+                    command = commands.recv() => {
+                        let Some(command) = command else { return };
+                        if stream.commands.send(command).await.is_ok() {
+                            continue;
+                        }
+                        // the stream takes nothing more: what it still says is all there will be
+                        stream.events.recv().await
+                    }
+                    event = stream.events.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if let SttEvent::Failed(error) = &event {
+                    report(&metrics, error);
+                }
+                if news.send(Input::Stt(id, stt_news(event))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.stt.insert(id, Stream { feed, task: task.abort_handle() });
+    }
+
+    pub(super) fn stt(&mut self, id: UtteranceId, command: SttCommand) {
+        let Some(stream) = self.stt.get(&id) else { return };
+        let audio = matches!(command, SttCommand::Audio(_));
+        if stream.feed.try_send(command).is_ok() {
+            return;
+        }
+        if audio {
+            self.dropped_frames += 1;
+        } else {
+            let error = ErrorBody::server("overloaded", "Transcription does not keep up.");
+            let _ = self.news.try_send(Input::Stt(id, SttNews::Failed(error)));
+        }
+    }
+
+    /// The utterance is over or void.
+    pub(super) fn close_stt(&mut self, id: UtteranceId) {
+        self.stt.remove(&id);
+    }
+
+    pub(super) fn warm(&self, request: &LlmRequest) {
+        self.pipeline.llm.warm(request);
+    }
+
+    pub(super) fn ask(&mut self, id: ReplyId, request: LlmRequest) {
+        let llm = Arc::clone(&self.pipeline.llm);
+        let news = self.news.clone();
+        let metrics = self.metrics.clone();
+        let task = self.lifecycle.spawn(async move {
+            let mut stream = match llm.ask(request).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    report(&metrics, &error);
+                    let _ = news.send(Input::Llm(id, LlmNews::Failed(told(&error)))).await;
+                    return;
+                }
+            };
+            let mut ended = false;
+            while let Some(event) = stream.events.recv().await {
+                ended = matches!(event, LlmEvent::Done { .. } | LlmEvent::Failed(_));
+                if let LlmEvent::Failed(error) = &event {
+                    report(&metrics, error);
+                }
+                if news.send(Input::Llm(id, llm_news(event))).await.is_err() {
+                    return;
+                }
+            }
+            if !ended {
+                let error = broke_off(llm.name());
+                report(&metrics, &error);
+                let _ = news.send(Input::Llm(id, LlmNews::Failed(told(&error)))).await;
+            }
+        });
+        self.llm.insert(id, Task(task.abort_handle()));
+    }
+
+    pub(super) fn drop_llm(&mut self, id: ReplyId) {
+        self.llm.remove(&id);
+    }
+
+    pub(super) fn open_tts(&mut self, id: ReplyId, options: SpeakOptions) {
+        let (feed, mut pieces) = mpsc::channel::<Piece>(PIECES);
+        let tts = Arc::clone(&self.pipeline.tts);
+        let news = self.news.clone();
+        let metrics = self.metrics.clone();
+        let task = self.lifecycle.spawn(async move {
+            let stream = match tts.open(options).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    report(&metrics, &error);
+                    let _ = news.send(Input::Tts(id, TtsNews::Failed(told(&error)))).await;
+                    return;
+                }
+            };
+            let mut events = stream.events;
+            let mut to_provider = Some(stream.pieces);
+            loop {
+                let event = tokio::select! {
+                    piece = pieces.recv(), if to_provider.is_some() => {
+                        match (piece, &to_provider) {
+                            (Some(piece), Some(sender)) if sender.send(piece).await.is_ok() => {}
+                            // no more text will come, or none is taken
+                            _ => to_provider = None,
+                        }
+                        continue;
+                    }
+                    event = events.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if let TtsEvent::Failed(error) = &event {
+                    report(&metrics, error);
+                }
+                if news.send(Input::Tts(id, tts_news(event))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.tts.insert(id, (Some(feed), Task(task.abort_handle())));
+    }
+
+    pub(super) fn speak(&mut self, id: ReplyId, index: u32, text: String) {
+        let Some((Some(feed), _)) = self.tts.get(&id) else { return };
+        if feed.try_send(Piece { index, text }).is_err() {
+            let error = ErrorBody::server("overloaded", "The reply is longer than speech keeps up with.");
+            // the session reads its news in the same task: a full channel here means it is ending anyway
+            let _ = self.news.try_send(Input::Tts(id, TtsNews::Failed(error)));
+        }
+    }
+
+    pub(super) fn end_tts(&mut self, id: ReplyId) {
+        if let Some((feed, _)) = self.tts.get_mut(&id) {
+            *feed = None;
+        }
+    }
+
+    pub(super) fn drop_tts(&mut self, id: ReplyId) {
+        self.tts.remove(&id);
+    }
+
+    /// Forgets streams that have said their last word.
+    pub(super) fn sweep(&mut self) {
+        self.stt.retain(|_, stream| !stream.task.is_finished());
+        self.llm.retain(|_, task| !task.0.is_finished());
+        self.tts.retain(|_, (_, task)| !task.0.is_finished());
+    }
+}
+
+fn report(metrics: &Metrics, error: &ProviderError) {
+    metrics.emit(&Event::ProviderFailed {
+        provider: error.provider,
+        code: error.code(),
+        message: &error.message,
+    });
+}
+
+fn broke_off(provider: &'static str) -> ProviderError {
+    ProviderError::new(provider, providers::Kind::Protocol, "the stream ended before the answer did")
+}
+
+/// A provider's failure as the client sees it.
+fn told(error: &ProviderError) -> ErrorBody {
+    ErrorBody::server(error.code(), error.to_string())
+}
+
+fn stt_news(event: SttEvent) -> SttNews {
+    match event {
+        SttEvent::Partial { text } => SttNews::Partial(text),
+        SttEvent::EndOfTurn { probability } => SttNews::EndOfTurn(probability),
+        SttEvent::Final { text, audio_ms, logprobs } => SttNews::Final { text, audio_ms, logprobs },
+        SttEvent::Failed(error) => SttNews::Failed(told(&error)),
+    }
+}
+
+fn llm_news(event: LlmEvent) -> LlmNews {
+    match event {
+        LlmEvent::Text(text) => LlmNews::Text(text),
+        LlmEvent::ToolCall { call_id, name } => LlmNews::ToolCall { call_id, name },
+        LlmEvent::ToolArguments(json) => LlmNews::ToolArguments(json),
+        LlmEvent::Done { finish, usage } => LlmNews::Done { finish, usage },
+        LlmEvent::Failed(error) => LlmNews::Failed(told(&error)),
+    }
+}
+
+fn tts_news(event: TtsEvent) -> TtsNews {
+    match event {
+        TtsEvent::Audio { index, rate_hz, samples } => TtsNews::Audio { index, rate_hz, samples },
+        TtsEvent::PieceDone { index } => TtsNews::PieceDone(index),
+        TtsEvent::Failed(error) => TtsNews::Failed(told(&error)),
+    }
+}
