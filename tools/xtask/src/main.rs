@@ -1,6 +1,6 @@
 //! Repository chores in Rust: the house rules, the dependency rules, the one check sequence.
 //! People and CI call it as `cargo xtask VERB`; nothing that ships depends on it.
-//! It never edits a file.
+//! It never edits a file, except for `generate`, which rewrites the generated ones.
 
 mod deny;
 mod finding;
@@ -19,7 +19,8 @@ usage: cargo xtask VERB
 
   ci           every check and every test; what `make test` runs after set-up
   check        formatting, lints and rules: the fast half, before a commit
-  check-rules  house rules, dependency rules and the policy of deny.toml, in a second";
+  check-rules  house rules, dependency rules and the policy of deny.toml, in a second
+  generate     rewrite docs/generated/ and config.default.toml from the code";
 
 fn main() -> ExitCode {
     let verbs: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +39,7 @@ fn run(verbs: &[String]) -> Result<ExitCode> {
         [verb] if verb == "ci" => steps::ci(&root)?,
         [verb] if verb == "check" => steps::check(&root)?,
         [verb] if verb == "check-rules" => steps::rules(&root)?,
+        [verb] if verb == "generate" => steps::generate(&root)?,
         _ => bail!("{USAGE}"),
     };
     Ok(if passed {

@@ -84,6 +84,23 @@ pub(crate) fn rules(root: &Path) -> Result<bool> {
     Ok(run.close())
 }
 
+/// Writes the generated files. Built with the whole workspace's features, so that it shares what the tests built.
+pub(crate) fn generate(root: &Path) -> Result<bool> {
+    let graph = Graph::read(root)?;
+    let mut run = Run {
+        root,
+        steps: Vec::new(),
+    };
+    let mut build = cargo(&["build", "--workspace", "--bin", "generate"]);
+    if run.command("build", build.args(FEATURES))? {
+        run.command(
+            "write",
+            &mut Command::new(graph.target.join("debug").join("generate")),
+        )?;
+    }
+    Ok(run.close())
+}
+
 fn fast(run: &mut Run<'_>) -> Result<()> {
     run.command("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     run.rules()?;
