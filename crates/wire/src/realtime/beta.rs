@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ServerEvent;
 use super::fast;
 use super::session::SessionKind;
+use super::{ErrorBody, ServerEvent};
 
 #[cfg(test)]
 mod tests;
@@ -419,9 +419,17 @@ fn rename_parts(item: &mut Value, rename: impl Fn(&str) -> Option<&'static str>)
     }
 }
 
-/// Names the parameter as the client wrote it.
-fn error_to_beta(mut error: Value) -> Value {
-    let Some(param) = error.get("param").and_then(Value::as_str) else {
+/// The `error` object of an event, with the parameter as the client wrote it.
+fn error_to_beta(error: Value) -> Value {
+    match serde_json::from_value::<ErrorBody>(error.clone()) {
+        Ok(body) => json!(flat_error(body)),
+        Err(_) => error,
+    }
+}
+
+/// The error with the parameter named as in the flat shape, in `param` and in the message.
+pub fn flat_error(mut error: ErrorBody) -> ErrorBody {
+    let Some(param) = error.param.as_deref() else {
         return error;
     };
     let (root, table): (&str, &[Row]) = match param.split('.').next() {
@@ -433,14 +441,11 @@ fn error_to_beta(mut error: Value) -> Value {
         let ga = format!("{root}.{}", row.ga.join("."));
         let rest = param.strip_prefix(&ga)?;
         let whole = rest.is_empty() || rest.starts_with(['.', '[']);
-        whole.then(|| (format!("{root}.{}", row.beta), ga))
+        whole.then(|| (format!("{root}.{}{rest}", row.beta), param.to_owned()))
     });
     if let Some((beta, ga)) = renamed {
-        let param = param.replacen(&ga, &beta, 1);
-        if let Some(message) = error.get("message").and_then(Value::as_str) {
-            error["message"] = message.replacen(&ga, &beta, 1).into();
-        }
-        error["param"] = param.into();
+        error.message = error.message.replacen(&ga, &beta, 1);
+        error.param = Some(beta);
     }
     error
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::response::{Part, RateLimit};
+use super::session::SessionSchema;
 use super::{AudioBytes, ErrorBody, Item, Response, Session};
 
 /// What a transcription cost.
@@ -16,6 +17,15 @@ pub enum TranscriptionUsage {
     Duration {
         /// Seconds of audio.
         seconds: f64,
+    },
+    /// By tokens, from models that count them.
+    Tokens {
+        /// Tokens of audio and prompt.
+        input_tokens: u32,
+        /// Tokens of the transcript.
+        output_tokens: u32,
+        /// The sum.
+        total_tokens: u32,
     },
 }
 
@@ -56,14 +66,14 @@ pub enum ServerEvent {
     #[serde(rename = "session.created")]
     SessionCreated {
         /// The effective session.
-        #[schema(value_type = Object)]
+        #[schema(value_type = SessionSchema)]
         session: Box<Session>,
     },
     /// A `session.update` took effect.
     #[serde(rename = "session.updated")]
     SessionUpdated {
         /// The effective session.
-        #[schema(value_type = Object)]
+        #[schema(value_type = SessionSchema)]
         session: Box<Session>,
     },
     /// An item entered the conversation.

@@ -8,6 +8,10 @@ use utoipa::ToSchema;
 
 use super::AudioFormat;
 
+mod schema;
+
+pub use schema::SessionSchema;
+
 /// Which of the two session products this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -20,8 +24,7 @@ pub enum SessionKind {
 }
 
 /// What a response consists of; written as a one-element list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Modality {
     /// Speech with its transcript.
     #[default]
@@ -41,14 +44,12 @@ impl Serialize for Modality {
 }
 
 /// `max_output_tokens`: 1 to 4096, or unlimited (`"inf"`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MaxTokens {
     /// At most this many.
     Limit(u32),
     /// `"inf"`.
     #[default]
-    #[serde(skip_deserializing)]
     Inf,
 }
 

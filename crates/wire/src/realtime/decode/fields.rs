@@ -1,5 +1,5 @@
 //! A cursor over parsed JSON that knows its own path, so that every error names its parameter.
-//! Used by the other files of `decode` only.
+//! Used by the other files of `decode` and by `rest`, whose errors must read the same.
 //! Never guesses: a value is either what was asked for or an error with the hosted wording.
 
 use std::fmt::Display;
@@ -14,46 +14,46 @@ use crate::realtime::ErrorBody;
 use crate::realtime::session::Clearable;
 
 /// What reading a value gives.
-pub(super) type Read<T> = Result<T, ErrorBody>;
+pub(crate) type Read<T> = Result<T, ErrorBody>;
 
 /// Longest excerpt of a client's value in an error message, in characters.
 const EXCERPT: usize = 64;
 
 /// A value and where it stands (`session.tools[0].name`).
 #[derive(Debug, Clone)]
-pub(super) struct At<'a> {
+pub(crate) struct At<'a> {
     /// The value.
-    pub(super) value: &'a Value,
+    pub(crate) value: &'a Value,
     /// Its path; empty for the event itself.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// An object and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
     path: String,
 }
 
 /// `invalid_value` at `path`, with this message.
-pub(super) fn invalid(path: &str, message: impl Into<String>) -> ErrorBody {
+pub(crate) fn invalid(path: &str, message: impl Into<String>) -> ErrorBody {
     ErrorBody::invalid("invalid_value", message).at(path)
 }
 
 /// `missing_required_parameter` for `path`.
-pub(super) fn missing(path: &str) -> ErrorBody {
+pub(crate) fn missing(path: &str) -> ErrorBody {
     let message = format!("Missing required parameter: '{path}'.");
     ErrorBody::invalid("missing_required_parameter", message).at(path)
 }
 
 /// `unknown_parameter` for `path`.
-pub(super) fn unknown(path: &str) -> ErrorBody {
+pub(crate) fn unknown(path: &str) -> ErrorBody {
     let message = format!("Unknown parameter: '{path}'.");
     ErrorBody::invalid("unknown_parameter", message).at(path)
 }
 
 /// The hosted message for a value outside a closed set.
-pub(super) fn unsupported<'n>(
+pub(crate) fn unsupported<'n>(
     path: &str,
     value: &str,
     supported: impl IntoIterator<Item = &'n str>,
@@ -84,7 +84,7 @@ fn kind_of(value: &Value) -> &'static str {
 
 impl<'a> At<'a> {
     /// A value at the path `path`.
-    pub(super) fn new(value: &'a Value, path: impl Into<String>) -> Self {
+    pub(crate) fn new(value: &'a Value, path: impl Into<String>) -> Self {
         Self {
             value,
             path: path.into(),
@@ -92,7 +92,7 @@ impl<'a> At<'a> {
     }
 
     /// The error for a value of the wrong type.
-    pub(super) fn expected(&self, what: &str) -> ErrorBody {
+    pub(crate) fn expected(&self, what: &str) -> ErrorBody {
         let got = kind_of(self.value);
         let message = format!(
             "Invalid type for '{}': expected {what}, but got {got} instead.",
@@ -102,24 +102,24 @@ impl<'a> At<'a> {
     }
 
     /// A string.
-    pub(super) fn string(self) -> Read<String> {
+    pub(crate) fn string(self) -> Read<String> {
         self.text().map(str::to_owned)
     }
 
     /// A string, borrowed.
-    pub(super) fn text(&self) -> Read<&'a str> {
+    pub(crate) fn text(&self) -> Read<&'a str> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
     /// A boolean.
-    pub(super) fn boolean(self) -> Read<bool> {
+    pub(crate) fn boolean(self) -> Read<bool> {
         self.value
             .as_bool()
             .ok_or_else(|| self.expected("a boolean"))
     }
 
     /// A non-negative integer; `3.0` counts, because some languages write it so.
-    pub(super) fn integer(self) -> Read<u64> {
+    pub(crate) fn integer(self) -> Read<u64> {
         let whole = self.value.as_f64().filter(|f| {
             // the largest integer a double holds exactly
             f.fract() == 0.0 && f.abs() <= 9_007_199_254_740_992.0
@@ -139,7 +139,7 @@ impl<'a> At<'a> {
     }
 
     /// An integer within `range`.
-    pub(super) fn integer_in(self, range: RangeInclusive<u32>) -> Read<u32> {
+    pub(crate) fn integer_in(self, range: RangeInclusive<u32>) -> Read<u32> {
         let path = self.path.clone();
         let value = self.integer()?;
         u32::try_from(value)
@@ -149,12 +149,12 @@ impl<'a> At<'a> {
     }
 
     /// A non-negative 32-bit integer.
-    pub(super) fn small_integer(self) -> Read<u32> {
+    pub(crate) fn small_integer(self) -> Read<u32> {
         self.integer_in(0..=u32::MAX)
     }
 
     /// A number within `range`.
-    pub(super) fn number_in(self, range: RangeInclusive<f32>) -> Read<f32> {
+    pub(crate) fn number_in(self, range: RangeInclusive<f32>) -> Read<f32> {
         let number = self
             .value
             .as_f64()
@@ -166,7 +166,7 @@ impl<'a> At<'a> {
     }
 
     /// One of a closed set of strings.
-    pub(super) fn choice<T: Copy>(self, table: &[(&str, T)]) -> Read<T> {
+    pub(crate) fn choice<T: Copy>(self, table: &[(&str, T)]) -> Read<T> {
         let text = self.text()?;
         table
             .iter()
@@ -175,7 +175,7 @@ impl<'a> At<'a> {
     }
 
     /// An array, element by element.
-    pub(super) fn each<T>(self, read: impl Fn(At<'a>) -> Read<T>) -> Read<Vec<T>> {
+    pub(crate) fn each<T>(self, read: impl Fn(At<'a>) -> Read<T>) -> Read<Vec<T>> {
         let Value::Array(values) = self.value else {
             return Err(self.expected("an array"));
         };
@@ -187,12 +187,12 @@ impl<'a> At<'a> {
     }
 
     /// An array of strings.
-    pub(super) fn strings(self) -> Read<Vec<String>> {
+    pub(crate) fn strings(self) -> Read<Vec<String>> {
         self.each(At::string)
     }
 
     /// An object.
-    pub(super) fn object(self) -> Read<Fields<'a>> {
+    pub(crate) fn object(self) -> Read<Fields<'a>> {
         match self.value {
             Value::Object(object) => Ok(Fields {
                 object,
@@ -203,7 +203,7 @@ impl<'a> At<'a> {
     }
 
     /// Base64 in the standard alphabet, padded.
-    pub(super) fn base64(self) -> Read<Bytes> {
+    pub(crate) fn base64(self) -> Read<Bytes> {
         let text = self.text()?;
         STANDARD.decode(text).map(Bytes::from).map_err(|_| {
             let path = &self.path;
@@ -217,7 +217,7 @@ impl<'a> At<'a> {
         clippy::unnecessary_wraps,
         reason = "the readers are passed by name and share a type"
     )]
-    pub(super) fn json(self) -> Read<Value> {
+    pub(crate) fn json(self) -> Read<Value> {
         Ok(self.value.clone())
     }
 }
@@ -231,7 +231,7 @@ fn outside<T: Display>(path: &str, got: &impl Display, range: &RangeInclusive<T>
 
 impl<'a> Fields<'a> {
     /// The path of the field `key`.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -240,12 +240,12 @@ impl<'a> Fields<'a> {
     }
 
     /// The keys and values, for objects that are kept as sent.
-    pub(super) fn raw(&self) -> &'a Map<String, Value> {
+    pub(crate) fn raw(&self) -> &'a Map<String, Value> {
         self.object
     }
 
     /// Fails on the first key that is not in one of `lists`.
-    pub(super) fn only(&self, lists: &[&[&str]]) -> Read<()> {
+    pub(crate) fn only(&self, lists: &[&[&str]]) -> Read<()> {
         let known = |key: &str| lists.iter().any(|list| list.contains(&key));
         match self.object.keys().find(|key| !known(key)) {
             Some(key) => Err(unknown(&self.path_of(key))),
@@ -254,7 +254,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Fails when `key` is set to something.
-    pub(super) fn without(&self, keys: &[&str]) -> Read<()> {
+    pub(crate) fn without(&self, keys: &[&str]) -> Read<()> {
         match keys.iter().find(|key| self.get(key).is_some()) {
             Some(key) => Err(unknown(&self.path_of(key))),
             None => Ok(()),
@@ -262,7 +262,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field `key`; null counts as absent.
-    pub(super) fn get(&self, key: &str) -> Option<At<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<At<'a>> {
         self.object
             .get(key)
             .filter(|value| !value.is_null())
@@ -270,7 +270,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field `key` read with `read`, or nothing when it is absent or null.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         key: &str,
         read: impl FnOnce(At<'a>) -> Read<T>,
@@ -279,7 +279,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field `key`, where null means "clear it".
-    pub(super) fn clearable<T>(
+    pub(crate) fn clearable<T>(
         &self,
         key: &str,
         read: impl FnOnce(At<'a>) -> Read<T>,
@@ -292,7 +292,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The required field `key`.
-    pub(super) fn need<T>(&self, key: &str, read: impl FnOnce(At<'a>) -> Read<T>) -> Read<T> {
+    pub(crate) fn need<T>(&self, key: &str, read: impl FnOnce(At<'a>) -> Read<T>) -> Read<T> {
         read(self.get(key).ok_or_else(|| missing(&self.path_of(key)))?)
     }
 }

@@ -2,10 +2,12 @@
 //! Called by the realtime edge for everything but the audio append, which `fast` reads first.
 //! Never keeps state and never panics, whatever the text is: the fuzzer holds it to that.
 
-mod fields;
+pub(crate) mod fields;
 mod item;
 mod response;
 mod session;
+
+pub(crate) use session::voice;
 
 #[cfg(test)]
 mod tests;

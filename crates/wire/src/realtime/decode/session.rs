@@ -165,7 +165,7 @@ pub(super) fn format(at: At<'_>) -> Read<AudioFormat> {
 }
 
 /// A voice by name or by id.
-pub(super) fn voice(at: At<'_>) -> Read<Voice> {
+pub(crate) fn voice(at: At<'_>) -> Read<Voice> {
     let path = at.path.clone();
     let voice = match at.value {
         Value::Object(_) => {

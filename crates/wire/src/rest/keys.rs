@@ -1,0 +1,65 @@
+//! Bodies of `/v1/admin/keys`: API keys of a tenant.
+//! Used by the gateway's routes and by the command line.
+//! Never holds a hash: a key's secret is in the answer that creates it and nowhere else.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A key to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What it is for, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    pub name: String,
+    /// `realtime:connect`, `realtime:admin`, `billing:read`, `tenant:admin`.
+    #[serde(default = "connect_only")]
+    pub scopes: Vec<String>,
+}
+
+fn connect_only() -> Vec<String> {
+    vec!["realtime:connect".to_owned()]
+}
+
+/// A key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Key {
+    /// The public part of the key, which also names it.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; null until it is used.
+    pub last_used_at: Option<i64>,
+    /// Unix seconds; null while it works.
+    pub revoked_at: Option<i64>,
+}
+
+/// The answer to making a key; the only place that has the secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key.
+    #[serde(flatten)]
+    pub record: Key,
+    /// The whole key, shown once.
+    pub key: String,
+}
+
+impl std::fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedKey")
+            .field("record", &self.record)
+            .field("key", &"(secret)")
+            .finish()
+    }
+}
+
+/// Every key of the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyList {
+    /// The keys, newest first.
+    pub data: Vec<Key>,
+}
