@@ -12,7 +12,7 @@ server="${CARGO_TARGET_DIR:-target}/release/antiphon"
 
 # The first key is made once and kept where only its owner reads it, so that the next `make run` shows the same one.
 if [ -z "${ANTIPHON_BOOTSTRAP_API_KEY:-}" ]; then
-  data="${ANTIPHON_DATA_DIR:-$HOME/.local/share/antiphon}"
+  data="${ANTIPHON_DATA_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/antiphon}"
   file="$data/first-api-key"
   mkdir -p "$data"
   [ -s "$file" ] || (umask 077 && printf 'ap_local_%s' "$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')" >"$file")
@@ -23,8 +23,9 @@ fi
 listen="${ANTIPHON_LISTEN:-${PORT:+0.0.0.0:$PORT}}"
 cat <<TEXT
 
-  Antiphon  http://${listen:-127.0.0.1:8080}   (open it and talk)
-  API key   $ANTIPHON_BOOTSTRAP_API_KEY
+  API      http://${listen:-127.0.0.1:8080}/v1
+  API key  $ANTIPHON_BOOTSTRAP_API_KEY
 
 TEXT
+# The server adds the address of the page to talk to.
 exec "$server" serve

@@ -11,7 +11,7 @@ need_python scripts/requirements.txt tests/clients/python/requirements.txt
 need_npm tests/clients/node portal
 
 # One models folder for the server, its tests and the client tests, outside target/ so that a clean keeps it.
-export ANTIPHON_MODELS_DIR="${ANTIPHON_MODELS_DIR:-$HOME/.local/share/antiphon/models}"
+export ANTIPHON_MODELS_DIR="${ANTIPHON_MODELS_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/antiphon/models}"
 # A build that runs once gains nothing from incremental files.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
 
