@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need_server
-need_packages chromium
+need_packages chromium shellcheck
 need_nextest
 need_node
 need_python scripts/requirements.txt tests/clients/python/requirements.txt

@@ -12,7 +12,7 @@ use crate::deny::Policy;
 use crate::finding::Finding;
 use crate::graph::Graph;
 use crate::rules;
-use crate::tree::Tree;
+use crate::tree::{Tree, extension};
 
 /// The one feature set of the whole sequence. Lints, documents and tests share it, so that nothing is compiled
 /// a second time for different features and llama.cpp is built once (CONTRIBUTING.md, "What CI builds").
@@ -33,6 +33,7 @@ pub(crate) fn ci(root: &Path) -> Result<bool> {
     };
     fast(&mut run)?;
     run.command("typos", Command::new("typos").args(["--format", "brief"]))?;
+    run.command("shell", &mut shellcheck(&Tree::read(root)?))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     run.command("doc", doc.args(FEATURES).env("RUSTDOCFLAGS", "-D warnings"))?;
     let mut build = cargo(&["build", "--workspace", "--bins", "--locked"]);
@@ -115,6 +116,20 @@ fn fast(run: &mut Run<'_>) -> Result<()> {
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments);
+    command
+}
+
+/// The linter over every shell script of the tree.
+fn shellcheck(tree: &Tree) -> Command {
+    let mut command = Command::new("shellcheck");
+    let scripts = tree
+        .files()
+        .map(|(path, _)| path)
+        .filter(|path| extension(path) == "sh");
+    command
+        .arg("--external-sources")
+        .args(scripts)
+        .arg(".ci/run");
     command
 }
 
