@@ -112,6 +112,8 @@ fn builder(environment: &Environment, config: SessionConfig) -> ort::Result<Sess
         // patterns pre-allocate one block per input shape; our shapes change with every utterance
         .with_memory_pattern(false)?
         .with_prepacking(prepack)?
+        // its fused kernel takes four times as long over many positions as the two it replaces
+        .with_disabled_optimizers("SkipLayerNormFusion")?
         .with_execution_providers([ep::CPU::default().with_arena_allocator(arena).build()])?)
 }
 
