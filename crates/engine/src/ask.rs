@@ -6,6 +6,10 @@ use serde_json::Value;
 use wire::realtime::session::{Tool, ToolChoice};
 
 /// How an utterance is to be transcribed.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two independent wishes, named at every use"
+)]
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SttOptions {
     /// The session's id: keeps a session's work in order where models are shared.

@@ -6,7 +6,10 @@ use super::vad::FRAME_MS;
 
 /// How far below the threshold to start a probability may fall before a frame inside speech counts
 /// as silent. Two thresholds keep a voice that trails off from flickering.
-const HYSTERESIS: f32 = 0.15;
+///
+/// Small, because earshot takes some 60 ms to fall from 0.5 to 0.35 after a voice has ended, which
+/// would be added to every answer.
+const HYSTERESIS: f32 = 0.1;
 /// The lowest effective threshold to start. Near silence makes earshot answer up to 0.32, and the
 /// threshold to stay lies [`HYSTERESIS`] lower, so below this a quiet room would hold a turn open.
 const LOWEST_START: f32 = 0.5;

@@ -6,6 +6,7 @@ use wire::realtime::session::TurnDetection;
 use wire::realtime::{ErrorBody, ServerEvent};
 
 use super::Session;
+use super::items::Cut;
 use super::output::{Mark, Output};
 use super::reply::Message;
 use super::respond::End;
@@ -27,17 +28,20 @@ impl Session {
             _ => {
                 // a client queues what follows behind what it is still playing
                 let started_ms = self.playback_end_ms();
-                self.playback =
-                    Some(Playback { item_id: item_id.to_owned(), started_ms, sent_ms: ms });
+                self.playback = Some(Playback {
+                    item_id: item_id.to_owned(),
+                    started_ms,
+                    sent_ms: ms,
+                });
             }
         }
     }
 
     /// When the client will have played everything sent so far; never in the past.
     pub(super) fn playback_end_ms(&self) -> u64 {
-        self.playback
-            .as_ref()
-            .map_or(self.now_ms, |playback| self.now_ms.max(playback.started_ms + playback.sent_ms))
+        self.playback.as_ref().map_or(self.now_ms, |playback| {
+            self.now_ms.max(playback.started_ms + playback.sent_ms)
+        })
     }
 
     /// Whether the caller is hearing the assistant right now.
@@ -47,7 +51,13 @@ impl Session {
 
     /// The caller began to speak.
     pub(super) fn interrupt(&mut self, out: &mut Vec<Output>) {
-        if !self.settings.input.turn_detection.as_ref().is_some_and(TurnDetection::interrupts) {
+        if !self
+            .settings
+            .input
+            .turn_detection
+            .as_ref()
+            .is_some_and(TurnDetection::interrupts)
+        {
             return;
         }
         // an answer that has not begun is void: the caller goes on, and both turns are answered together
@@ -69,16 +79,18 @@ impl Session {
 
     /// Cuts the item being played where the paced clock stands, for the model's eyes.
     fn cut_at_playback(&mut self) {
-        let Some(playback) = self.playback.take() else { return };
+        let Some(playback) = self.playback.take() else {
+            return;
+        };
         if self.now_ms >= playback.started_ms + playback.sent_ms {
             return;
         }
         let heard_ms = self.now_ms.saturating_sub(playback.started_ms);
         self.sync_running(&playback.item_id);
         if let Some(entry) = self.conversation.get_mut(&playback.item_id)
-            && !entry.truncated
+            && !entry.is_truncated()
         {
-            entry.heard = Some(entry.heard_after(heard_ms));
+            entry.cut = Cut::Heard(entry.heard_after(heard_ms));
         }
     }
 
@@ -92,7 +104,7 @@ impl Session {
         let reply = self.replies.remove(at);
         self.record_speech(&reply, item_id);
         if let Some(entry) = self.conversation.get_mut(item_id)
-            && !entry.truncated
+            && !entry.is_truncated()
         {
             entry.set_running_transcript(reply.sent_text());
         }
@@ -108,7 +120,8 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
         self.sync_running(item_id);
-        let bytes_per_ms = u64::from(super::listen::format_of(self.settings.output.format).bytes_per_ms());
+        let bytes_per_ms =
+            u64::from(super::listen::format_of(self.settings.output.format).bytes_per_ms());
         let Some(entry) = self.conversation.get_mut(item_id) else {
             return Err(ErrorBody::invalid(
                 "item_truncate_invalid_item_id",
@@ -122,10 +135,12 @@ impl Session {
                 "Only model output audio messages can be truncated",
             ));
         }
-        if entry.truncated {
+        if entry.is_truncated() {
             return Err(ErrorBody::invalid(
                 "item_already_truncated",
-                format!("Error truncating item: the item with id '{item_id}' was truncated before."),
+                format!(
+                    "Error truncating item: the item with id '{item_id}' was truncated before."
+                ),
             ));
         }
         if audio_end_ms > entry.audio_ms {
@@ -136,15 +151,21 @@ impl Session {
             return Err(ErrorBody::invalid("", message).without_code());
         }
         let heard = entry.heard_after(audio_end_ms);
-        let transcript = entry.transcript().and_then(|t| t.get(..heard)).unwrap_or_default();
+        let transcript = entry
+            .transcript()
+            .and_then(|t| t.get(..heard))
+            .unwrap_or_default();
         let transcript = transcript.to_owned();
         entry.set_transcript(transcript);
-        entry.heard = None;
-        entry.truncated = true;
+        entry.cut = Cut::Truncated;
         let keep = (audio_end_ms * bytes_per_ms) as usize;
         let audio = entry.audio.slice(..keep.min(entry.audio.len()));
         self.conversation.set_audio(item_id, audio, audio_end_ms);
-        if self.playback.as_ref().is_some_and(|playback| playback.item_id == item_id) {
+        if self
+            .playback
+            .as_ref()
+            .is_some_and(|playback| playback.item_id == item_id)
+        {
             self.playback = None;
         }
         out.push(Output::Send(ServerEvent::ItemTruncated {

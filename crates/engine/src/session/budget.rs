@@ -85,7 +85,11 @@ pub(super) struct TokenWindow {
 
 impl TokenWindow {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, used: 0, started_ms: 0 }
+        Self {
+            limit,
+            used: 0,
+            started_ms: 0,
+        }
     }
 
     fn roll(&mut self, now_ms: u64) {

@@ -5,7 +5,7 @@
 use wire::realtime::item::{ContentPart, Item, ItemBody, Role};
 use wire::realtime::session::Truncation;
 
-use super::items::Entry;
+use super::items::{Cut, Entry};
 use crate::ask::LlmMessage;
 
 /// Tokens a message costs beside its text: role markers and separators of common chat templates.
@@ -16,22 +16,27 @@ const MESSAGE_OVERHEAD: u32 = 4;
 pub(super) struct Overflow;
 
 /// The message an item becomes; `None` when there is nothing to read in it.
-pub(super) fn message(item: &Item, heard: Option<usize>) -> Option<LlmMessage> {
+pub(super) fn message(item: &Item, cut: Cut) -> Option<LlmMessage> {
     match &item.body {
-        ItemBody::Message { role, content } => spoken_message(*role, content, heard),
-        ItemBody::FunctionCall { name, call_id, arguments } => Some(LlmMessage::ToolCall {
+        ItemBody::Message { role, content } => spoken_message(*role, content, cut),
+        ItemBody::FunctionCall {
+            name,
+            call_id,
+            arguments,
+        } => Some(LlmMessage::ToolCall {
             call_id: call_id.clone(),
             name: name.clone(),
             arguments: arguments.clone(),
         }),
-        ItemBody::FunctionCallOutput { call_id, output } => {
-            Some(LlmMessage::ToolOutput { call_id: call_id.clone(), output: output.clone() })
-        }
+        ItemBody::FunctionCallOutput { call_id, output } => Some(LlmMessage::ToolOutput {
+            call_id: call_id.clone(),
+            output: output.clone(),
+        }),
         _ => None,
     }
 }
 
-fn spoken_message(role: Role, content: &[ContentPart], heard: Option<usize>) -> Option<LlmMessage> {
+fn spoken_message(role: Role, content: &[ContentPart], cut: Cut) -> Option<LlmMessage> {
     let mut text = String::new();
     let mut images = Vec::new();
     for part in content {
@@ -40,7 +45,10 @@ fn spoken_message(role: Role, content: &[ContentPart], heard: Option<usize>) -> 
             ContentPart::InputAudio { transcript, .. } => transcript.as_deref().unwrap_or_default(),
             ContentPart::OutputAudio { transcript, .. } => {
                 let whole = transcript.as_deref().unwrap_or_default();
-                heard.and_then(|bytes| whole.get(..bytes)).unwrap_or(whole)
+                match cut {
+                    Cut::Heard(bytes) => whole.get(..bytes).unwrap_or(whole),
+                    Cut::Whole | Cut::Truncated => whole,
+                }
             }
             ContentPart::InputImage { image_url, .. } => {
                 images.push(image_url.clone());
@@ -65,7 +73,9 @@ fn spoken_message(role: Role, content: &[ContentPart], heard: Option<usize>) -> 
 
 /// Messages of stored items, oldest first.
 pub(super) fn messages<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<LlmMessage> {
-    entries.filter_map(|entry| message(&entry.item, entry.heard)).collect()
+    entries
+        .filter_map(|entry| message(&entry.item, entry.cut))
+        .collect()
 }
 
 /// A rough token count, 4 characters a token, good to about a third for English.
@@ -74,7 +84,9 @@ fn estimate(message: &LlmMessage) -> u32 {
         LlmMessage::System(text) | LlmMessage::Assistant(text) => text.len(),
         // an image costs about 1,000 tokens with the usual vision models, whatever its bytes
         LlmMessage::User { text, images } => text.len() + images.len() * 4000,
-        LlmMessage::ToolCall { name, arguments, .. } => name.len() + arguments.len(),
+        LlmMessage::ToolCall {
+            name, arguments, ..
+        } => name.len() + arguments.len(),
         LlmMessage::ToolOutput { output, .. } => output.len(),
     };
     MESSAGE_OVERHEAD + u32::try_from(characters.div_ceil(4)).unwrap_or(u32::MAX / 2)
@@ -97,7 +109,10 @@ pub(super) fn fit(
         Truncation::Auto => limit,
         Truncation::RetentionRatio(ratio) => (limit as f32 * ratio.retention_ratio) as u32,
     };
-    let head = messages.iter().take_while(|m| matches!(m, LlmMessage::System(_))).count();
+    let head = messages
+        .iter()
+        .take_while(|m| matches!(m, LlmMessage::System(_)))
+        .count();
     let mut left = total;
     let mut from = head;
     while from + 1 < messages.len() && left > target {
@@ -118,7 +133,10 @@ mod tests {
     use super::*;
 
     fn user(text: &str) -> LlmMessage {
-        LlmMessage::User { text: text.to_owned(), images: Vec::new() }
+        LlmMessage::User {
+            text: text.to_owned(),
+            images: Vec::new(),
+        }
     }
 
     #[test]
@@ -133,17 +151,27 @@ mod tests {
         let kept = fit(all.clone(), 120, &Truncation::Auto).unwrap();
         assert_eq!(kept, [all[0].clone(), all[2].clone(), all[3].clone()]);
         assert_eq!(fit(all.clone(), 120, &Truncation::Disabled), Err(Overflow));
-        assert_eq!(fit(all.clone(), 1, &Truncation::Auto).unwrap(), [all[0].clone(), user("last")]);
+        assert_eq!(
+            fit(all.clone(), 1, &Truncation::Auto).unwrap(),
+            [all[0].clone(), user("last")]
+        );
     }
 
     #[test]
     fn a_tool_output_never_leads() {
         let all = vec![
             user(&"word ".repeat(80)),
-            LlmMessage::ToolCall { call_id: "c".into(), name: "f".into(), arguments: "{}".into() },
-            LlmMessage::ToolOutput { call_id: "c".into(), output: "x".repeat(100) },
+            LlmMessage::ToolCall {
+                call_id: "c".into(),
+                name: "f".into(),
+                arguments: "{}".into(),
+            },
+            LlmMessage::ToolOutput {
+                call_id: "c".into(),
+                output: "x".repeat(100),
+            },
             user("and now"),
         ];
-        assert_eq!(fit(all, 40, &Truncation::Auto).unwrap(), [user("and now")]);
+        assert_eq!(fit(all, 30, &Truncation::Auto).unwrap(), [user("and now")]);
     }
 }

@@ -40,26 +40,31 @@ impl Session {
             entry.transcript_pending = needs_transcript;
         }
         let item = entry.item.clone();
-        self.conversation.insert(entry, position).map_err(|error| match error {
-            InsertError::Duplicate => ErrorBody::invalid(
-                "item_create_duplicate_item_id",
-                format!("Error adding item: an item with id '{id}' already exists."),
-            )
-            .at("item.id"),
-            InsertError::UnknownPrevious(previous) => ErrorBody::invalid(
-                "item_create_invalid_previous_item_id",
-                format!(
-                    "Error adding item: the previous item with id '{previous}' does not exist."
-                ),
-            )
-            .at("previous_item_id"),
-        })?;
+        self.conversation
+            .insert(entry, position)
+            .map_err(|error| match error {
+                InsertError::Duplicate => ErrorBody::invalid(
+                    "item_create_duplicate_item_id",
+                    format!("Error adding item: an item with id '{id}' already exists."),
+                )
+                .at("item.id"),
+                InsertError::UnknownPrevious(previous) => ErrorBody::invalid(
+                    "item_create_invalid_previous_item_id",
+                    format!(
+                        "Error adding item: the previous item with id '{previous}' does not exist."
+                    ),
+                )
+                .at("previous_item_id"),
+            })?;
         let previous_item_id = self.conversation.previous_of(&id);
         out.push(Output::Send(ServerEvent::ItemAdded {
             item: item.clone(),
             previous_item_id: previous_item_id.clone(),
         }));
-        out.push(Output::Send(ServerEvent::ItemDone { item, previous_item_id }));
+        out.push(Output::Send(ServerEvent::ItemDone {
+            item,
+            previous_item_id,
+        }));
         if let Some(audio) = audio.filter(|_| needs_transcript) {
             let mut samples = Vec::new();
             let mut decoder = Decoder::new(self.input_format());
@@ -79,7 +84,9 @@ impl Session {
         let Some(entry) = self.conversation.get(item_id) else {
             return Err(unknown_item("retrieve", "retrieving", item_id));
         };
-        out.push(Output::Send(ServerEvent::ItemRetrieved { item: entry.with_audio() }));
+        out.push(Output::Send(ServerEvent::ItemRetrieved {
+            item: entry.with_audio(),
+        }));
         Ok(())
     }
 
@@ -92,7 +99,9 @@ impl Session {
         if self.conversation.remove(item_id).is_none() {
             return Err(unknown_item("delete", "deleting", item_id));
         }
-        out.push(Output::Send(ServerEvent::ItemDeleted { item_id: item_id.to_owned() }));
+        out.push(Output::Send(ServerEvent::ItemDeleted {
+            item_id: item_id.to_owned(),
+        }));
         // a reply that waited for this item's transcript need not wait any more
         self.wake_waiting(out);
         Ok(())
@@ -109,7 +118,9 @@ fn unknown_item(verb: &str, doing: &str, item_id: &str) -> ErrorBody {
 
 /// Moves the audio of a user message out of its body; the wire shows it in `retrieved` only.
 fn take_audio(body: &mut ItemBody) -> Result<Option<Bytes>, ErrorBody> {
-    let ItemBody::Message { role, content } = body else { return Ok(None) };
+    let ItemBody::Message { role, content } = body else {
+        return Ok(None);
+    };
     let mut taken = None;
     for part in content {
         match part {

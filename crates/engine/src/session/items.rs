@@ -11,48 +11,56 @@ use crate::speech::{Heard, heard_bytes};
 
 /// A stretch of an assistant's speech: so many bytes of transcript took so many ms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SpokenPiece {
+pub(super) struct SpokenPiece {
     /// Bytes of the item's transcript.
-    pub text_bytes: usize,
+    pub(super) text_bytes: usize,
     /// Duration of its audio.
-    pub audio_ms: u64,
+    pub(super) audio_ms: u64,
+}
+
+/// How much of an assistant's item the caller heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// All of it, as far as anybody knows.
+    Whole,
+    /// So many bytes of its transcript, by the paced clock.
+    Heard(usize),
+    /// What is left of it: the client said so.
+    Truncated,
 }
 
 /// An item with what the wire does not show.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     /// As on the wire, without audio.
-    pub item: Item,
+    pub(super) item: Item,
     /// Audio in the client's format, as far as it is retained.
-    pub audio: Bytes,
+    pub(super) audio: Bytes,
     /// Duration of the audio, retained or not.
-    pub audio_ms: u64,
+    pub(super) audio_ms: u64,
     /// Alignment of an assistant's transcript with its audio.
-    pub pieces: Vec<SpokenPiece>,
-    /// Bytes of the transcript that were heard, when the item was cut off.
-    pub heard: Option<usize>,
-    /// Whether a client has truncated it.
-    pub truncated: bool,
+    pub(super) pieces: Vec<SpokenPiece>,
+    /// How much of it was heard.
+    pub(super) cut: Cut,
     /// Whether a transcript is on its way.
-    pub transcript_pending: bool,
+    pub(super) transcript_pending: bool,
 }
 
 impl Entry {
     /// An item without audio.
-    pub fn new(item: Item) -> Self {
+    pub(super) fn new(item: Item) -> Self {
         Self {
             item,
             audio: Bytes::new(),
             audio_ms: 0,
             pieces: Vec::new(),
-            heard: None,
-            truncated: false,
+            cut: Cut::Whole,
             transcript_pending: false,
         }
     }
 
     /// The item with its audio, for `conversation.item.retrieved`.
-    pub fn with_audio(&self) -> Item {
+    pub(super) fn with_audio(&self) -> Item {
         let mut item = self.item.clone();
         if !self.audio.is_empty()
             && let ItemBody::Message { content, .. } = &mut item.body
@@ -70,28 +78,35 @@ impl Entry {
     }
 
     /// Whether this is an assistant's message with speech.
-    pub fn is_assistant_audio(&self) -> bool {
+    pub(super) fn is_assistant_audio(&self) -> bool {
         matches!(&self.item.body, ItemBody::Message { role: Role::Assistant, content }
             if content.iter().any(|part| matches!(part, ContentPart::OutputAudio { .. })))
     }
 
     /// Bytes of the transcript heard after `audio_end_ms` of playback, at a word boundary.
-    pub fn heard_after(&self, audio_end_ms: u64) -> usize {
+    pub(super) fn heard_after(&self, audio_end_ms: u64) -> usize {
         let transcript = self.transcript().unwrap_or_default();
         let mut heard = Vec::with_capacity(self.pieces.len());
         let mut from = 0;
         for piece in &self.pieces {
             let to = (from + piece.text_bytes).min(transcript.len());
-            let Some(text) = transcript.get(from..to) else { break };
-            heard.push(Heard { text, duration_ms: piece.audio_ms });
+            let Some(text) = transcript.get(from..to) else {
+                break;
+            };
+            heard.push(Heard {
+                text,
+                duration_ms: piece.audio_ms,
+            });
             from = to;
         }
         heard_bytes(&heard, audio_end_ms)
     }
 
     /// The transcript of the first audio part.
-    pub fn transcript(&self) -> Option<&str> {
-        let ItemBody::Message { content, .. } = &self.item.body else { return None };
+    pub(super) fn transcript(&self) -> Option<&str> {
+        let ItemBody::Message { content, .. } = &self.item.body else {
+            return None;
+        };
         content.iter().find_map(|part| match part {
             ContentPart::InputAudio { transcript, .. }
             | ContentPart::OutputAudio { transcript, .. } => transcript.as_deref(),
@@ -100,18 +115,28 @@ impl Entry {
     }
 
     /// Shows the transcript of a message that is still being spoken.
-    pub fn set_running_transcript(&mut self, text: &str) {
+    pub(super) fn set_running_transcript(&mut self, text: &str) {
         if let ItemBody::Message { content, .. } = &mut self.item.body
             && content.is_empty()
         {
-            content.push(ContentPart::OutputAudio { audio: None, transcript: None });
+            content.push(ContentPart::OutputAudio {
+                audio: None,
+                transcript: None,
+            });
         }
         self.set_transcript(text.to_owned());
     }
 
+    /// Whether a client has truncated it: its content is final then.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.cut == Cut::Truncated
+    }
+
     /// Replaces the transcript of the first audio part.
-    pub fn set_transcript(&mut self, text: String) {
-        let ItemBody::Message { content, .. } = &mut self.item.body else { return };
+    pub(super) fn set_transcript(&mut self, text: String) {
+        let ItemBody::Message { content, .. } = &mut self.item.body else {
+            return;
+        };
         for part in content {
             if let ContentPart::InputAudio { transcript, .. }
             | ContentPart::OutputAudio { transcript, .. } = part
@@ -125,7 +150,7 @@ impl Entry {
 
 /// Why an item could not be inserted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InsertError {
+pub(super) enum InsertError {
     /// The id is taken.
     Duplicate,
     /// `previous_item_id` names no item; the id that was asked for.
@@ -134,7 +159,7 @@ pub enum InsertError {
 
 /// The default conversation.
 #[derive(Debug)]
-pub struct Conversation {
+pub(super) struct Conversation {
     entries: Vec<Entry>,
     retained_bytes: usize,
     max_retained_bytes: usize,
@@ -142,38 +167,42 @@ pub struct Conversation {
 
 impl Conversation {
     /// Empty; keeps at most `max_retained_bytes` of audio, newest first.
-    pub fn new(max_retained_bytes: usize) -> Self {
-        Self { entries: Vec::new(), retained_bytes: 0, max_retained_bytes }
+    pub(super) fn new(max_retained_bytes: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            retained_bytes: 0,
+            max_retained_bytes,
+        }
     }
 
     /// Items in order.
-    pub fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
     /// Position of an item; recent ones are found first.
-    pub fn position(&self, id: &str) -> Option<usize> {
+    pub(super) fn position(&self, id: &str) -> Option<usize> {
         self.entries.iter().rposition(|entry| entry.item.id == id)
     }
 
     /// An item by id.
-    pub fn get(&self, id: &str) -> Option<&Entry> {
+    pub(super) fn get(&self, id: &str) -> Option<&Entry> {
         self.position(id).map(|at| &self.entries[at])
     }
 
     /// An item by id.
-    pub fn get_mut(&mut self, id: &str) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Entry> {
         self.position(id).map(|at| &mut self.entries[at])
     }
 
     /// Id of the item before `id`.
-    pub fn previous_of(&self, id: &str) -> Option<String> {
+    pub(super) fn previous_of(&self, id: &str) -> Option<String> {
         let at = self.position(id)?.checked_sub(1)?;
         Some(self.entries[at].item.id.clone())
     }
 
     /// Id of the last item.
-    pub fn last_id(&self) -> Option<String> {
+    pub(super) fn last_id(&self) -> Option<String> {
         self.entries.last().map(|entry| entry.item.id.clone())
     }
 
@@ -181,7 +210,7 @@ impl Conversation {
     ///
     /// # Errors
     /// A taken id or an unknown predecessor; nothing is inserted then.
-    pub fn insert(&mut self, entry: Entry, position: &Position) -> Result<(), InsertError> {
+    pub(super) fn insert(&mut self, entry: Entry, position: &Position) -> Result<(), InsertError> {
         if self.position(&entry.item.id).is_some() {
             return Err(InsertError::Duplicate);
         }
@@ -200,14 +229,14 @@ impl Conversation {
     }
 
     /// Appends an item whose id we made; cannot fail.
-    pub fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry) {
         self.retained_bytes += entry.audio.len();
         self.entries.push(entry);
         self.forget_old_audio();
     }
 
     /// Sets the audio of an item.
-    pub fn set_audio(&mut self, id: &str, audio: Bytes, audio_ms: u64) {
+    pub(super) fn set_audio(&mut self, id: &str, audio: Bytes, audio_ms: u64) {
         if let Some(at) = self.position(id) {
             let entry = &mut self.entries[at];
             self.retained_bytes = self.retained_bytes + audio.len() - entry.audio.len();
@@ -218,14 +247,14 @@ impl Conversation {
     }
 
     /// Removes an item.
-    pub fn remove(&mut self, id: &str) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: &str) -> Option<Entry> {
         let entry = self.entries.remove(self.position(id)?);
         self.retained_bytes -= entry.audio.len();
         Some(entry)
     }
 
     /// Removes the oldest item.
-    pub fn remove_oldest(&mut self) {
+    pub(super) fn remove_oldest(&mut self) {
         if let Some(first) = self.entries.first() {
             self.retained_bytes -= first.audio.len();
             self.entries.remove(0);

@@ -46,7 +46,9 @@ pub(super) struct Listener {
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").field("buffer_bytes", &self.buffer.len()).finish_non_exhaustive()
+        f.debug_struct("Listener")
+            .field("buffer_bytes", &self.buffer.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +132,11 @@ impl Session {
         }
         let listens = self.settings.input.turn_detection.is_some();
         let format = self.input_format();
-        let step = if listens { format.bytes(STEP_MS) as usize } else { bytes.len().max(1) };
+        let step = if listens {
+            format.bytes(STEP_MS) as usize
+        } else {
+            bytes.len().max(1)
+        };
         for chunk in bytes.chunks(step) {
             self.hear_step(chunk, format, listens, out);
         }
@@ -191,9 +197,9 @@ impl Session {
 
     fn prefix_ms(&self) -> u64 {
         match &self.settings.input.turn_detection {
-            Some(TurnDetection::ServerVad { prefix_padding_ms, .. }) => {
-                u64::from(*prefix_padding_ms)
-            }
+            Some(TurnDetection::ServerVad {
+                prefix_padding_ms, ..
+            }) => u64::from(*prefix_padding_ms),
             _ => 300,
         }
     }
@@ -205,11 +211,19 @@ impl Session {
             ..EndpointConfig::default()
         };
         match &self.settings.input.turn_detection {
-            Some(TurnDetection::ServerVad { threshold, silence_duration_ms, .. }) => {
+            Some(TurnDetection::ServerVad {
+                threshold,
+                silence_duration_ms,
+                ..
+            }) => {
                 config.threshold = *threshold;
                 config.silence_ms = u64::from(*silence_duration_ms);
             }
-            Some(TurnDetection::SemanticVad { eagerness, interrupt_response, .. }) => {
+            Some(TurnDetection::SemanticVad {
+                eagerness,
+                interrupt_response,
+                ..
+            }) => {
                 config.silence_ms = semantic_limits(*eagerness).0;
                 if *interrupt_response && self.is_playing() {
                     config.min_speech_ms = backchannel_ms(*eagerness);
@@ -225,7 +239,10 @@ impl Session {
             VadEvent::SpeechStarted { at_ms } => self.speech_started(at_ms, out),
             VadEvent::FirstSilence { .. } => self.pause(out),
             VadEvent::SpeechResumed { .. } => self.resume(out),
-            VadEvent::SpeechStopped { speech_end_ms, at_ms } => {
+            VadEvent::SpeechStopped {
+                speech_end_ms,
+                at_ms,
+            } => {
                 self.speech_stopped(speech_end_ms, at_ms, out);
             }
         }
@@ -235,7 +252,10 @@ impl Session {
         self.idle_at_ms = None;
         let item_id = self.ids.next("item");
         let audio_start_ms = at_ms.saturating_sub(self.prefix_ms());
-        let event = ServerEvent::SpeechStarted { audio_start_ms, item_id: item_id.clone() };
+        let event = ServerEvent::SpeechStarted {
+            audio_start_ms,
+            item_id: item_id.clone(),
+        };
         out.push(Output::Send(event));
         self.interrupt(out);
         self.open_utterance(item_id, out);
@@ -248,12 +268,17 @@ impl Session {
 
     fn speech_stopped(&mut self, speech_end_ms: u64, at_ms: u64, out: &mut Vec<Output>) {
         self.forward(out);
-        let Some(utterance) = self.current_utterance() else { return };
+        let Some(utterance) = self.current_utterance() else {
+            return;
+        };
         let item_id = utterance.item_id.clone();
         out.push(Output::Mark(Mark::TurnDecided {
             silence_ms: at_ms.saturating_sub(speech_end_ms),
         }));
-        out.push(Output::Send(ServerEvent::SpeechStopped { audio_end_ms: at_ms, item_id }));
+        out.push(Output::Send(ServerEvent::SpeechStopped {
+            audio_end_ms: at_ms,
+            item_id,
+        }));
         self.listener.recent.clear();
         let answers = self
             .settings
@@ -277,7 +302,9 @@ impl Session {
         if !finished {
             return;
         }
-        let Some(detector) = &mut self.listener.detector else { return };
+        let Some(detector) = &mut self.listener.detector else {
+            return;
+        };
         if detector.endpointer().silence_ms() < SEMANTIC_HOLD_MS {
             return;
         }
@@ -299,7 +326,9 @@ impl Session {
             }
             let keep_samples = kept_ms as usize * SAMPLES_PER_MS;
             if listener.recent.len() > keep_samples {
-                listener.recent.drain(..listener.recent.len() - keep_samples);
+                listener
+                    .recent
+                    .drain(..listener.recent.len() - keep_samples);
             }
             return;
         }
@@ -370,8 +399,10 @@ impl Session {
 
     /// The caller was silent for `idle_timeout_ms`: an empty turn, and the assistant speaks up.
     pub(super) fn speak_up(&mut self, out: &mut Vec<Output>) {
-        let Some(TurnDetection::ServerVad { idle_timeout_ms: Some(timeout), .. }) =
-            self.settings.input.turn_detection
+        let Some(TurnDetection::ServerVad {
+            idle_timeout_ms: Some(timeout),
+            ..
+        }) = self.settings.input.turn_detection
         else {
             return;
         };
@@ -385,7 +416,7 @@ impl Session {
             audio_end_ms,
             item_id: item_id.clone(),
         }));
-        self.commit_silence(item_id, out);
+        self.commit_silence(&item_id, out);
         self.answer_silence(out);
     }
 }

@@ -37,8 +37,8 @@ use listen::Listener;
 use reply::Reply;
 use transcript::Utterance;
 
-/// Close code and reason of a session that reached its maximum duration (spec/realtime §1.10).
-const EXPIRED: (u16, &str) = (1001, "Your session hit the maximum duration of 60 minutes.");
+/// Close code of a session that reached its maximum duration (spec/realtime §1.10).
+const EXPIRED: u16 = 1001;
 
 /// A live conversation.
 ///
@@ -60,7 +60,14 @@ pub struct Session {
     idle_at_ms: Option<u64>,
     tokens: TokenWindow,
     now_ms: u64,
-    closed: bool,
+    phase: Phase,
+}
+
+/// Whether the session still listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closed,
 }
 
 impl Session {
@@ -79,7 +86,7 @@ impl Session {
             idle_at_ms: None,
             tokens: TokenWindow::new(policy.tokens_per_minute),
             now_ms: 0,
-            closed: false,
+            phase: Phase::Open,
             settings,
             policy,
             ids,
@@ -96,7 +103,7 @@ impl Session {
     /// Takes one input at `now_ms` and appends what is to be done, in order.
     pub fn on(&mut self, input: Input, now_ms: u64, out: &mut Vec<Output>) {
         self.now_ms = self.now_ms.max(now_ms);
-        if self.closed {
+        if self.phase == Phase::Closed {
             return;
         }
         match input {
@@ -112,10 +119,14 @@ impl Session {
 
     /// When [`Input::Tick`] is due, in ms; `None` when nothing waits for time.
     pub fn next_deadline(&self) -> Option<u64> {
-        if self.closed {
+        if self.phase == Phase::Closed {
             return None;
         }
-        Some(self.policy.max_duration_ms.min(self.idle_at_ms.unwrap_or(u64::MAX)))
+        Some(
+            self.policy
+                .max_duration_ms
+                .min(self.idle_at_ms.unwrap_or(u64::MAX)),
+        )
     }
 
     /// The effective settings.
@@ -125,8 +136,7 @@ impl Session {
 
     /// Whether a reply to the default conversation is running; a draining server waits for it.
     pub fn is_replying(&self) -> bool {
-        self.active_default().is_some()
-            || self.utterances.iter().any(|utterance| utterance.answers_by_itself())
+        self.active_default().is_some() || self.utterances.iter().any(Utterance::answers_by_itself)
     }
 
     fn on_client(&mut self, event: ClientEvent, out: &mut Vec<Output>) {
@@ -175,7 +185,11 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
         let locks = settings::Locks {
-            voice: self.conversation.entries().iter().any(items::Entry::is_assistant_audio),
+            voice: self
+                .conversation
+                .entries()
+                .iter()
+                .any(items::Entry::is_assistant_audio),
         };
         let format = self.settings.input.format;
         let listened = self.settings.input.turn_detection.is_some();
@@ -197,10 +211,14 @@ impl Session {
 
     fn on_time(&mut self, out: &mut Vec<Output>) {
         if self.now_ms >= self.policy.max_duration_ms {
-            let (code, reason) = EXPIRED;
-            send_error(ErrorBody::invalid("session_expired", reason), out);
-            self.closed = true;
-            out.push(Output::Close { code, reason: reason.to_owned() });
+            let minutes = self.policy.max_duration_ms.div_ceil(60_000);
+            let reason = format!("Your session hit the maximum duration of {minutes} minutes.");
+            send_error(ErrorBody::invalid("session_expired", reason.clone()), out);
+            self.phase = Phase::Closed;
+            out.push(Output::Close {
+                code: EXPIRED,
+                reason,
+            });
         } else if self.idle_at_ms.is_some_and(|at| self.now_ms >= at) {
             self.idle_at_ms = None;
             self.speak_up(out);

@@ -19,7 +19,11 @@ pub(super) fn push_work(reply: &Reply, work: Vec<SpeakWork>, out: &mut Vec<Outpu
     for step in work {
         out.push(match step {
             SpeakWork::Open => Output::OpenTts(reply.id, reply.speak.clone()),
-            SpeakWork::Speak(index, text) => Output::Speak { reply: reply.id, index, text },
+            SpeakWork::Speak(index, text) => Output::Speak {
+                reply: reply.id,
+                index,
+                text,
+            },
             SpeakWork::End => Output::EndTts(reply.id),
         });
     }
@@ -27,7 +31,9 @@ pub(super) fn push_work(reply: &Reply, work: Vec<SpeakWork>, out: &mut Vec<Outpu
 
 impl Session {
     pub(super) fn on_llm(&mut self, id: ReplyId, news: LlmNews, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
+            return;
+        };
         let mut work = Vec::new();
         match news {
             LlmNews::Failed(error) => {
@@ -36,11 +42,14 @@ impl Session {
             }
             LlmNews::Text(text) => self.replies[at].push_text(&text, &mut work),
             LlmNews::ToolCall { call_id, name } => {
-                let call_id =
-                    if call_id.is_empty() { self.ids.next("call") } else { call_id };
+                let call_id = if call_id.is_empty() {
+                    self.ids.next("call")
+                } else {
+                    call_id
+                };
                 let reply = &mut self.replies[at];
                 reply.calls.push(Call {
-                    call_id,
+                    id: call_id,
                     name,
                     arguments: String::new(),
                     sent: 0,
@@ -65,9 +74,15 @@ impl Session {
     }
 
     pub(super) fn on_tts(&mut self, id: ReplyId, news: TtsNews, out: &mut Vec<Output>) {
-        let Some(reply) = self.replies.iter_mut().find(|reply| reply.id == id) else { return };
+        let Some(reply) = self.replies.iter_mut().find(|reply| reply.id == id) else {
+            return;
+        };
         match news {
-            TtsNews::Audio { index, rate_hz, samples } => {
+            TtsNews::Audio {
+                index,
+                rate_hz,
+                samples,
+            } => {
                 reply.push_audio(index, rate_hz, &samples);
             }
             TtsNews::PieceDone(index) => reply.piece_done(index),
@@ -81,15 +96,16 @@ impl Session {
 
     /// Emits what became visible of a reply, and ends it when nothing more can come.
     pub(super) fn advance(&mut self, id: ReplyId, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
+            return;
+        };
         if self.replies[at].is_held() {
             return;
         }
         let mut reply = self.replies.remove(at);
+        reply.flush_speech();
         self.show_message(&mut reply, out);
         if reply.message_complete() {
-            // the encoder's tail may have become one last slice
-            self.show_message(&mut reply, out);
             self.close_message(&mut reply, ItemStatus::Completed, out);
             self.show_calls(&mut reply, out);
         }
@@ -114,7 +130,9 @@ impl Session {
         if reply.message == Message::Unopened {
             self.open_message(reply, out);
         }
-        let Message::Open(item_id, output_index) = reply.message.clone() else { return };
+        let Message::Open(item_id, output_index) = reply.message.clone() else {
+            return;
+        };
         let response_id = reply.response.id.clone();
         if let Some(delta) = reply.unsent_text() {
             out.push(Output::Send(if reply.speaks() {
@@ -159,9 +177,13 @@ impl Session {
         let item = message_item(&item_id, ItemStatus::InProgress, Vec::new());
         let output_index = self.open_item(reply, item, out);
         let part = if reply.speaks() {
-            Part::Audio { transcript: String::new() }
+            Part::Audio {
+                transcript: String::new(),
+            }
         } else {
-            Part::Text { text: String::new() }
+            Part::Text {
+                text: String::new(),
+            }
         };
         out.push(Output::Send(ServerEvent::ContentPartAdded {
             response_id: reply.response.id.clone(),
@@ -184,7 +206,10 @@ impl Session {
         if reply.response.conversation_id.is_some() {
             let previous_item_id = self.conversation.last_id();
             self.conversation.push(Entry::new(item.clone()));
-            out.push(Output::Send(ServerEvent::ItemAdded { item, previous_item_id }));
+            out.push(Output::Send(ServerEvent::ItemAdded {
+                item,
+                previous_item_id,
+            }));
         }
         output_index
     }
@@ -197,11 +222,14 @@ impl Session {
         out: &mut Vec<Output>,
     ) {
         if let Some(entry) = self.conversation.get_mut(&item.id) {
-            let truncated = entry.truncated.then(|| entry.item.clone());
+            let truncated = entry.is_truncated().then(|| entry.item.clone());
             entry.item = truncated.unwrap_or_else(|| item.clone());
             entry.item.status = item.status;
             let previous_item_id = self.conversation.previous_of(&item.id);
-            out.push(Output::Send(ServerEvent::ItemDone { item: item.clone(), previous_item_id }));
+            out.push(Output::Send(ServerEvent::ItemDone {
+                item: item.clone(),
+                previous_item_id,
+            }));
         }
         out.push(Output::Send(ServerEvent::OutputItemDone {
             response_id: reply.response.id.clone(),
@@ -235,8 +263,13 @@ impl Session {
             }));
             self.record_speech(reply, &item_id);
             (
-                Part::Audio { transcript: text.clone() },
-                ContentPart::OutputAudio { audio: None, transcript: Some(text) },
+                Part::Audio {
+                    transcript: text.clone(),
+                },
+                ContentPart::OutputAudio {
+                    audio: None,
+                    transcript: Some(text),
+                },
             )
         } else {
             out.push(Output::Send(ServerEvent::OutputTextDone {
@@ -246,7 +279,10 @@ impl Session {
                 content_index: 0,
                 text: text.clone(),
             }));
-            (Part::Text { text: text.clone() }, ContentPart::OutputText { text })
+            (
+                Part::Text { text: text.clone() },
+                ContentPart::OutputText { text },
+            )
         };
         out.push(Output::Send(ServerEvent::ContentPartDone {
             response_id,
@@ -263,7 +299,7 @@ impl Session {
     pub(super) fn record_speech(&mut self, reply: &Reply, item_id: &str) {
         let (audio, audio_ms) = (reply.kept_audio(), reply.audio_ms());
         if let Some(entry) = self.conversation.get_mut(item_id)
-            && !entry.truncated
+            && !entry.is_truncated()
         {
             entry.pieces = reply.alignment();
             self.conversation.set_audio(item_id, audio, audio_ms);
@@ -294,15 +330,21 @@ impl Session {
         }
         let response_id = reply.response.id.clone();
         let call = &mut reply.calls[at];
-        let Some((item_id, output_index)) = call.opened.clone() else { return };
-        let Some(delta) = call.arguments.get(call.sent..).filter(|rest| !rest.is_empty()) else {
+        let Some((item_id, output_index)) = call.opened.clone() else {
+            return;
+        };
+        let Some(delta) = call
+            .arguments
+            .get(call.sent..)
+            .filter(|rest| !rest.is_empty())
+        else {
             return;
         };
         out.push(Output::Send(ServerEvent::FunctionArgumentsDelta {
             response_id,
             item_id,
             output_index,
-            call_id: call.call_id.clone(),
+            call_id: call.id.clone(),
             delta: delta.to_owned(),
         }));
         call.sent = call.arguments.len();
@@ -317,14 +359,16 @@ impl Session {
     ) {
         reply.calls_closed = at + 1;
         let call = &reply.calls[at];
-        let Some((item_id, output_index)) = call.opened.clone() else { return };
+        let Some((item_id, output_index)) = call.opened.clone() else {
+            return;
+        };
         // a cut-off call must not be run: only a complete one says done
         if status == ItemStatus::Completed {
             out.push(Output::Send(ServerEvent::FunctionArgumentsDone {
                 response_id: reply.response.id.clone(),
                 item_id: item_id.clone(),
                 output_index,
-                call_id: call.call_id.clone(),
+                call_id: call.id.clone(),
                 name: call.name.clone(),
                 arguments: call.arguments.clone(),
             }));
@@ -341,14 +385,25 @@ impl Session {
         out: &mut Vec<Output>,
     ) {
         self.close_message(reply, status, out);
-        if reply.calls.get(reply.calls_closed).is_some_and(|call| call.opened.is_some()) {
+        if reply
+            .calls
+            .get(reply.calls_closed)
+            .is_some_and(|call| call.opened.is_some())
+        {
             self.close_call(reply, reply.calls_closed, status, out);
         }
     }
 }
 
 fn message_item(id: &str, status: ItemStatus, content: Vec<ContentPart>) -> Item {
-    Item::new(id, status, ItemBody::Message { role: Role::Assistant, content })
+    Item::new(
+        id,
+        status,
+        ItemBody::Message {
+            role: Role::Assistant,
+            content,
+        },
+    )
 }
 
 fn call_item(id: &str, status: ItemStatus, call: &Call, arguments: &str) -> Item {
@@ -357,7 +412,7 @@ fn call_item(id: &str, status: ItemStatus, call: &Call, arguments: &str) -> Item
         status,
         ItemBody::FunctionCall {
             name: call.name.clone(),
-            call_id: call.call_id.clone(),
+            call_id: call.id.clone(),
             arguments: arguments.to_owned(),
         },
     )

@@ -43,7 +43,7 @@ pub(super) enum Message {
 /// A function call of a reply.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) call_id: String,
+    pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: String,
     /// Bytes of the arguments already sent.
@@ -229,14 +229,20 @@ impl Reply {
 
     /// Takes samples from synthesis and encodes them for the client.
     pub(super) fn push_audio(&mut self, index: u32, rate_hz: u32, samples: &[i16]) {
-        let Some(piece) =
-            self.spoken.get(index as usize).and_then(|at| self.pieces.get_mut(*at))
+        let Some(piece) = self
+            .spoken
+            .get(index as usize)
+            .and_then(|at| self.pieces.get_mut(*at))
         else {
             return;
         };
         piece.samples += samples.len() as u64;
         piece.rate_hz = rate_hz.max(1);
-        if self.encoder.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
+        if self
+            .encoder
+            .as_ref()
+            .is_none_or(|(rate, _)| *rate != rate_hz)
+        {
             let rate = SampleRate::new(rate_hz).unwrap_or(SampleRate::HZ_24K);
             self.encoder = Some((rate_hz, Encoder::new(rate, self.format)));
         }
@@ -270,23 +276,28 @@ impl Reply {
         self.finish.is_some() || !self.calls.is_empty()
     }
 
-    /// Whether the message can be closed: all said, or nothing to say. Flushes the encoder when so.
-    pub(super) fn message_complete(&mut self) -> bool {
-        if !self.text_complete() || self.text_sent < self.text.len() {
-            return false;
-        }
-        if !self.speaks() {
-            return true;
-        }
-        if !self.unspoken.is_empty() || !self.pieces.iter().all(|piece| piece.done) {
-            return false;
-        }
-        if let Some((_, mut encoder)) = self.encoder.take() {
+    /// Whether everything that will be said has been synthesised.
+    fn spoken_out(&self) -> bool {
+        self.text_complete()
+            && self.unspoken.is_empty()
+            && self.pieces.iter().all(|piece| piece.done)
+    }
+
+    /// Takes the encoder's last samples once everything has been synthesised.
+    pub(super) fn flush_speech(&mut self) {
+        if self.spoken_out()
+            && let Some((_, mut encoder)) = self.encoder.take()
+        {
             let mut tail = Vec::new();
             encoder.flush(&mut tail);
             self.slice(tail);
         }
-        self.audio_ready.is_empty()
+    }
+
+    /// Whether the message can be closed: all said and sent, or nothing to say.
+    pub(super) fn message_complete(&self) -> bool {
+        let spoken = !self.speaks() || self.spoken_out();
+        self.text_complete() && spoken && !self.has_unsent()
     }
 
     /// Text not yet sent.

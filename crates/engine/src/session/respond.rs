@@ -8,11 +8,13 @@ use wire::realtime::response::{
     StatusDetails,
 };
 use wire::realtime::session::{MaxTokens, TurnDetection};
-use wire::realtime::{ErrorBody, Item, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage};
+use wire::realtime::{
+    ErrorBody, Item, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage,
+};
 
 use super::context;
 use super::input::{ReplyId, UtteranceId};
-use super::items::Entry;
+use super::items::{Cut, Entry};
 use super::output::{Mark, Output};
 use super::reply::{Reply, Stage};
 use super::{Session, send_error};
@@ -137,7 +139,9 @@ impl Session {
 
     /// The turn was decided as expected: the prepared reply becomes visible.
     pub(super) fn release(&mut self, id: ReplyId, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
+            return;
+        };
         let mut reply = self.replies.remove(at);
         reply.stage = Stage::Asked;
         reply.prompt = None;
@@ -171,7 +175,10 @@ impl Session {
     fn new_reply(&mut self, create: CreateResponse, stage: Stage) -> Reply {
         let settings = &self.settings;
         let format = create.output_format.unwrap_or(settings.output.format);
-        let voice = create.voice.clone().unwrap_or_else(|| settings.output.voice.clone());
+        let voice = create
+            .voice
+            .clone()
+            .unwrap_or_else(|| settings.output.voice.clone());
         let in_conversation = create.conversation == ConversationTarget::Auto;
         let speak = SpeakOptions {
             session: settings.id.clone(),
@@ -186,9 +193,15 @@ impl Session {
             status_details: None,
             output: Vec::new(),
             conversation_id: in_conversation.then(|| self.conversation_id.clone()),
-            output_modalities: create.output_modalities.unwrap_or(settings.output_modalities),
-            max_output_tokens: create.max_output_tokens.unwrap_or(settings.max_output_tokens),
-            audio: ResponseAudio { output: ResponseAudioOutput { format, voice } },
+            output_modalities: create
+                .output_modalities
+                .unwrap_or(settings.output_modalities),
+            max_output_tokens: create
+                .max_output_tokens
+                .unwrap_or(settings.max_output_tokens),
+            audio: ResponseAudio {
+                output: ResponseAudioOutput { format, voice },
+            },
             usage: None,
             metadata: create.metadata.clone(),
         };
@@ -205,7 +218,11 @@ impl Session {
         self.replies.push(reply);
         if self.tokens.exhausted(self.now_ms) {
             let message = "This session has used its tokens for the minute; see rate_limits.updated for the time it resets.";
-            self.finish(id, End::Failed(ErrorBody::invalid("rate_limit_exceeded", message)), out);
+            self.finish(
+                id,
+                End::Failed(ErrorBody::invalid("rate_limit_exceeded", message)),
+                out,
+            );
             return;
         }
         self.ask_if_ready(id, out);
@@ -213,27 +230,30 @@ impl Session {
 
     /// Whether a transcript that a reply must read is still on its way.
     fn awaits_transcripts(&self) -> bool {
-        self.conversation.entries().iter().any(|entry| entry.transcript_pending)
+        self.conversation
+            .entries()
+            .iter()
+            .any(|entry| entry.transcript_pending)
     }
 
     fn ask_if_ready(&mut self, id: ReplyId, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
+            return;
+        };
         let waits = self.replies[at].create.input.is_none() && self.awaits_transcripts();
         if waits || self.replies[at].stage != Stage::Waiting {
             return;
         }
-        match self.request(&self.replies[at]) {
-            Ok(request) => {
-                self.replies[at].stage = Stage::Asked;
-                self.replies[at].input_audio_ms = self.input_audio_ms();
-                out.push(Output::AskLlm(id, Box::new(request)));
-            }
-            Err(context::Overflow) => {
-                let message = "The conversation is longer than the model's context and truncation is disabled.";
-                let error = ErrorBody::invalid("context_length_exceeded", message);
-                self.finish(id, End::Failed(error), out);
-            }
-        }
+        let Ok(request) = self.request(&self.replies[at]) else {
+            let message =
+                "The conversation is longer than the model's context and truncation is disabled.";
+            let error = ErrorBody::invalid("context_length_exceeded", message);
+            self.finish(id, End::Failed(error), out);
+            return;
+        };
+        self.replies[at].stage = Stage::Asked;
+        self.replies[at].input_audio_ms = self.input_audio_ms();
+        out.push(Output::AskLlm(id, Box::new(request)));
     }
 
     /// A transcript came: replies that waited for it may ask now.
@@ -256,12 +276,20 @@ impl Session {
     }
 
     fn waiting(&self) -> impl Iterator<Item = ReplyId> {
-        self.replies.iter().filter(|reply| reply.stage == Stage::Waiting).map(|reply| reply.id)
+        self.replies
+            .iter()
+            .filter(|reply| reply.stage == Stage::Waiting)
+            .map(|reply| reply.id)
     }
 
     fn input_audio_ms(&self) -> u64 {
         let user_audio = |entry: &&Entry| !entry.is_assistant_audio();
-        self.conversation.entries().iter().filter(user_audio).map(|entry| entry.audio_ms).sum()
+        self.conversation
+            .entries()
+            .iter()
+            .filter(user_audio)
+            .map(|entry| entry.audio_ms)
+            .sum()
     }
 
     /// A request like the next one will be, as far as it is known: the prompt prefix.
@@ -280,19 +308,31 @@ impl Session {
     }
 
     fn instructions(&self, create: &CreateResponse) -> Vec<LlmMessage> {
-        let text = create.instructions.as_ref().unwrap_or(&self.settings.instructions);
-        if text.trim().is_empty() { Vec::new() } else { vec![LlmMessage::System(text.clone())] }
+        let text = create
+            .instructions
+            .as_ref()
+            .unwrap_or(&self.settings.instructions);
+        if text.trim().is_empty() {
+            Vec::new()
+        } else {
+            vec![LlmMessage::System(text.clone())]
+        }
     }
 
     fn request(&self, reply: &Reply) -> Result<LlmRequest, context::Overflow> {
         let create = &reply.create;
         let mut messages = self.instructions(create);
         match &create.input {
-            Some(input) => messages.extend(input.iter().filter_map(|item| self.input_message(item))),
+            Some(input) => {
+                messages.extend(input.iter().filter_map(|item| self.input_message(item)));
+            }
             None => messages.extend(context::messages(self.conversation.entries().iter())),
         }
         if let Some(words) = &reply.prompt {
-            messages.push(LlmMessage::User { text: words.clone(), images: Vec::new() });
+            messages.push(LlmMessage::User {
+                text: words.clone(),
+                images: Vec::new(),
+            });
         }
         let settings = &self.settings;
         let limit = match reply.response.max_output_tokens {
@@ -304,8 +344,14 @@ impl Session {
             session: settings.id.clone(),
             model: self.policy.llm_model.clone(),
             messages: context::fit(messages, self.policy.context_tokens, &settings.truncation)?,
-            tools: create.tools.clone().unwrap_or_else(|| settings.tools.clone()),
-            tool_choice: create.tool_choice.clone().unwrap_or_else(|| settings.tool_choice.clone()),
+            tools: create
+                .tools
+                .clone()
+                .unwrap_or_else(|| settings.tools.clone()),
+            tool_choice: create
+                .tool_choice
+                .clone()
+                .unwrap_or_else(|| settings.tool_choice.clone()),
             parallel_tool_calls: create.parallel_tool_calls.or(settings.parallel_tool_calls),
             max_tokens: limit,
             temperature: self.policy.temperature,
@@ -318,7 +364,7 @@ impl Session {
         match item {
             InputItem::Reference { id } => {
                 let entry = self.conversation.get(id)?;
-                context::message(&entry.item, entry.heard)
+                context::message(&entry.item, entry.cut)
             }
             InputItem::Inline { body, .. } => inline_message(body),
         }
@@ -331,9 +377,10 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
         let target = match response_id {
-            Some(id) => {
-                self.replies.iter().find(|reply| !reply.is_held() && reply.response.id == id)
-            }
+            Some(id) => self
+                .replies
+                .iter()
+                .find(|reply| !reply.is_held() && reply.response.id == id),
             None => self.active_default(),
         };
         let Some(id) = target.map(|reply| reply.id) else {
@@ -348,7 +395,9 @@ impl Session {
 
     /// Ends a response: closes what is open, reports usage, lets the next one begin.
     pub(super) fn finish(&mut self, id: ReplyId, end: End, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else { return };
+        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
+            return;
+        };
         let mut reply = self.replies.remove(at);
         let (status, reason, error) = match end {
             End::Completed => (ResponseStatus::Completed, None, None),
@@ -362,7 +411,11 @@ impl Session {
         }
         self.close_open_items(
             &mut reply,
-            if completed { ItemStatus::Completed } else { ItemStatus::Incomplete },
+            if completed {
+                ItemStatus::Completed
+            } else {
+                ItemStatus::Incomplete
+            },
             out,
         );
         reply.response.status = status;
@@ -376,7 +429,9 @@ impl Session {
         self.tokens.spend(usage.total_tokens, self.now_ms);
         out.push(Output::Mark(Mark::ReplyEnded { completed }));
         let in_conversation = reply.response.conversation_id.is_some();
-        out.push(Output::Send(ServerEvent::ResponseDone { response: Box::new(reply.response) }));
+        out.push(Output::Send(ServerEvent::ResponseDone {
+            response: Box::new(reply.response),
+        }));
         out.push(Output::Send(ServerEvent::RateLimitsUpdated {
             rate_limits: vec![self.tokens.report(self.now_ms)],
         }));
@@ -390,8 +445,10 @@ impl Session {
             self.answer_turn(out);
             return;
         }
-        if let Some(TurnDetection::ServerVad { idle_timeout_ms: Some(timeout), .. }) =
-            self.settings.input.turn_detection
+        if let Some(TurnDetection::ServerVad {
+            idle_timeout_ms: Some(timeout),
+            ..
+        }) = self.settings.input.turn_detection
             && completed
             && self.current_utterance().is_none()
         {
@@ -401,7 +458,9 @@ impl Session {
 
     /// The response could not go on.
     pub(super) fn fail(&mut self, id: ReplyId, error: ErrorBody, out: &mut Vec<Output>) {
-        let Some(reply) = self.replies.iter().find(|reply| reply.id == id) else { return };
+        let Some(reply) = self.replies.iter().find(|reply| reply.id == id) else {
+            return;
+        };
         if reply.is_held() {
             // the caller may still go on; if not, the turn is asked again in the open
             if let Stage::Held(utterance) = reply.stage {
@@ -420,7 +479,10 @@ impl Session {
 }
 
 fn inline_message(body: &ItemBody) -> Option<LlmMessage> {
-    context::message(&Item::new("", ItemStatus::Completed, body.clone()), None)
+    context::message(
+        &Item::new("", ItemStatus::Completed, body.clone()),
+        Cut::Whole,
+    )
 }
 
 fn drop_work(reply: &Reply, out: &mut Vec<Output>) {

@@ -86,7 +86,10 @@ pub fn effective(template: Template, update: &SessionUpdate) -> Result<Session, 
 /// A change of kind, or of the voice once the assistant has spoken.
 pub fn apply(session: &mut Session, update: &SessionUpdate, locks: Locks) -> Result<(), ErrorBody> {
     check(session, update, locks)?;
-    set(&mut session.output_modalities, update.output_modalities.as_ref());
+    set(
+        &mut session.output_modalities,
+        update.output_modalities.as_ref(),
+    );
     set(&mut session.instructions, update.instructions.as_ref());
     set(&mut session.tools, update.tools.as_ref());
     set(&mut session.tool_choice, update.tool_choice.as_ref());
@@ -94,20 +97,28 @@ pub fn apply(session: &mut Session, update: &SessionUpdate, locks: Locks) -> Res
         session.parallel_tool_calls = update.parallel_tool_calls;
     }
     set(&mut session.reasoning, update.reasoning.as_ref());
-    set(&mut session.max_output_tokens, update.max_output_tokens.as_ref());
+    set(
+        &mut session.max_output_tokens,
+        update.max_output_tokens.as_ref(),
+    );
     set(&mut session.truncation, update.truncation.as_ref());
     set(&mut session.tracing, update.tracing.as_ref());
     set(&mut session.prompt, update.prompt.as_ref());
     set(&mut session.include, update.include.as_ref());
     set(&mut session.input.format, update.input_format.as_ref());
-    set(&mut session.input.noise_reduction, update.noise_reduction.as_ref());
+    set(
+        &mut session.input.noise_reduction,
+        update.noise_reduction.as_ref(),
+    );
     if let Some(change) = &update.transcription {
-        session.input.transcription =
-            change.as_ref().map(|c| transcription(session.input.transcription.take(), c));
+        session.input.transcription = change
+            .as_ref()
+            .map(|c| transcription(session.input.transcription.take(), c));
     }
     if let Some(change) = &update.turn_detection {
-        session.input.turn_detection =
-            change.as_ref().map(|c| turn_detection(session.input.turn_detection.take(), c));
+        session.input.turn_detection = change
+            .as_ref()
+            .map(|c| turn_detection(session.input.turn_detection.take(), c));
     }
     set(&mut session.output.format, update.output_format.as_ref());
     set(&mut session.output.voice, update.voice.as_ref());
@@ -136,7 +147,12 @@ fn check(session: &Session, update: &SessionUpdate, locks: Locks) -> Result<(), 
         );
         return Err(ErrorBody::invalid("invalid_value", message).at("session.type"));
     }
-    if locks.voice && update.voice.as_ref().is_some_and(|voice| *voice != session.output.voice) {
+    if locks.voice
+        && update
+            .voice
+            .as_ref()
+            .is_some_and(|voice| *voice != session.output.voice)
+    {
         let message = "Cannot update a conversation's voice if assistant audio is present.";
         return Err(
             ErrorBody::invalid("cannot_update_voice", message).at("session.audio.output.voice")
@@ -190,7 +206,11 @@ fn turn_detection(current: Option<TurnDetection>, change: &TurnDetectionUpdate) 
             set(create_response, change.create_response.as_ref());
             set(interrupt_response, change.interrupt_response.as_ref());
         }
-        TurnDetection::SemanticVad { eagerness, create_response, interrupt_response } => {
+        TurnDetection::SemanticVad {
+            eagerness,
+            create_response,
+            interrupt_response,
+        } => {
             set(eagerness, change.eagerness.as_ref());
             set(create_response, change.create_response.as_ref());
             set(interrupt_response, change.interrupt_response.as_ref());

@@ -3,7 +3,6 @@
 //! Never decides when a turn ends.
 
 use wire::realtime::SessionKind;
-use wire::realtime::client::Position;
 use wire::realtime::item::{ContentPart, ItemBody, Role};
 use wire::realtime::server::{LogProb, TranscriptionError, TranscriptionUsage};
 use wire::realtime::session::TurnDetection;
@@ -15,6 +14,14 @@ use super::listen::semantic_limits;
 use super::output::{Mark, Output};
 use super::{Session, send_error};
 use crate::ask::SttOptions;
+
+/// What transcription made of an utterance.
+#[derive(Debug)]
+struct Transcript {
+    text: String,
+    audio_ms: u64,
+    logprobs: Vec<(String, f32)>,
+}
 
 /// A stretch of the caller's speech that is being transcribed.
 #[derive(Debug)]
@@ -52,15 +59,21 @@ impl Utterance {
 
 impl Session {
     pub(super) fn current_utterance(&self) -> Option<&Utterance> {
-        self.utterances.iter().find(|utterance| utterance.state == UtteranceState::Open)
+        self.utterances
+            .iter()
+            .find(|utterance| utterance.state == UtteranceState::Open)
     }
 
     fn current_utterance_mut(&mut self) -> Option<&mut Utterance> {
-        self.utterances.iter_mut().find(|utterance| utterance.state == UtteranceState::Open)
+        self.utterances
+            .iter_mut()
+            .find(|utterance| utterance.state == UtteranceState::Open)
     }
 
     fn utterance_mut(&mut self, id: UtteranceId) -> Option<&mut Utterance> {
-        self.utterances.iter_mut().find(|utterance| utterance.id == id)
+        self.utterances
+            .iter_mut()
+            .find(|utterance| utterance.id == id)
     }
 
     pub(super) fn open_manual_utterance(&mut self, out: &mut Vec<Output>) {
@@ -88,7 +101,10 @@ impl Session {
     fn stt_options(&self) -> SttOptions {
         let wanted = self.settings.input.transcription.as_ref();
         let mut prompt = wanted.and_then(|t| t.prompt.clone()).unwrap_or_default();
-        for keyword in wanted.and_then(|t| t.keywords.as_deref()).unwrap_or_default() {
+        for keyword in wanted
+            .and_then(|t| t.keywords.as_deref())
+            .unwrap_or_default()
+        {
             if !prompt.is_empty() {
                 prompt.push_str(", ");
             }
@@ -108,14 +124,18 @@ impl Session {
 
     fn wants_logprobs(&self) -> bool {
         self.settings.include.as_ref().is_some_and(|include| {
-            include.iter().any(|field| field == "item.input_audio_transcription.logprobs")
+            include
+                .iter()
+                .any(|field| field == "item.input_audio_transcription.logprobs")
         })
     }
 
     pub(super) fn drop_current_utterance(&mut self, out: &mut Vec<Output>) {
         self.drop_speculation(out);
-        if let Some(at) =
-            self.utterances.iter().position(|utterance| utterance.state == UtteranceState::Open)
+        if let Some(at) = self
+            .utterances
+            .iter()
+            .position(|utterance| utterance.state == UtteranceState::Open)
         {
             let utterance = self.utterances.remove(at);
             out.push(Output::DropStt(utterance.id));
@@ -147,13 +167,18 @@ impl Session {
         let audio = self.listener.take_buffer();
         let format = self.input_format();
         let audio_ms = format.duration_ms(audio.len() as u64);
-        let Some(utterance) = self.current_utterance_mut() else { return };
+        let Some(utterance) = self.current_utterance_mut() else {
+            return;
+        };
         let id = utterance.id;
         let item_id = utterance.item_id.clone();
         let speculative = utterance.speculative.take();
         let failure = utterance.failure.take();
-        utterance.state =
-            if answers { UtteranceState::Answered } else { UtteranceState::Committed };
+        utterance.state = if answers {
+            UtteranceState::Answered
+        } else {
+            UtteranceState::Committed
+        };
         let mut entry = Entry::new(audio_item(&item_id));
         entry.audio = audio;
         entry.audio_ms = audio_ms;
@@ -177,8 +202,8 @@ impl Session {
     }
 
     /// An item without speech, after a silence (spec/realtime §1.5, idle time-out).
-    pub(super) fn commit_silence(&mut self, item_id: String, out: &mut Vec<Output>) {
-        self.announce_committed(Entry::new(audio_item(&item_id)), out);
+    pub(super) fn commit_silence(&mut self, item_id: &str, out: &mut Vec<Output>) {
+        self.announce_committed(Entry::new(audio_item(item_id)), out);
     }
 
     fn announce_committed(&mut self, entry: Entry, out: &mut Vec<Output>) {
@@ -190,12 +215,18 @@ impl Session {
         let previous_item_id = self.conversation.last_id();
         self.conversation.push(entry);
         for event in [
-            ServerEvent::AudioCommitted { item_id, previous_item_id: previous_item_id.clone() },
+            ServerEvent::AudioCommitted {
+                item_id,
+                previous_item_id: previous_item_id.clone(),
+            },
             ServerEvent::ItemAdded {
                 item: item.clone(),
                 previous_item_id: previous_item_id.clone(),
             },
-            ServerEvent::ItemDone { item, previous_item_id },
+            ServerEvent::ItemDone {
+                item,
+                previous_item_id,
+            },
         ] {
             out.push(Output::Send(event));
         }
@@ -219,7 +250,13 @@ impl Session {
             speculative: None,
             failure: None,
         });
-        out.push(Output::OpenStt(id, SttOptions { judge_turn: false, ..self.stt_options() }));
+        out.push(Output::OpenStt(
+            id,
+            SttOptions {
+                judge_turn: false,
+                ..self.stt_options()
+            },
+        ));
         out.push(Output::SttAudio(id, samples.into()));
         out.push(Output::SttEnd(id));
     }
@@ -241,8 +278,20 @@ impl Session {
                 self.speculate(id, out);
                 self.end_if_finished(out);
             }
-            SttNews::Final { text, audio_ms, logprobs } => {
-                self.transcribed(id, &text, audio_ms, logprobs, out);
+            SttNews::Final {
+                text,
+                audio_ms,
+                logprobs,
+            } => {
+                self.transcribed(
+                    id,
+                    &Transcript {
+                        text,
+                        audio_ms,
+                        logprobs,
+                    },
+                    out,
+                );
             }
             SttNews::Failed(error) => self.transcription_failed(id, &error, out),
         }
@@ -264,7 +313,9 @@ impl Session {
         if !self.policy.speculate || self.settings.kind == SessionKind::Transcription {
             return;
         }
-        let Some(detection) = &self.settings.input.turn_detection else { return };
+        let Some(detection) = &self.settings.input.turn_detection else {
+            return;
+        };
         if !detection.creates_response() || self.active_default().is_some() {
             return;
         }
@@ -276,7 +327,11 @@ impl Session {
             return;
         };
         let likely = sure_at.is_none_or(|sure| utterance.end_of_turn.is_some_and(|p| p >= sure));
-        let words = utterance.partial.as_deref().map(str::trim).unwrap_or_default();
+        let words = utterance
+            .partial
+            .as_deref()
+            .map(str::trim)
+            .unwrap_or_default();
         let open = utterance.state == UtteranceState::Open && utterance.paused;
         if !open || !likely || words.is_empty() || utterance.speculative.is_some() {
             return;
@@ -287,28 +342,26 @@ impl Session {
         }
     }
 
-    fn transcribed(
-        &mut self,
-        id: UtteranceId,
-        text: &str,
-        audio_ms: u64,
-        logprobs: Vec<(String, f32)>,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(at) = self.utterances.iter().position(|utterance| utterance.id == id) else {
+    fn transcribed(&mut self, id: UtteranceId, heard: &Transcript, out: &mut Vec<Output>) {
+        let Some(at) = self
+            .utterances
+            .iter()
+            .position(|utterance| utterance.id == id)
+        else {
             return;
         };
         let utterance = self.utterances.remove(at);
-        let text = text.trim();
+        let text = heard.text.trim();
         if let Some(entry) = self.conversation.get_mut(&utterance.item_id) {
             entry.transcript_pending = false;
             entry.set_transcript(text.to_owned());
         }
         out.push(Output::Mark(Mark::Transcript));
         if self.transcribes() {
-            self.announce_transcript(&utterance.item_id, text, audio_ms, logprobs, out);
+            self.announce_transcript(&utterance.item_id, heard, out);
         }
-        if utterance.answers_by_itself() && !text.is_empty() {
+        let answers = self.settings.kind == SessionKind::Realtime;
+        if answers && utterance.answers_by_itself() && !text.is_empty() {
             self.answer_turn(out);
         }
         self.wake_waiting(out);
@@ -319,14 +372,8 @@ impl Session {
             || self.settings.kind == SessionKind::Transcription
     }
 
-    fn announce_transcript(
-        &self,
-        item_id: &str,
-        text: &str,
-        audio_ms: u64,
-        logprobs: Vec<(String, f32)>,
-        out: &mut Vec<Output>,
-    ) {
+    fn announce_transcript(&self, item_id: &str, heard: &Transcript, out: &mut Vec<Output>) {
+        let text = heard.text.trim();
         if !text.is_empty() {
             out.push(Output::Send(ServerEvent::TranscriptionDelta {
                 item_id: item_id.to_owned(),
@@ -335,12 +382,12 @@ impl Session {
             }));
         }
         let logprobs = self.wants_logprobs().then(|| {
-            let tokens = logprobs.into_iter();
+            let tokens = heard.logprobs.iter();
             tokens
                 .map(|(token, p)| LogProb {
                     bytes: token.clone().into_bytes(),
-                    token,
-                    logprob: f64::from(p),
+                    token: token.clone(),
+                    logprob: f64::from(*p),
                 })
                 .collect()
         });
@@ -348,18 +395,19 @@ impl Session {
             item_id: item_id.to_owned(),
             content_index: 0,
             transcript: text.to_owned(),
-            usage: TranscriptionUsage::Duration { seconds: audio_ms as f64 / 1000.0 },
+            usage: TranscriptionUsage::Duration {
+                seconds: heard.audio_ms as f64 / 1000.0,
+            },
             logprobs,
         }));
     }
 
-    fn transcription_failed(
-        &mut self,
-        id: UtteranceId,
-        error: &ErrorBody,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(at) = self.utterances.iter().position(|utterance| utterance.id == id) else {
+    fn transcription_failed(&mut self, id: UtteranceId, error: &ErrorBody, out: &mut Vec<Output>) {
+        let Some(at) = self
+            .utterances
+            .iter()
+            .position(|utterance| utterance.id == id)
+        else {
             return;
         };
         if self.utterances[at].state == UtteranceState::Open {
@@ -371,9 +419,7 @@ impl Session {
         if let Some(entry) = self.conversation.get_mut(&utterance.item_id) {
             entry.transcript_pending = false;
         }
-        if !self.transcribes() {
-            send_error(error.clone(), out);
-        } else {
+        if self.transcribes() {
             out.push(Output::Send(ServerEvent::TranscriptionFailed {
                 item_id: utterance.item_id,
                 content_index: 0,
@@ -383,6 +429,8 @@ impl Session {
                     message: error.message.clone(),
                 },
             }));
+        } else {
+            send_error(error.clone(), out);
         }
         self.fail_waiting(error, out);
     }
@@ -394,7 +442,10 @@ fn audio_item(id: &str) -> Item {
         ItemStatus::Completed,
         ItemBody::Message {
             role: Role::User,
-            content: vec![ContentPart::InputAudio { audio: None, transcript: None }],
+            content: vec![ContentPart::InputAudio {
+                audio: None,
+                transcript: None,
+            }],
         },
     )
 }

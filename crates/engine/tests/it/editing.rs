@@ -7,9 +7,11 @@ use crate::ladder;
 use crate::world::{Answer, World};
 
 fn create(world: &mut World, id: &str, previous: Value) {
-    world.client(json!({"type": "conversation.item.create", "previous_item_id": previous,
+    world.client(
+        json!({"type": "conversation.item.create", "previous_item_id": previous,
         "event_id": "evt", "item": {"id": id, "type": "message", "role": "user",
-        "content": [{"type": "input_text", "text": id}]}}));
+        "content": [{"type": "input_text", "text": id}]}}),
+    );
 }
 
 #[test]
@@ -20,13 +22,22 @@ fn items_go_where_they_are_told() {
     create(&mut world, "root", json!("root"));
     create(&mut world, "middle", json!("a"));
     ladder::check(&world);
-    assert_eq!(world.last("conversation.item.done")["previous_item_id"], "a");
+    assert_eq!(
+        world.last("conversation.item.done")["previous_item_id"],
+        "a"
+    );
     create(&mut world, "lost", json!("nowhere"));
-    assert_eq!(world.last_error()["code"], "item_create_invalid_previous_item_id");
+    assert_eq!(
+        world.last_error()["code"],
+        "item_create_invalid_previous_item_id"
+    );
     create(&mut world, "a", Value::Null);
     let error = world.last_error();
     assert_eq!(error["code"], "item_create_duplicate_item_id");
-    assert_eq!(error["message"], "Error adding item: an item with id 'a' already exists.");
+    assert_eq!(
+        error["message"],
+        "Error adding item: an item with id 'a' already exists."
+    );
     assert_eq!(error["event_id"], "evt");
     world.client(json!({"type": "response.create"}));
     let order = format!("{:?}", world.asked[0].messages);
@@ -48,9 +59,13 @@ fn items_are_retrieved_with_their_audio_and_deleted_once() {
     assert!(bytes > 800 * 48, "the whole utterance, got {bytes} bytes");
     world.client(json!({"type": "conversation.item.delete", "item_id": id}));
     assert_eq!(world.count("conversation.item.deleted"), 1);
-    world.action(ClientAction::ItemDelete { item_id: id.as_str().unwrap().to_owned() });
+    world.action(ClientAction::ItemDelete {
+        item_id: id.as_str().unwrap().to_owned(),
+    });
     assert_eq!(world.last_error()["code"], "item_delete_invalid_item_id");
-    world.action(ClientAction::ItemRetrieve { item_id: "nope".to_owned() });
+    world.action(ClientAction::ItemRetrieve {
+        item_id: "nope".to_owned(),
+    });
     assert_eq!(world.last_error()["code"], "item_retrieve_invalid_item_id");
     assert_eq!(
         world.last_error()["message"],
@@ -61,12 +76,17 @@ fn items_are_retrieved_with_their_audio_and_deleted_once() {
 fn reply(world: &mut World) -> String {
     world.client(json!({"type": "response.create"}));
     world.settle();
-    world.last("response.done")["response"]["output"][0]["id"].as_str().unwrap().to_owned()
+    world.last("response.done")["response"]["output"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn truncate(world: &mut World, id: &str, ms: u64) {
-    world.client(json!({"type": "conversation.item.truncate", "item_id": id, "content_index": 0,
-        "audio_end_ms": ms}));
+    world.client(
+        json!({"type": "conversation.item.truncate", "item_id": id, "content_index": 0,
+        "audio_end_ms": ms}),
+    );
 }
 
 #[test]
@@ -77,11 +97,17 @@ fn truncation_removes_audio_and_words_after_the_mark() {
     ));
     let id = reply(&mut world);
     truncate(&mut world, &id, 900);
-    assert_eq!(world.last("conversation.item.truncated")["audio_end_ms"], 900);
+    assert_eq!(
+        world.last("conversation.item.truncated")["audio_end_ms"],
+        900
+    );
     world.client(json!({"type": "conversation.item.retrieve", "item_id": id}));
     let part = world.last("conversation.item.retrieved")["item"]["content"][0].clone();
     let said = part["transcript"].as_str().unwrap();
-    assert!("The first sentence of the answer is this one. ".starts_with(said), "{said}");
+    assert!(
+        "The first sentence of the answer is this one. ".starts_with(said),
+        "{said}"
+    );
     assert_eq!(part["audio"].as_str().unwrap().len() * 3 / 4, 900 * 48);
     truncate(&mut world, &id, 500);
     assert_eq!(world.last_error()["code"], "item_already_truncated");
@@ -96,7 +122,12 @@ fn truncation_of_what_cannot_be_truncated_changes_nothing() {
     truncate(&mut world, &id, 100_000);
     let error = world.last_error();
     assert_eq!(error["code"], Value::Null);
-    assert!(error["message"].as_str().unwrap().ends_with("is already shorter than 100000ms"));
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("is already shorter than 100000ms")
+    );
     create(&mut world, "mine", Value::Null);
     truncate(&mut world, "mine", 0);
     assert_eq!(world.last_error()["code"], "unsupported_content_type");
@@ -112,7 +143,10 @@ fn truncation_and_deletion_while_the_reply_is_still_running() {
         world.answers.push_back(Answer::Endless);
         world.client(json!({"type": "response.create"}));
         world.pass(300);
-        let id = world.last("response.output_item.added")["item"]["id"].as_str().unwrap().to_owned();
+        let id = world.last("response.output_item.added")["item"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         if delete {
             world.client(json!({"type": "conversation.item.delete", "item_id": id}));
         } else {
@@ -121,7 +155,10 @@ fn truncation_and_deletion_while_the_reply_is_still_running() {
         }
         world.settle();
         ladder::check(&world);
-        assert_eq!(world.last("response.done")["response"]["status"], "completed");
+        assert_eq!(
+            world.last("response.done")["response"]["status"],
+            "completed"
+        );
         world.client(json!({"type": "response.create"}));
         let context = format!("{:?}", world.asked[1].messages);
         assert!(!context.contains("Six more"), "{context}");
@@ -140,9 +177,12 @@ fn an_update_changes_only_what_it_names_and_echoes_all() {
             "interrupt_response": true})
     );
     let mut expected = before;
-    expected["audio"]["input"]["turn_detection"] = after["audio"]["input"]["turn_detection"].clone();
+    expected["audio"]["input"]["turn_detection"] =
+        after["audio"]["input"]["turn_detection"].clone();
     assert_eq!(after, expected);
-    world.update(json!({"audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}}));
+    world.update(
+        json!({"audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}}),
+    );
     assert_eq!(
         world.last("session.updated")["session"]["audio"]["input"]["transcription"],
         json!({"model": "gpt-4o-mini-transcribe"}),
@@ -155,12 +195,20 @@ fn the_voice_is_fixed_once_the_assistant_has_spoken() {
     let mut world = World::new();
     world.update(json!({"audio": {"output": {"voice": "marin"}}}));
     reply(&mut world);
-    world.client(json!({"type": "session.update", "event_id": "v", "session": {"type": "realtime",
-        "instructions": "changed", "audio": {"output": {"voice": "ash"}}}}));
+    world.client(
+        json!({"type": "session.update", "event_id": "v", "session": {"type": "realtime",
+        "instructions": "changed", "audio": {"output": {"voice": "ash"}}}}),
+    );
     let error = world.last_error();
-    assert_eq!((&error["code"], &error["event_id"]), (&json!("cannot_update_voice"), &json!("v")));
+    assert_eq!(
+        (&error["code"], &error["event_id"]),
+        (&json!("cannot_update_voice"), &json!("v"))
+    );
     world.update(json!({"audio": {"output": {"voice": "marin"}}}));
-    assert_eq!(world.last("session.updated")["session"]["instructions"], "Be brief.");
+    assert_eq!(
+        world.last("session.updated")["session"]["instructions"],
+        "Be brief."
+    );
 }
 
 #[test]
@@ -168,9 +216,15 @@ fn audio_in_an_item_is_transcribed_for_the_model() {
     let mut world = World::new();
     world.transcripts.push_back(Ok("spoken in an item"));
     let audio = serde_json::to_value(wire::realtime::AudioBytes(world.tone(600, 9000.0))).unwrap();
-    world.client(json!({"type": "conversation.item.create", "item": {"type": "message",
-        "role": "user", "content": [{"type": "input_audio", "audio": audio}]}}));
-    assert!(world.last("conversation.item.added")["item"]["content"][0].get("audio").is_none());
+    world.client(
+        json!({"type": "conversation.item.create", "item": {"type": "message",
+        "role": "user", "content": [{"type": "input_audio", "audio": audio}]}}),
+    );
+    assert!(
+        world.last("conversation.item.added")["item"]["content"][0]
+            .get("audio")
+            .is_none()
+    );
     world.client(json!({"type": "response.create"}));
     world.settle();
     assert!(format!("{:?}", world.asked[0].messages).contains("spoken in an item"));
@@ -179,8 +233,10 @@ fn audio_in_an_item_is_transcribed_for_the_model() {
 #[test]
 fn g711_in_and_out_keeps_durations() {
     let mut world = World::new();
-    world.update(json!({"audio": {"input": {"format": {"type": "audio/pcmu"}},
-        "output": {"format": {"type": "audio/pcma"}}}}));
+    world.update(
+        json!({"audio": {"input": {"format": {"type": "audio/pcmu"}},
+        "output": {"format": {"type": "audio/pcma"}}}}),
+    );
     world.answers.push_back(Answer::Say("Exactly."));
     for (ms, byte) in [(400, 0xFF_u8), (0, 0)] {
         world.input(engine::session::Input::Audio(vec![byte; ms * 8].into()));
@@ -195,7 +251,11 @@ fn g711_in_and_out_keeps_durations() {
             _ => None,
         })
         .sum();
-    let spoken: usize = world.spoken.iter().map(|text| (text.len() * 60 / 100 + 1) * 800).sum();
+    let spoken: usize = world
+        .spoken
+        .iter()
+        .map(|text| (text.len() * 60 / 100 + 1) * 800)
+        .sum();
     assert_eq!(bytes, spoken, "8 bytes a millisecond");
 }
 

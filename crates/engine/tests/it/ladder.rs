@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::world::World;
 
 /// Panics with the offending event when the log breaks a rule.
-pub fn check(world: &World) {
+pub(crate) fn check(world: &World) {
     let mut rules = Rules::default();
     for (position, (at, event)) in world.log.iter().enumerate() {
         let event = serde_json::to_value(event).expect("events serialise");
@@ -61,7 +61,9 @@ impl Rules {
             "conversation.item.done" => {
                 let id = event["item"]["id"].as_str().unwrap_or_default();
                 let fresh = self.items.iter().any(|i| i == id) && self.done_items.insert(id.into());
-                fresh.then_some(()).ok_or_else(|| "done without added, or twice".to_owned())
+                fresh
+                    .then_some(())
+                    .ok_or_else(|| "done without added, or twice".to_owned())
             }
             "conversation.item.deleted" => {
                 let id = event["item_id"].as_str().unwrap_or_default();
@@ -71,6 +73,11 @@ impl Rules {
             }
             "input_audio_buffer.speech_started" => {
                 self.speech = event["item_id"].as_str().map(str::to_owned);
+                Ok(())
+            }
+            // switching turn detection off and on again forgets the speech in between
+            "input_audio_buffer.cleared" | "session.updated" => {
+                self.speech = None;
                 Ok(())
             }
             "input_audio_buffer.committed" => self.committed(event),
@@ -101,7 +108,9 @@ impl Rules {
             return Err("a committed item follows the last one".to_owned());
         }
         match self.speech.take() {
-            Some(spoken) if spoken != id => Err("committed another item than was spoken".to_owned()),
+            Some(spoken) if spoken != id => {
+                Err("committed another item than was spoken".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -114,28 +123,47 @@ impl Rules {
             if in_conversation && self.responses.values().any(|r| r.in_conversation) {
                 return Err("two responses write to the conversation".to_owned());
             }
-            self.responses.insert(id, Running { in_conversation, ..Running::default() });
+            self.responses.insert(
+                id,
+                Running {
+                    in_conversation,
+                    ..Running::default()
+                },
+            );
             return Ok(());
         }
         if kind == "response.done" {
-            let id = event["response"]["id"].as_str().unwrap_or_default().to_owned();
+            let id = event["response"]["id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             let running = self.responses.remove(&id).ok_or("done without created")?;
             self.finished.insert(id);
             if event["response"]["usage"].is_null() {
                 return Err("done without usage".to_owned());
             }
             let closed = running.open_items.is_empty() && running.open_parts.is_empty();
-            return closed.then_some(()).ok_or_else(|| "done with something open".to_owned());
+            return closed
+                .then_some(())
+                .ok_or_else(|| "done with something open".to_owned());
         }
         let response = event["response_id"].as_str().unwrap_or_default();
         let running = self.responses.get_mut(response).ok_or("unknown response")?;
-        let item = event["item_id"].as_str().or(event["item"]["id"].as_str()).unwrap_or_default();
+        let item = event["item_id"]
+            .as_str()
+            .or(event["item"]["id"].as_str())
+            .unwrap_or_default();
         let must = |ok: bool, why: &str| ok.then_some(()).ok_or_else(|| why.to_owned());
         match kind {
-            "response.output_item.added" => must(running.open_items.insert(item.into()), "item twice"),
+            "response.output_item.added" => {
+                must(running.open_items.insert(item.into()), "item twice")
+            }
             "response.output_item.done" => {
                 let known = self.deleted.contains(item) || self.done_items.contains(item);
-                must(!running.in_conversation || known, "conversation.item.done comes first")?;
+                must(
+                    !running.in_conversation || known,
+                    "conversation.item.done comes first",
+                )?;
                 must(running.open_items.remove(item), "item done without added")
             }
             "response.content_part.added" => {
@@ -144,17 +172,30 @@ impl Rules {
             }
             "response.content_part.done" => must(running.open_parts.remove(item), "part not open"),
             _ if kind.ends_with(".delta") => {
-                let text = running.text.entry(format!("{item}{}", kind.trim_end_matches(".delta")));
-                text.or_default().push_str(event["delta"].as_str().unwrap_or_default());
+                let text = running
+                    .text
+                    .entry(format!("{item}{}", kind.trim_end_matches(".delta")));
+                text.or_default()
+                    .push_str(event["delta"].as_str().unwrap_or_default());
                 must(running.open_items.contains(item), "delta of a closed item")
             }
-            _ if kind.ends_with(".done") && !kind.contains("output_audio.") => {
-                let whole = ["text", "transcript", "arguments"].iter().find_map(|k| event[*k].as_str());
-                let said = running.text.get(&format!("{item}{}", kind.trim_end_matches(".done")));
+            _ if stem(kind, ".done").is_some() && !kind.contains("output_audio.") => {
+                let whole = ["text", "transcript", "arguments"]
+                    .iter()
+                    .find_map(|k| event[*k].as_str());
+                let said = running.text.get(&format!(
+                    "{item}{}",
+                    stem(kind, ".done").unwrap_or_default()
+                ));
                 let said = said.map_or("", String::as_str);
                 must(whole == Some(said), "deltas do not add up to done")
             }
             _ => Ok(()),
         }
     }
+}
+
+/// What an event is about: its type without the ending.
+fn stem<'a>(kind: &'a str, ending: &str) -> Option<&'a str> {
+    kind.strip_suffix(ending)
 }

@@ -1,6 +1,13 @@
 //! Conversations in virtual time, and the arithmetic of sound and speech, in one test binary.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "tests; json! values are made for the call that takes them, and event types are no file names"
+)]
 
 mod conversation;
 mod editing;

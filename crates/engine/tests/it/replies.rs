@@ -12,8 +12,10 @@ fn ask(world: &mut World, response: serde_json::Value) {
 }
 
 fn say(world: &mut World, text: &str) {
-    world.client(json!({"type": "conversation.item.create", "item": {"type": "message",
-        "role": "user", "content": [{"type": "input_text", "text": text}]}}));
+    world.client(
+        json!({"type": "conversation.item.create", "item": {"type": "message",
+        "role": "user", "content": [{"type": "input_text", "text": text}]}}),
+    );
 }
 
 #[test]
@@ -43,7 +45,10 @@ fn the_text_ladder_is_the_recorded_one() {
     );
     let done = world.last("response.done");
     let output = &done["response"]["output"][0];
-    assert_eq!(output["content"], json!([{"type": "output_text", "text": "Yes, I can. It is done."}]));
+    assert_eq!(
+        output["content"],
+        json!([{"type": "output_text", "text": "Yes, I can. It is done."}])
+    );
     let usage = &done["response"]["usage"];
     assert_eq!(usage["input_token_details"]["cached_tokens"], 5);
     assert_eq!(usage["total_tokens"], 28);
@@ -52,7 +57,10 @@ fn the_text_ladder_is_the_recorded_one() {
 #[test]
 fn a_call_is_streamed_and_its_output_answered() {
     let mut world = World::new();
-    world.answers.extend([Answer::Call("weather", "{\"city\":\"Paris\"}"), Answer::Say("Sunny.")]);
+    world.answers.extend([
+        Answer::Call("weather", "{\"city\":\"Paris\"}"),
+        Answer::Say("Sunny."),
+    ]);
     say(&mut world, "weather?");
     let from = world.log.len();
     ask(&mut world, json!({}));
@@ -72,7 +80,10 @@ fn a_call_is_streamed_and_its_output_answered() {
         ]
     );
     let call = world.last("response.function_call_arguments.done");
-    assert_eq!((&call["name"], &call["arguments"]), (&json!("weather"), &json!("{\"city\":\"Paris\"}")));
+    assert_eq!(
+        (&call["name"], &call["arguments"]),
+        (&json!("weather"), &json!("{\"city\":\"Paris\"}"))
+    );
     let call_id = call["call_id"].as_str().unwrap();
     assert!(call_id.len() <= 32);
     world.client(json!({"type": "conversation.item.create", "item":
@@ -81,18 +92,32 @@ fn a_call_is_streamed_and_its_output_answered() {
     world.settle();
     ladder::check(&world);
     let context = format!("{:?}", world.asked[1].messages);
-    assert!(context.contains("ToolCall") && context.contains("ToolOutput"), "{context}");
-    assert_eq!(world.last("response.done")["response"]["status"], "completed");
+    assert!(
+        context.contains("ToolCall") && context.contains("ToolOutput"),
+        "{context}"
+    );
+    assert_eq!(
+        world.last("response.done")["response"]["status"],
+        "completed"
+    );
 }
 
 #[test]
 fn several_calls_and_words_before_a_call_keep_their_order() {
     let mut world = World::new();
-    world.answers.extend([Answer::CallBoth, Answer::SayThenCall("Let me look that up. ")]);
+    world.answers.extend([
+        Answer::CallBoth,
+        Answer::SayThenCall("Let me look that up. "),
+    ]);
     ask(&mut world, json!({}));
     world.settle();
     let output = world.last("response.done")["response"]["output"].clone();
-    let names: Vec<_> = output.as_array().unwrap().iter().map(|o| o["name"].clone()).collect();
+    let names: Vec<_> = output
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["name"].clone())
+        .collect();
     assert_eq!(names, ["first", "second"]);
     ask(&mut world, json!({}));
     world.settle();
@@ -106,7 +131,10 @@ fn several_calls_and_words_before_a_call_keep_their_order() {
 fn a_second_response_is_refused_and_names_the_first() {
     let mut world = World::new();
     ask(&mut world, json!({}));
-    let running = world.last("response.created")["response"]["id"].as_str().unwrap().to_owned();
+    let running = world.last("response.created")["response"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     world.action(ClientAction::ResponseCreate(Box::default()));
     let error = world.last_error();
     assert_eq!(error["code"], "conversation_already_has_active_response");
@@ -127,11 +155,17 @@ fn cancelling_closes_what_is_open_and_stops_the_work() {
     world.settle();
     ladder::check(&world);
     let done = world.last("response.done");
-    assert_eq!(done["response"]["status_details"]["reason"], "client_cancelled");
+    assert_eq!(
+        done["response"]["status_details"]["reason"],
+        "client_cancelled"
+    );
     assert_eq!(done["response"]["output"][0]["status"], "incomplete");
     world.action(ClientAction::ResponseCancel { response_id: None });
     assert_eq!(world.last_error()["code"], "response_cancel_not_active");
-    assert_eq!(world.last_error()["message"], "Cancellation failed: no active response found");
+    assert_eq!(
+        world.last_error()["message"],
+        "Cancellation failed: no active response found"
+    );
 }
 
 #[test]
@@ -151,7 +185,10 @@ fn cancelling_with_a_wrong_id_harms_nobody() {
     world.client(json!({"type": "response.cancel", "response_id": "resp_other"}));
     assert_eq!(world.last_error()["code"], "response_cancel_not_active");
     world.settle();
-    assert_eq!(world.last("response.done")["response"]["status"], "completed");
+    assert_eq!(
+        world.last("response.done")["response"]["status"],
+        "completed"
+    );
 }
 
 #[test]
@@ -162,19 +199,29 @@ fn out_of_band_responses_run_beside_and_leave_no_trace() {
     let from = world.log.len();
     let input = json!([{"type": "message", "role": "user",
         "content": [{"type": "input_text", "text": "classify"}]}]);
-    ask(&mut world, json!({"conversation": "none", "input": input, "output_modalities": ["text"],
-        "metadata": {"topic": "label"}, "instructions": "Label it."}));
+    ask(
+        &mut world,
+        json!({"conversation": "none", "input": input, "output_modalities": ["text"],
+        "metadata": {"topic": "label"}, "instructions": "Label it."}),
+    );
     world.settle();
     ladder::check(&world);
     let context = format!("{:?}", world.asked[1].messages);
     assert!(context.contains("classify") && context.contains("Label it."));
-    assert!(!context.contains("remember this"), "`input` replaces the conversation");
+    assert!(
+        !context.contains("remember this"),
+        "`input` replaces the conversation"
+    );
     let created = &world.log[from].1;
     let created = serde_json::to_value(created).unwrap();
     assert_eq!(created["response"]["metadata"], json!({"topic": "label"}));
     assert_eq!(created["response"]["conversation_id"], json!(null));
     assert_eq!(world.count("response.done"), 2);
-    assert_eq!(world.count("conversation.item.added"), 2, "the question and the default reply");
+    assert_eq!(
+        world.count("conversation.item.added"),
+        2,
+        "the question and the default reply"
+    );
 }
 
 #[test]
@@ -191,7 +238,10 @@ fn too_many_parallel_responses_are_refused() {
 #[test]
 fn an_unknown_reference_is_refused() {
     let mut world = World::new();
-    ask(&mut world, json!({"input": [{"type": "item_reference", "id": "item_nowhere"}]}));
+    ask(
+        &mut world,
+        json!({"input": [{"type": "item_reference", "id": "item_nowhere"}]}),
+    );
     assert_eq!(world.last_error()["param"], "response.input");
     assert_eq!(world.count("response.created"), 0);
 }
@@ -211,7 +261,10 @@ fn running_out_of_tokens_is_incomplete() {
 
 #[test]
 fn a_failure_before_or_amid_the_reply_ends_it_as_failed() {
-    for answer in [Answer::Fail, Answer::FailMidway("This is as far as I get. And ")] {
+    for answer in [
+        Answer::Fail,
+        Answer::FailMidway("This is as far as I get. And "),
+    ] {
         let mut world = World::new();
         world.answers.push_back(answer);
         ask(&mut world, json!({}));
@@ -222,7 +275,10 @@ fn a_failure_before_or_amid_the_reply_ends_it_as_failed() {
         assert_eq!(response["status_details"]["error"]["type"], "server_error");
         ask(&mut world, json!({}));
         world.settle();
-        assert_eq!(world.last("response.done")["response"]["status"], "completed");
+        assert_eq!(
+            world.last("response.done")["response"]["status"],
+            "completed"
+        );
     }
 }
 
@@ -235,41 +291,62 @@ fn a_failed_guess_is_asked_again_in_the_open() {
     world.settle();
     ladder::check(&world);
     assert_eq!(world.count("response.created"), 1);
-    assert_eq!(world.last("response.done")["response"]["status"], "completed");
+    assert_eq!(
+        world.last("response.done")["response"]["status"],
+        "completed"
+    );
 }
 
 #[test]
 fn tokens_per_minute_are_reported_and_enforced() {
     let mut world = World::with(
         SessionKind::Realtime,
-        engine::session::Policy { tokens_per_minute: 30, ..policy() },
+        engine::session::Policy {
+            tokens_per_minute: 30,
+            ..policy()
+        },
     );
     world.update(json!({"output_modalities": ["text"]}));
     ask(&mut world, json!({}));
     world.settle();
-    assert_eq!(world.last("rate_limits.updated")["rate_limits"][0]["remaining"], 2);
+    assert_eq!(
+        world.last("rate_limits.updated")["rate_limits"][0]["remaining"],
+        2
+    );
     ask(&mut world, json!({}));
     world.settle();
     ask(&mut world, json!({}));
     let response = world.last("response.done")["response"].clone();
-    assert_eq!(response["status_details"]["error"]["code"], "rate_limit_exceeded");
+    assert_eq!(
+        response["status_details"]["error"]["code"],
+        "rate_limit_exceeded"
+    );
     world.pass(60_000);
     ask(&mut world, json!({}));
     world.settle();
-    assert_eq!(world.last("response.done")["response"]["status"], "completed");
+    assert_eq!(
+        world.last("response.done")["response"]["status"],
+        "completed"
+    );
 }
 
 #[test]
 fn a_context_that_may_not_be_cut_fails_the_response() {
     let mut world = World::with(
         SessionKind::Realtime,
-        engine::session::Policy { context_tokens: 50, ..policy() },
+        engine::session::Policy {
+            context_tokens: 50,
+            ..policy()
+        },
     );
     world.update(json!({"truncation": "disabled"}));
     say(&mut world, &"word ".repeat(100));
     ask(&mut world, json!({}));
     let response = world.last("response.done")["response"].clone();
-    assert_eq!(response["status_details"]["error"]["code"], "context_length_exceeded");
+    assert_eq!(
+        response["status_details"]["error"]["code"],
+        "context_length_exceeded"
+    );
 }
 
 #[test]
@@ -285,6 +362,10 @@ fn no_delta_is_longer_than_a_fifth_of_a_second() {
             samples += delta.0.len() / 2;
         }
     }
-    let spoken: usize = world.spoken.iter().map(|text| (text.len() * 60 / 100 + 1) * 2400).sum();
+    let spoken: usize = world
+        .spoken
+        .iter()
+        .map(|text| (text.len() * 60 / 100 + 1) * 2400)
+        .sum();
     assert_eq!(samples, spoken, "every sample once");
 }

@@ -15,16 +15,16 @@ use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, decode};
 
 /// Latencies of the pretended providers, in ms.
 #[derive(Debug, Clone, Copy)]
-pub struct Latency {
-    pub stt: u64,
-    pub first_token: u64,
-    pub token: u64,
-    pub tts: u64,
+pub(crate) struct Latency {
+    pub(crate) stt: u64,
+    pub(crate) first_token: u64,
+    pub(crate) token: u64,
+    pub(crate) tts: u64,
 }
 
 /// What the pretended language model answers.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     Say(&'static str),
     Call(&'static str, &'static str),
     CallBoth,
@@ -35,37 +35,40 @@ pub enum Answer {
     Cut(&'static str),
 }
 
-pub struct World {
-    pub session: Session,
-    pub now: u64,
-    pub log: Vec<(u64, ServerEvent)>,
-    pub marks: Vec<(u64, Mark)>,
-    pub asked: Vec<LlmRequest>,
-    pub spoken: Vec<String>,
-    pub closed: Option<(u16, String)>,
-    pub transcripts: VecDeque<Result<&'static str, ()>>,
-    pub end_of_turn: Option<f32>,
-    pub answers: VecDeque<Answer>,
-    pub latency: Latency,
+pub(crate) struct World {
+    pub(crate) session: Session,
+    pub(crate) now: u64,
+    pub(crate) log: Vec<(u64, ServerEvent)>,
+    pub(crate) marks: Vec<(u64, Mark)>,
+    pub(crate) asked: Vec<LlmRequest>,
+    pub(crate) spoken: Vec<String>,
+    pub(crate) closed: Option<(u16, String)>,
+    pub(crate) transcripts: VecDeque<Result<&'static str, ()>>,
+    pub(crate) end_of_turn: Option<f32>,
+    pub(crate) answers: VecDeque<Answer>,
+    pub(crate) latency: Latency,
     due: BTreeMap<(u64, u64), Input>,
     sequence: u64,
-    /// Utterances being transcribed: transcript, and whether a pause has been transcribed.
-    hearing: HashMap<u64, (Result<&'static str, ()>, bool)>,
+    /// Utterances being transcribed: transcript, and when the current pause will be.
+    hearing: HashMap<u64, (Result<&'static str, ()>, Option<u64>)>,
     live_llm: HashSet<u64>,
     live_tts: HashSet<u64>,
     phase: f32,
 }
 
-pub fn policy() -> Policy {
-    Policy { detector: Detector::Energy(0.05), ..Policy::default() }
+pub(crate) fn policy() -> Policy {
+    Policy {
+        detector: Detector::Energy(0.05),
+        ..Policy::default()
+    }
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(SessionKind::Realtime, policy())
     }
 
-    pub fn with(kind: SessionKind, policy: Policy) -> Self {
+    pub(crate) fn with(kind: SessionKind, policy: Policy) -> Self {
         let template = Template {
             id: "sess_test".to_owned(),
             kind,
@@ -85,7 +88,12 @@ impl World {
             transcripts: VecDeque::new(),
             end_of_turn: None,
             answers: VecDeque::new(),
-            latency: Latency { stt: 60, first_token: 80, token: 10, tts: 70 },
+            latency: Latency {
+                stt: 60,
+                first_token: 80,
+                token: 10,
+                tts: 70,
+            },
             due: BTreeMap::new(),
             sequence: 0,
             hearing: HashMap::new(),
@@ -100,35 +108,38 @@ impl World {
     }
 
     /// Sends a client event as JSON.
-    pub fn client(&mut self, event: serde_json::Value) {
+    pub(crate) fn client(&mut self, event: serde_json::Value) {
         let event = decode::client_event(&event.to_string()).expect("a valid client event");
         self.input(Input::Client(event));
     }
 
     /// Changes the session.
-    pub fn update(&mut self, mut session: serde_json::Value) {
+    pub(crate) fn update(&mut self, mut session: serde_json::Value) {
         session["type"] = json!("realtime");
         self.client(json!({"type": "session.update", "session": session}));
     }
 
     /// Sends an action that JSON would only blur.
-    pub fn action(&mut self, action: ClientAction) {
-        self.input(Input::Client(ClientEvent { event_id: Some("evt".to_owned()), action }));
+    pub(crate) fn action(&mut self, action: ClientAction) {
+        self.input(Input::Client(ClientEvent {
+            event_id: Some("evt".to_owned()),
+            action,
+        }));
     }
 
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let mut outputs = Vec::new();
         self.session.on(input, self.now, &mut outputs);
         self.take(outputs);
     }
 
     /// The caller speaks for `ms` in real time.
-    pub fn speak(&mut self, ms: u64) {
+    pub(crate) fn speak(&mut self, ms: u64) {
         self.audio(ms, 9000.0);
     }
 
     /// The caller is silent for `ms` in real time, audio still flowing.
-    pub fn silence(&mut self, ms: u64) {
+    pub(crate) fn silence(&mut self, ms: u64) {
         self.audio(ms, 0.0);
     }
 
@@ -141,7 +152,7 @@ impl World {
     }
 
     /// A stretch of tone as 24 kHz PCM bytes.
-    pub fn tone(&mut self, ms: u64, amplitude: f32) -> Bytes {
+    pub(crate) fn tone(&mut self, ms: u64, amplitude: f32) -> Bytes {
         let mut bytes = Vec::new();
         for _ in 0..ms * 24 {
             self.phase += 440.0 * std::f32::consts::TAU / 24_000.0;
@@ -151,30 +162,40 @@ impl World {
     }
 
     /// Time passes without audio; everything that falls due happens in order.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         loop {
             let next_news = self.due.first_key_value().map(|((at, _), _)| *at);
             let next_tick = self.session.next_deadline();
-            let next = [next_news, next_tick].into_iter().flatten().min().filter(|at| *at <= end);
+            let next = [next_news, next_tick]
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|at| *at <= end);
             let Some(at) = next else { break };
             self.now = self.now.max(at);
             if next_news == Some(at) {
-                let Some((_, input)) = self.due.pop_first() else { break };
+                let Some((_, input)) = self.due.pop_first() else {
+                    break;
+                };
                 if self.alive(&input) {
                     self.input(input);
                 }
             } else {
                 let before = self.session.next_deadline();
                 self.input(Input::Tick);
-                assert_ne!(before, self.session.next_deadline(), "a tick must move the deadline");
+                assert_ne!(
+                    before,
+                    self.session.next_deadline(),
+                    "a tick must move the deadline"
+                );
             }
         }
         self.now = end;
     }
 
     /// Lets everything that is under way finish.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while let Some(((at, _), _)) = self.due.first_key_value() {
             let ms = at.saturating_sub(self.now);
             self.pass(ms);
@@ -202,14 +223,15 @@ impl World {
                 Output::Mark(mark) => self.marks.push((self.now, mark)),
                 Output::OpenStt(id, _) => {
                     let text = self.transcripts.pop_front().unwrap_or(Ok("hello there."));
-                    self.hearing.insert(id, (text, false));
+                    self.hearing.insert(id, (text, None));
                 }
                 Output::SttPause(id) => self.transcribe_pause(id),
                 Output::SttResume(id) => {
                     if let Some(heard) = self.hearing.get_mut(&id) {
-                        heard.1 = false;
+                        heard.1 = None;
                     }
-                    self.due.retain(|_, input| !matches!(input, Input::Stt(of, _) if *of == id));
+                    self.due
+                        .retain(|_, input| !matches!(input, Input::Stt(of, _) if *of == id));
                 }
                 Output::SttEnd(id) => self.transcribe_end(id),
                 Output::DropStt(id) => {
@@ -233,29 +255,45 @@ impl World {
     }
 
     fn transcribe_pause(&mut self, id: u64) {
-        let Some((Ok(text), _)) = self.hearing.get(&id).copied() else { return };
-        self.later(self.latency.stt, Input::Stt(id, SttNews::Partial(text.to_owned())));
+        let Some((Ok(text), _)) = self.hearing.get(&id).copied() else {
+            return;
+        };
+        self.later(
+            self.latency.stt,
+            Input::Stt(id, SttNews::Partial(text.to_owned())),
+        );
         if let Some(p) = self.end_of_turn {
             self.later(self.latency.stt, Input::Stt(id, SttNews::EndOfTurn(p)));
         }
-        self.hearing.insert(id, (Ok(text), true));
+        self.hearing
+            .insert(id, (Ok(text), Some(self.now + self.latency.stt)));
     }
 
     fn transcribe_end(&mut self, id: u64) {
-        let Some((text, known)) = self.hearing.get(&id).copied() else { return };
+        let Some((text, known)) = self.hearing.get(&id).copied() else {
+            return;
+        };
         let news = match text {
-            Ok(text) => {
-                SttNews::Final { text: text.to_owned(), audio_ms: 1000, logprobs: Vec::new() }
-            }
+            Ok(text) => SttNews::Final {
+                text: text.to_owned(),
+                audio_ms: 1000,
+                logprobs: Vec::new(),
+            },
             Err(()) => SttNews::Failed(ErrorBody::server("provider_unavailable", "no ears")),
         };
-        self.later(if known { 1 } else { self.latency.stt }, Input::Stt(id, news));
+        self.later(
+            known.map_or(self.latency.stt, |at| at.saturating_sub(self.now).max(1)),
+            Input::Stt(id, news),
+        );
     }
 
     fn answer(&mut self, id: u64, request: LlmRequest) {
         self.live_llm.insert(id);
         self.asked.push(request);
-        let answer = self.answers.pop_front().unwrap_or(Answer::Say("Yes, I can. It is done."));
+        let answer = self
+            .answers
+            .pop_front()
+            .unwrap_or(Answer::Say("Yes, I can. It is done."));
         let mut news = Vec::new();
         let (text, finish) = match answer {
             Answer::Say(text) | Answer::FailMidway(text) | Answer::SayThenCall(text) => {
@@ -265,7 +303,10 @@ impl World {
             Answer::Endless => (ENDLESS, Finish::Stop),
             _ => ("", Finish::Stop),
         };
-        news.extend(text.split_inclusive(' ').map(|word| LlmNews::Text(word.to_owned())));
+        news.extend(
+            text.split_inclusive(' ')
+                .map(|word| LlmNews::Text(word.to_owned())),
+        );
         let calls: &[(&str, &str)] = match answer {
             Answer::Call(name, json) => &[(name, json)],
             Answer::SayThenCall(_) => &[("look_up", "{\"q\":1}")],
@@ -273,7 +314,10 @@ impl World {
             _ => &[],
         };
         for (name, json) in calls {
-            news.push(LlmNews::ToolCall { call_id: String::new(), name: (*name).to_owned() });
+            news.push(LlmNews::ToolCall {
+                call_id: String::new(),
+                name: (*name).to_owned(),
+            });
             let (left, right) = json.split_at(json.len() / 2);
             news.extend([left, right].map(|part| LlmNews::ToolArguments(part.to_owned())));
         }
@@ -283,7 +327,11 @@ impl World {
             }
             _ => LlmNews::Done {
                 finish,
-                usage: LlmUsage { input_tokens: 20, cached_tokens: 5, output_tokens: 8 },
+                usage: LlmUsage {
+                    input_tokens: 20,
+                    cached_tokens: 5,
+                    output_tokens: 8,
+                },
             },
         });
         for (at, one) in news.into_iter().enumerate() {
@@ -293,12 +341,19 @@ impl World {
     }
 
     fn synthesise(&mut self, reply: u64, index: u32, text: String) {
-        assert!(self.live_tts.contains(&reply), "pieces go to an open stream");
+        assert!(
+            self.live_tts.contains(&reply),
+            "pieces go to an open stream"
+        );
         let slices = text.len() * 60 / 100 + 1;
         self.spoken.push(text);
         for slice in 0..slices {
             let samples: Arc<[i16]> = vec![1000; 2400].into();
-            let news = TtsNews::Audio { index, rate_hz: 24_000, samples };
+            let news = TtsNews::Audio {
+                index,
+                rate_hz: 24_000,
+                samples,
+            };
             self.later(self.latency.tts + slice as u64, Input::Tts(reply, news));
         }
         let done = self.latency.tts + slices as u64;
@@ -306,27 +361,40 @@ impl World {
     }
 
     /// Types of all events so far, or since `from`.
-    pub fn types(&self, from: usize) -> Vec<&'static str> {
-        let mut types: Vec<_> = self.log[from..].iter().map(|(_, e)| e.type_name()).collect();
+    pub(crate) fn types(&self, from: usize) -> Vec<&'static str> {
+        let mut types: Vec<_> = self.log[from..]
+            .iter()
+            .map(|(_, e)| e.type_name())
+            .collect();
         types.dedup();
         types
     }
 
     /// When the first event of this type came.
-    pub fn time_of(&self, type_name: &str) -> Option<u64> {
-        self.log.iter().find(|(_, e)| e.type_name() == type_name).map(|(at, _)| *at)
+    pub(crate) fn time_of(&self, type_name: &str) -> Option<u64> {
+        self.log
+            .iter()
+            .find(|(_, e)| e.type_name() == type_name)
+            .map(|(at, _)| *at)
     }
 
-    pub fn count(&self, type_name: &str) -> usize {
-        self.log.iter().filter(|(_, e)| e.type_name() == type_name).count()
+    pub(crate) fn count(&self, type_name: &str) -> usize {
+        self.log
+            .iter()
+            .filter(|(_, e)| e.type_name() == type_name)
+            .count()
     }
 
-    pub fn last(&self, type_name: &str) -> serde_json::Value {
-        let found = self.log.iter().rev().find(|(_, e)| e.type_name() == type_name);
+    pub(crate) fn last(&self, type_name: &str) -> serde_json::Value {
+        let found = self
+            .log
+            .iter()
+            .rev()
+            .find(|(_, e)| e.type_name() == type_name);
         serde_json::to_value(&found.unwrap_or_else(|| panic!("no {type_name}")).1).unwrap()
     }
 
-    pub fn last_error(&self) -> serde_json::Value {
+    pub(crate) fn last_error(&self) -> serde_json::Value {
         self.last("error")["error"].clone()
     }
 }

@@ -1,0 +1,8 @@
+//! The arithmetic of sound.
+
+mod detect;
+mod formats;
+mod g711;
+mod resample;
+mod signal;
+mod wav;

@@ -1,0 +1,5 @@
+//! The arithmetic of speech.
+
+mod aligned;
+mod cut;
+mod said;
