@@ -1,0 +1,23 @@
+//! Short-lived state, lost with the process.
+//! Used by `gateway::auth` for ephemeral client secrets.
+//! Never grows without bound and never reads a clock.
+
+pub mod secrets;
+
+pub use secrets::{ClientSecret, Secrets};
+
+/// Short-lived state in the memory of this process.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Ephemeral client secrets.
+    pub secrets: Secrets,
+}
+
+impl Live {
+    /// State of one process; `max_client_secrets` bounds the secrets kept.
+    pub fn memory(max_client_secrets: usize) -> Self {
+        Self {
+            secrets: Secrets::memory(max_client_secrets),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Durable rows: SQLite with one writer and a few readers.
+//! Opened by [`crate::Store::open`]; the tables' functions are in the modules below.
+//! Never builds SQL text at run time.
+
+mod installation;
+pub mod keys;
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::StoreError;
+
+/// Connections that only read; SQLite in WAL mode lets them run beside the writer.
+const READERS: u32 = 4;
+
+/// How long a statement waits for another process's lock (the command line writes to the same file).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Sql {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl Sql {
+    /// Opens and migrates the database.
+    ///
+    /// # Errors
+    /// See [`crate::Store::open`].
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            return Err(StoreError::UnsupportedAddress);
+        };
+        let open_error = |error: sqlx::Error| StoreError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let in_memory = path.starts_with(":memory:");
+        if !in_memory {
+            make_folder(path)?;
+        }
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(open_error)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // with a write-ahead log, NORMAL loses no consistency, only the last commits at a power cut
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                // an in-memory database lives as long as its one connection
+                .min_connections(u32::from(in_memory))
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(open_error)?;
+        sqlx::migrate!("migrations/sqlite")
+            .run(&writer)
+            .await
+            .map_err(StoreError::Migrate)?;
+        let reader = if in_memory {
+            writer.clone()
+        } else {
+            pool(READERS)
+                .connect_with(options.read_only(true))
+                .await
+                .map_err(open_error)?
+        };
+        Ok(Self { writer, reader })
+    }
+
+    /// Asks the database for an answer, for `/ready`.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] when it gives none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1")
+            .execute(&self.reader)
+            .await
+            .map(drop)
+            .map_err(query("reach the database"))
+    }
+
+    /// Finishes pending work and closes the files.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Names what was tried when a statement fails.
+fn query(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Query { action, source }
+}
+
+/// Creates the folder of the database file, readable by its owner only: it holds key hashes.
+fn make_folder(path: &str) -> Result<(), StoreError> {
+    let file = path.split('?').next().unwrap_or(path);
+    let file = file.strip_prefix("//").unwrap_or(file);
+    let Some(folder) = Path::new(file)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| StoreError::Open {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    })
+}
