@@ -2,6 +2,7 @@
 //! Used by every other crate, the load generator and the fuzzers.
 //! Never does I/O, never decides anything.
 
+pub mod asyncapi;
 pub mod ids;
 pub mod realtime;
 pub mod rest;

@@ -375,6 +375,14 @@ fn response_to_beta(response: Value) -> Value {
     response.remove("audio");
     response.insert("temperature".to_owned(), TEMPERATURE.into());
     in_place(&mut response, "output", |output| each(output, item_to_beta));
+    // counted since GA
+    let usage = response.get_mut("usage");
+    if let Some(input) = usage.and_then(|usage| usage.get_mut("input_token_details"))
+        && let Some(input) = input.as_object_mut()
+    {
+        input.remove("image_tokens");
+        input.remove("cached_tokens_details");
+    }
     Value::Object(response)
 }
 

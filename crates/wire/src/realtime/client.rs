@@ -8,6 +8,8 @@ use super::item::ItemBody;
 use super::response::CreateResponse;
 use super::session::SessionUpdate;
 
+pub mod schema;
+
 /// A client event with the id its errors will answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientEvent {

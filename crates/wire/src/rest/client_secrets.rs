@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::realtime::client::schema::SessionRequestSchema;
 use crate::realtime::decode::fields::At;
 use crate::realtime::decode::{DecodeError, session_update};
 use crate::realtime::session::{SessionSchema, SessionUpdate};
@@ -34,7 +35,7 @@ pub struct ClientSecretRequest {
     /// When the secret expires.
     pub expires_after: Option<ExpiresAfter>,
     /// A realtime or transcription session request, as in `session.update`.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<SessionRequestSchema>)]
     pub session: Option<Value>,
 }
 

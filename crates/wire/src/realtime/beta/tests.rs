@@ -183,12 +183,14 @@ fn a_response_is_echoed_flat() {
     let sent = json!({"type": "response.done", "event_id": "e", "response": {
         "object": "realtime.response", "id": "resp_1", "status": "completed",
         "status_details": null, "conversation_id": "conv_1", "output_modalities": ["text"],
-        "max_output_tokens": "inf", "usage": {"total_tokens": 1}, "metadata": null,
+        "max_output_tokens": "inf", "metadata": null,
+        "usage": {"input_token_details": {"text_tokens": 1, "image_tokens": 0,
+                                          "cached_tokens_details": {}}},
         "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"}},
         "output": [{"type": "message", "content": [{"type": "output_text", "text": "x"}]}]}});
     let expected = json!({"object": "realtime.response", "id": "resp_1", "status": "completed",
         "status_details": null, "conversation_id": "conv_1", "modalities": ["text"],
-        "max_output_tokens": "inf", "usage": {"total_tokens": 1}, "metadata": null,
+        "max_output_tokens": "inf", "usage": {"input_token_details": {"text_tokens": 1}}, "metadata": null,
         "voice": "alloy", "output_audio_format": "pcm16", "temperature": 0.8,
         "output": [{"type": "message", "content": [{"type": "text", "text": "x"}]}]});
     assert_eq!(server_to_beta(sent)[0]["response"], expected);

@@ -7,6 +7,22 @@ use super::{item, session};
 use crate::realtime::response::{ConversationTarget, CreateResponse, InputItem, Metadata};
 use serde_json::Value;
 
+/// What a response request may have.
+pub(super) const FIELDS: &[&str] = &[
+    "conversation",
+    "input",
+    "instructions",
+    "output_modalities",
+    "audio",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_output_tokens",
+    "metadata",
+    "prompt",
+    "reasoning",
+];
+
 /// Most pairs in `metadata` (spec/realtime §2.4, as the two below).
 pub(super) const METADATA_PAIRS: usize = 16;
 /// Longest key in `metadata`, in characters.
@@ -17,22 +33,7 @@ pub(super) const METADATA_VALUE: usize = 512;
 /// A whole response request; null counts as absent everywhere in it.
 pub(super) fn create(at: At<'_>) -> Read<CreateResponse> {
     let response = at.object()?;
-    response.only(&[
-        &[
-            "conversation",
-            "input",
-            "instructions",
-            "output_modalities",
-            "audio",
-        ],
-        &[
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-            "max_output_tokens",
-        ],
-        &["metadata", "prompt", "reasoning"],
-    ])?;
+    response.only(&[FIELDS])?;
     let mut create = CreateResponse {
         conversation: response
             .read("conversation", |at| {

@@ -13,9 +13,11 @@ use serde_json::Value;
 /// Fields of the echoed session that read-modify-write clients send back; accepted without effect.
 const ECHOED: &[&str] = &["id", "object", "expires_at"];
 
-const COMMON: &[&str] = &["type", "audio", "include"];
+/// What sessions of both kinds may have.
+pub(super) const COMMON: &[&str] = &["type", "audio", "include"];
 
-const CONVERSATION: &[&str] = &[
+/// What a conversation may have beside [`COMMON`].
+pub(super) const CONVERSATION: &[&str] = &[
     "model",
     "output_modalities",
     "instructions",
@@ -227,7 +229,13 @@ fn turn_detection(at: At<'_>) -> Read<TurnDetectionUpdate> {
     ];
     let fields = at.object()?;
     fields.only(&[
-        &["type", "eagerness", "create_response", "interrupt_response"],
+        &[
+            "type",
+            "eagerness",
+            "create_response",
+            "interrupt_response",
+            "model_version",
+        ],
         &server,
     ])?;
     let semantic = fields.read("type", |at| {

@@ -183,3 +183,28 @@ fn session_errors_name_code_path_and_values() {
         "Invalid type for 'session.instructions': expected a string, but got an integer instead."
     );
 }
+
+/// The property names of a schema.
+fn described<T: utoipa::PartialSchema>() -> Vec<String> {
+    let schema = json!(T::schema());
+    let properties = schema["properties"]
+        .as_object()
+        .expect("an object's schema");
+    properties.keys().cloned().collect()
+}
+
+#[test]
+fn the_documented_fields_are_the_ones_that_are_read() {
+    use crate::realtime::client::schema::{
+        RealtimeRequestSchema, ResponseRequestSchema, TranscriptionRequestSchema,
+    };
+    let mut read: Vec<&str> = [session::COMMON, session::CONVERSATION].concat();
+    read.sort_unstable();
+    assert_eq!(described::<RealtimeRequestSchema>(), read);
+    let mut read = session::COMMON.to_vec();
+    read.sort_unstable();
+    assert_eq!(described::<TranscriptionRequestSchema>(), read);
+    let mut read = response::FIELDS.to_vec();
+    read.sort_unstable();
+    assert_eq!(described::<ResponseRequestSchema>(), read);
+}

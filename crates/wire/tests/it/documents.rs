@@ -1,0 +1,124 @@
+//! The AsyncAPI document against the messages that are really read and written.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use wire::asyncapi;
+use wire::realtime::decode::CLIENT_EVENT_TYPES;
+use wire::realtime::fast;
+
+use crate::samples;
+
+/// Everything `$ref` points to.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+        Value::Object(fields) => {
+            if let Some(Value::String(target)) = fields.get("$ref") {
+                found.insert(target.clone());
+            }
+            fields.values().for_each(|value| references(value, found));
+        }
+        _ => {}
+    }
+}
+
+/// The schema itself, or the one it refers to.
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(target) => {
+            let pointer = target.strip_prefix('#').expect("a local reference");
+            resolve(document, document.pointer(pointer).expect("it exists"))
+        }
+        None => schema,
+    }
+}
+
+fn message_types(document: &Value, operation: &str) -> BTreeSet<String> {
+    let messages = document["operations"][operation]["messages"]
+        .as_array()
+        .expect("messages");
+    let name = |message: &Value| {
+        let message = resolve(document, message);
+        resolve(document, message)["name"]
+            .as_str()
+            .expect("name")
+            .to_owned()
+    };
+    messages.iter().map(name).collect()
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = asyncapi::document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.len() > 80, "{}", found.len());
+    for target in found {
+        let pointer = target.strip_prefix('#').expect("a local reference");
+        assert!(document.pointer(pointer).is_some(), "{target} is nowhere");
+    }
+}
+
+#[test]
+fn every_message_is_described() {
+    let document = asyncapi::document();
+    let client: BTreeSet<String> = CLIENT_EVENT_TYPES.map(str::to_owned).into();
+    assert_eq!(message_types(&document, "receive"), client);
+    let server: BTreeSet<String> = samples::events()
+        .iter()
+        .map(|event| event.type_name().to_owned())
+        .collect();
+    assert_eq!(message_types(&document, "send"), server);
+}
+
+#[test]
+fn what_is_written_is_what_is_described() {
+    let document = asyncapi::document();
+    for event in samples::events() {
+        let name = format!("server_{}", event.type_name().replace('.', "_"));
+        let schema = &document["components"]["messages"][&name]["payload"];
+        let mut text = String::new();
+        fast::write_event(&event, "event_1", &mut text);
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        check_object(&document, schema, &json, &name);
+    }
+}
+
+#[test]
+fn what_clients_send_is_what_is_described() {
+    let document = asyncapi::document();
+    let frames = concat!(
+        include_str!("frames/openai.jsonl"),
+        include_str!("frames/agents-python.jsonl"),
+        include_str!("frames/livekit.jsonl"),
+    );
+    for frame in frames.lines() {
+        let json: Value = serde_json::from_str(frame).expect("JSON");
+        let kind = json["type"].as_str().expect("type").replace('.', "_");
+        let name = format!("client_{kind}");
+        let schema = &document["components"]["messages"][&name]["payload"];
+        check_object(&document, schema, &json, &name);
+    }
+}
+
+/// Every key of `json` is described and every required key is there, at any depth of plain objects.
+fn check_object(document: &Value, schema: &Value, json: &Value, at: &str) {
+    let schema = resolve(document, schema);
+    let (Some(described), Some(fields)) = (schema["properties"].as_object(), json.as_object())
+    else {
+        return;
+    };
+    for key in schema["required"].as_array().into_iter().flatten() {
+        let key = key.as_str().expect("a name");
+        assert!(
+            fields.contains_key(key),
+            "{at}.{key} is required but not written: {json}"
+        );
+    }
+    for (key, value) in fields {
+        let schema = described.get(key);
+        let schema = schema.unwrap_or_else(|| panic!("{at}.{key} is not described: {json}"));
+        check_object(document, schema, value, &format!("{at}.{key}"));
+    }
+}
