@@ -198,10 +198,11 @@ fn the_documented_fields_are_the_ones_that_are_read() {
     use crate::realtime::client::schema::{
         RealtimeRequestSchema, ResponseRequestSchema, TranscriptionRequestSchema,
     };
-    let mut read: Vec<&str> = [session::COMMON, session::CONVERSATION].concat();
+    use crate::realtime::decode::session as known;
+    let mut read: Vec<&str> = [known::COMMON, known::CONVERSATION].concat();
     read.sort_unstable();
     assert_eq!(described::<RealtimeRequestSchema>(), read);
-    let mut read = session::COMMON.to_vec();
+    let mut read = known::COMMON.to_vec();
     read.sort_unstable();
     assert_eq!(described::<TranscriptionRequestSchema>(), read);
     let mut read = response::FIELDS.to_vec();
