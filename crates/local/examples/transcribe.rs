@@ -17,7 +17,9 @@ const RUNS: usize = 7;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
-    let models_dir = arguments.next().ok_or("usage: transcribe MODELS_DIR CLIP.wav…")?;
+    let models_dir = arguments
+        .next()
+        .ok_or("usage: transcribe MODELS_DIR CLIP.wav…")?;
     let memory = match env::var("MEMORY").as_deref() {
         Ok("arena") => Memory::Arena,
         Ok("smallest") => Memory::Smallest,
@@ -27,12 +29,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let config = SessionConfig { threads: 1, memory };
     let mut whisper = Whisper::open_with(Path::new(&models_dir), config)?;
-    println!("opened in {} ms, {} MB", start.elapsed().as_millis(), resident_mb()?);
+    println!(
+        "opened in {} ms, {} MB",
+        start.elapsed().as_millis(),
+        resident_mb()?
+    );
     for clip in arguments {
         let audio = fs::read(&clip)?;
-        let samples: Vec<i16> =
-            audio[44..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
-        let request = TranscribeRequest { audio: samples.into(), ..TranscribeRequest::default() };
+        let samples: Vec<i16> = audio[44..]
+            .chunks_exact(2)
+            .map(|b| i16::from_le_bytes([b[0], b[1]]))
+            .collect();
+        let request = TranscribeRequest {
+            audio: samples.into(),
+            ..TranscribeRequest::default()
+        };
         let windows: &[Window] = match env::var("WINDOW").as_deref() {
             Ok("clip") => &[Window::Clip],
             _ => &[Window::Clip, Window::Full],
@@ -43,9 +54,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let mut text = String::new();
             for _ in 0..RUNS {
                 let start = busy_ms()?;
-                let result = whisper.transcribe(std::slice::from_ref(&request)).remove(0)?;
+                let result = whisper
+                    .transcribe(std::slice::from_ref(&request))
+                    .remove(0)?;
                 times.push(busy_ms()? - start);
-                text = format!("{} tokens, {:.2}: {}", result.tokens, result.avg_logprob, result.text);
+                text = format!(
+                    "{} tokens, {:.2}: {}",
+                    result.tokens, result.avg_logprob, result.text
+                );
             }
             times.sort_by(f64::total_cmp);
             println!(
@@ -70,11 +86,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Processor time of this thread, which does all the work: other programs do not disturb it.
 fn busy_ms() -> Result<f64, Box<dyn std::error::Error>> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(text.split_whitespace().next().ok_or("no time")?.parse::<f64>()? / 1e6)
+    Ok(text
+        .split_whitespace()
+        .next()
+        .ok_or("no time")?
+        .parse::<f64>()?
+        / 1e6)
 }
 
 fn resident_mb() -> Result<u64, Box<dyn std::error::Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<u64>()? / 1024)
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .ok_or("no VmRSS")?;
+    Ok(line
+        .split_whitespace()
+        .nth(1)
+        .ok_or("no number")?
+        .parse::<u64>()?
+        / 1024)
 }

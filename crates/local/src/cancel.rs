@@ -57,7 +57,11 @@ impl Cancel {
 
     /// [`LocalError::Cancelled`] once the flag is raised; for `?` inside loops.
     pub fn check(&self) -> Result<(), LocalError> {
-        if self.is_cancelled() { Err(LocalError::Cancelled) } else { Ok(()) }
+        if self.is_cancelled() {
+            Err(LocalError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Calls `interrupt` when the job is cancelled: at once if it already is, otherwise from the
@@ -75,7 +79,10 @@ impl Cancel {
         } else {
             hooks.waiting.push((id, interrupt));
         }
-        CancelHook { shared: Arc::clone(&self.0), id }
+        CancelHook {
+            shared: Arc::clone(&self.0),
+            id,
+        }
     }
 }
 
@@ -93,7 +100,11 @@ pub struct CancelHook {
 
 impl Drop for CancelHook {
     fn drop(&mut self) {
-        let mut hooks = self.shared.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hooks = self
+            .shared
+            .hooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         hooks.waiting.retain(|(id, _)| *id != self.id);
     }
 }

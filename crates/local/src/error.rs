@@ -41,6 +41,22 @@ pub enum LocalError {
         /// How many jobs were already waiting.
         waiting: usize,
     },
+    /// eSpeak NG, which turns text into phonemes, is not installed or not complete.
+    #[error(
+        "cannot turn text into phonemes: {reason}; run `apt-get install libespeak-ng1 espeak-ng-data`"
+    )]
+    NoPhonemes {
+        /// What is missing.
+        reason: String,
+    },
+    /// A prompt does not fit the language model's context; drop the oldest messages and try again.
+    #[error("prompt of {prompt_tokens} tokens does not fit the context of {limit_tokens}")]
+    ContextFull {
+        /// Tokens of the prompt as sent.
+        prompt_tokens: usize,
+        /// Tokens one conversation may hold, room for an answer included.
+        limit_tokens: usize,
+    },
     /// The caller cancelled the job, or dropped its result.
     #[error("job was cancelled")]
     Cancelled,
@@ -62,7 +78,10 @@ pub enum LocalError {
 impl LocalError {
     /// A failed call into a native library: what was tried, and the library's answer.
     pub fn runtime(tried: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        Self::Runtime { tried: tried.into(), reason: reason.to_string() }
+        Self::Runtime {
+            tried: tried.into(),
+            reason: reason.to_string(),
+        }
     }
 
     /// A file that could not be opened: [`Missing`](Self::Missing) when it is not there,
@@ -70,14 +89,25 @@ impl LocalError {
     pub fn open(model: &str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         let path = path.into();
         if source.kind() == std::io::ErrorKind::NotFound {
-            Self::Missing { model: model.to_owned(), path }
+            Self::Missing {
+                model: model.to_owned(),
+                path,
+            }
         } else {
-            Self::Io { tried: "read", path, source }
+            Self::Io {
+                tried: "read",
+                path,
+                source,
+            }
         }
     }
 
     /// A file that was read but makes no sense.
     pub fn damaged(model: &str, path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        Self::Damaged { model: model.to_owned(), path: path.into(), reason: reason.into() }
+        Self::Damaged {
+            model: model.to_owned(),
+            path: path.into(),
+            reason: reason.into(),
+        }
     }
 }

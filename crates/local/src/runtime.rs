@@ -49,7 +49,10 @@ pub enum Memory {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { threads: 1, memory: Memory::Lean }
+        Self {
+            threads: 1,
+            memory: Memory::Lean,
+        }
     }
 }
 
@@ -64,7 +67,10 @@ pub fn environment(models_dir: &Path) -> Result<Environment, LocalError> {
     }
     let library = models_dir.join(LIBRARY);
     if !library.is_file() {
-        return Err(LocalError::Missing { model: "onnxruntime".to_owned(), path: library });
+        return Err(LocalError::Missing {
+            model: "onnxruntime".to_owned(),
+            path: library,
+        });
     }
     let environment = ort::init_from(&library)
         .map_err(|error| LocalError::runtime("load onnx runtime", error))?
@@ -89,7 +95,10 @@ pub fn session(
 ) -> Result<Session, LocalError> {
     let environment = environment(models_dir)?;
     if !file.is_file() {
-        return Err(LocalError::Missing { model: model.to_owned(), path: file.to_owned() });
+        return Err(LocalError::Missing {
+            model: model.to_owned(),
+            path: file.to_owned(),
+        });
     }
     let mut builder = builder(&environment, config)
         .map_err(|error| LocalError::runtime(format!("configure a session for {model}"), error))?;
@@ -131,8 +140,8 @@ impl CancellableRun {
     /// library refuses to create options.
     pub fn new(cancel: &Cancel) -> Result<Self, LocalError> {
         cancel.check()?;
-        let options = RunOptions::new()
-            .map_err(|error| LocalError::runtime("create run options", error))?;
+        let options =
+            RunOptions::new().map_err(|error| LocalError::runtime("create run options", error))?;
         let options = Arc::new(options);
         let terminated = Arc::clone(&options);
         let hook = cancel.on_cancel(move || {
@@ -140,7 +149,11 @@ impl CancellableRun {
                 tracing::warn!(%error, "could not terminate a model run");
             }
         });
-        Ok(Self { options, cancel: cancel.clone(), _hook: hook })
+        Ok(Self {
+            options,
+            cancel: cancel.clone(),
+            _hook: hook,
+        })
     }
 
     /// The options to pass to `Session::run_with_options`.

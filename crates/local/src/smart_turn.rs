@@ -36,7 +36,10 @@ impl SmartTurn {
     /// As [`open`](Self::open), with a choice of threads and memory.
     pub fn open_with(models_dir: &Path, config: SessionConfig) -> Result<Self, LocalError> {
         let file = models_dir.join("smart-turn").join("smart-turn.onnx");
-        Ok(Self { session: runtime::session(models_dir, MODEL, &file, config)?, mel: Mel::new() })
+        Ok(Self {
+            session: runtime::session(models_dir, MODEL, &file, config)?,
+            mel: Mel::new(),
+        })
     }
 
     /// The probability, 0 to 1, that the speaker has finished. `audio` is 16 kHz, one channel, up to
@@ -98,15 +101,24 @@ mod tests {
 
     #[test]
     fn sound_is_moved_to_the_end_and_scaled_to_unit_variance() {
-        let audio: Vec<i16> = (0..16_000).map(|i| if i % 2 == 0 { 900 } else { -700 }).collect();
+        let audio: Vec<i16> = (0..16_000)
+            .map(|i| if i % 2 == 0 { 900 } else { -700 })
+            .collect();
         let heard = normalised(&audio);
         assert_eq!(heard.len(), HEARD);
         let mean = heard.iter().map(|v| f64::from(*v)).sum::<f64>() / HEARD as f64;
-        let variance =
-            heard.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / HEARD as f64;
+        let variance = heard
+            .iter()
+            .map(|v| (f64::from(*v) - mean).powi(2))
+            .sum::<f64>()
+            / HEARD as f64;
         assert!(mean.abs() < 1e-4, "{mean}");
         assert!((variance - 1.0).abs() < 0.01, "{variance}");
-        assert!(heard[..HEARD - 16_000].iter().all(|v| (v - heard[0]).abs() < 1e-9));
+        assert!(
+            heard[..HEARD - 16_000]
+                .iter()
+                .all(|v| (v - heard[0]).abs() < 1e-9)
+        );
     }
 
     #[test]

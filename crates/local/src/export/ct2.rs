@@ -52,14 +52,21 @@ impl Weights {
             }
             _ => LocalError::open(MODEL, path, error),
         })?;
-        Ok(Self { path: path.to_owned(), file, variables })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            variables,
+        })
     }
 
     /// The whole variable `name`, converted to f32.
     pub(crate) fn read(&self, name: &str) -> Result<Tensor, LocalError> {
         let variable = self.variable(name)?;
         let data = self.values(variable, 0, variable.dims.iter().product())?;
-        Ok(Tensor { dims: variable.dims.clone(), data })
+        Ok(Tensor {
+            dims: variable.dims.clone(),
+            data,
+        })
     }
 
     /// Row `row` of the matrix `name`, converted to f32.
@@ -75,7 +82,9 @@ impl Weights {
     }
 
     fn variable(&self, name: &str) -> Result<&Variable, LocalError> {
-        self.variables.get(name).ok_or_else(|| self.damaged(format!("no variable {name}")))
+        self.variables
+            .get(name)
+            .ok_or_else(|| self.damaged(format!("no variable {name}")))
     }
 
     fn values(
@@ -119,7 +128,9 @@ fn index(file: &File) -> io::Result<HashMap<String, Variable>> {
     let mut reader = BufReader::with_capacity(512, file);
     let version = u32_le(&mut reader)?;
     if !(2..=6).contains(&version) {
-        return Err(invalid(format!("format version {version} is not supported")));
+        return Err(invalid(format!(
+            "format version {version} is not supported"
+        )));
     }
     string(&mut reader)?;
     u32_le(&mut reader)?;
@@ -138,7 +149,15 @@ fn index(file: &File) -> io::Result<HashMap<String, Variable>> {
             return Err(invalid(format!("{name} reaches past the end of the file")));
         }
         reader.seek_relative(i64::from(bytes))?;
-        variables.insert(name, Variable { dims, kind, offset, bytes: bytes as usize });
+        variables.insert(
+            name,
+            Variable {
+                dims,
+                kind,
+                offset,
+                bytes: bytes as usize,
+            },
+        );
     }
     reader.seek(SeekFrom::Start(0))?;
     Ok(variables)

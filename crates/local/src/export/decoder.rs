@@ -23,22 +23,34 @@ pub(crate) fn graph(
     kind: WeightType,
     weights_file: &str,
 ) -> Result<Graph, LocalError> {
-    let mut layers = Layers { graph: Graph::new(weights_file), weights, kind };
+    let mut layers = Layers {
+        graph: Graph::new(weights_file),
+        weights,
+        kind,
+    };
     let batch = Dim::Named("batch");
     let x = layers.graph.input(
         "embedded",
         Element::F32,
         &[batch, Dim::Named("tokens"), Dim::Fixed(WIDTH as i64)],
     );
-    layers.graph.input("wanted", Element::I64, &[Dim::Named("wanted")]);
+    layers
+        .graph
+        .input("wanted", Element::I64, &[Dim::Named("wanted")]);
     for layer in 0..LAYERS {
         for stem in ["past_key", "past_value"] {
-            layers.graph.input(&format!("{stem}_{layer}"), Element::F32, &memory_dims("past"));
+            layers.graph.input(
+                &format!("{stem}_{layer}"),
+                Element::F32,
+                &memory_dims("past"),
+            );
         }
     }
     for layer in 0..LAYERS {
         for stem in ["cross_key", "cross_value"] {
-            layers.graph.input(&format!("{stem}_{layer}"), Element::F32, &cross_dims());
+            layers
+                .graph
+                .input(&format!("{stem}_{layer}"), Element::F32, &cross_dims());
         }
     }
 
@@ -74,7 +86,9 @@ fn self_attention(layers: &mut Layers, x: &str, layer: usize) -> Result<String, 
         &[heads(), ("unidirectional", Attribute::Int(1))],
     );
     for name in &next {
-        layers.graph.output(name, Element::F32, &memory_dims("known"));
+        layers
+            .graph
+            .output(name, Element::F32, &memory_dims("known"));
     }
     layers.linear(&attended, &format!("{block}/self_attention/linear_1"))
 }
@@ -83,8 +97,11 @@ fn cross_attention(layers: &mut Layers, x: &str, layer: usize) -> Result<String,
     let block = format!("decoder/layer_{layer}");
     let query = layers.linear(x, &format!("{block}/attention/linear_0"))?;
     let (key, value) = (format!("cross_key_{layer}"), format!("cross_value_{layer}"));
-    let attended =
-        layers.graph.node(contrib("MultiHeadAttention"), &[&query, &key, &value], &[heads()]);
+    let attended = layers.graph.node(
+        contrib("MultiHeadAttention"),
+        &[&query, &key, &value],
+        &[heads()],
+    );
     layers.linear(&attended, &format!("{block}/attention/linear_2"))
 }
 
@@ -92,7 +109,11 @@ fn scores(layers: &mut Layers, x: &str) -> Result<(), LocalError> {
     let embedding = layers.weights.read("decoder/embeddings/weight")?;
     let tokens = embedding.dims[0] as i64;
     let graph = &mut layers.graph;
-    let x = graph.node(onnx("Gather"), &[x, "wanted"], &[("axis", Attribute::Int(1))]);
+    let x = graph.node(
+        onnx("Gather"),
+        &[x, "wanted"],
+        &[("axis", Attribute::Int(1))],
+    );
     graph.linear_into("scores", &x, &embedding, layers.kind);
     let (batch, wanted) = (Dim::Named("batch"), Dim::Named("wanted"));
     graph.output("scores", Element::F32, &[batch, wanted, Dim::Fixed(tokens)]);

@@ -23,7 +23,11 @@ pub(crate) fn graph(
     kind: WeightType,
     weights_file: &str,
 ) -> Result<Graph, LocalError> {
-    let mut layers = Layers { graph: Graph::new(weights_file), weights, kind };
+    let mut layers = Layers {
+        graph: Graph::new(weights_file),
+        weights,
+        kind,
+    };
     let mel = layers.graph.input(
         "mel",
         Element::F32,
@@ -42,8 +46,11 @@ pub(crate) fn graph(
     for layer in 0..LAYERS {
         let block = format!("encoder/layer_{layer}");
         let [query, key, value] = layers.query_key_value(&stream.normal, &block)?;
-        let attended =
-            layers.graph.node(contrib("MultiHeadAttention"), &[&query, &key, &value], &[heads()]);
+        let attended = layers.graph.node(
+            contrib("MultiHeadAttention"),
+            &[&query, &key, &value],
+            &[heads()],
+        );
         let attended = layers.linear(&attended, &format!("{block}/self_attention/linear_1"))?;
         stream = layers.add(&stream, &attended, &format!("{block}/ffn/layer_norm"))?;
         let wide = layers.feed_forward(&stream.normal, &block)?;
@@ -82,7 +89,9 @@ fn convolution(
 
 /// Adds the first `S` position encodings to `x`, `[batch, S, width]`.
 fn add_positions(layers: &mut Layers, x: &str) -> Result<String, LocalError> {
-    let positions = layers.weights.read("encoder/position_encodings/encodings")?;
+    let positions = layers
+        .weights
+        .read("encoder/position_encodings/encodings")?;
     let graph = &mut layers.graph;
     let positions = graph.weights_f32(&positions.dims, &positions.data);
     let length = graph.node(
@@ -98,11 +107,16 @@ fn add_positions(layers: &mut Layers, x: &str) -> Result<String, LocalError> {
 /// Every decoder layer attends to the same encoder output, so its keys and values are computed here,
 /// once, in one multiplication.
 fn cross_keys_and_values(layers: &mut Layers, x: &str) -> Result<(), LocalError> {
-    let mut stacked = Tensor { dims: vec![LAYERS * 2 * WIDTH, WIDTH], data: Vec::new() };
+    let mut stacked = Tensor {
+        dims: vec![LAYERS * 2 * WIDTH, WIDTH],
+        data: Vec::new(),
+    };
     let mut bias = Vec::new();
     for layer in 0..LAYERS {
         let name = format!("decoder/layer_{layer}/attention/linear_1");
-        stacked.data.extend(layers.weights.read(&format!("{name}/weight"))?.data);
+        stacked
+            .data
+            .extend(layers.weights.read(&format!("{name}/weight"))?.data);
         bias.extend(layers.weights.read(&format!("{name}/bias"))?.data);
     }
     let graph = &mut layers.graph;
@@ -123,7 +137,10 @@ fn cross_keys_and_values(layers: &mut Layers, x: &str) -> Result<(), LocalError>
         onnx("Split"),
         &[&all],
         &outputs,
-        &[("axis", Attribute::Int(1)), ("num_outputs", Attribute::Int(LAYERS as i64 * 2))],
+        &[
+            ("axis", Attribute::Int(1)),
+            ("num_outputs", Attribute::Int(LAYERS as i64 * 2)),
+        ],
     );
     for name in &outputs {
         graph.output(name, Element::F32, &cross_dims());

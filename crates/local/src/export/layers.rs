@@ -17,7 +17,7 @@ pub(crate) const HEADS: usize = 6;
 pub(crate) const HEAD_WIDTH: usize = WIDTH / HEADS;
 /// Blocks in the encoder, and in the decoder, of tiny.en.
 pub(crate) const LAYERS: usize = 4;
-/// Whisper's layer norm epsilon (`CTranslate2` and PyTorch default).
+/// Whisper's layer norm epsilon (`CTranslate2` and `PyTorch` default).
 const EPSILON: f32 = 1e-5;
 
 /// Builds layers into a graph from the weights of one model.
@@ -60,7 +60,10 @@ impl Layers<'_> {
         Ok(self.graph.node(
             onnx("LayerNormalization"),
             &[x, &gamma, &beta],
-            &[("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(EPSILON))],
+            &[
+                ("axis", Attribute::Int(-1)),
+                ("epsilon", Attribute::Float(EPSILON)),
+            ],
         ))
     }
 
@@ -99,7 +102,10 @@ impl Layers<'_> {
             onnx("Split"),
             &[&stacked],
             &[&parts[0], &parts[1], &parts[2]],
-            &[("axis", Attribute::Int(-1)), ("num_outputs", Attribute::Int(3))],
+            &[
+                ("axis", Attribute::Int(-1)),
+                ("num_outputs", Attribute::Int(3)),
+            ],
         );
         Ok(parts)
     }

@@ -57,13 +57,21 @@ pub fn whisper(dir: &Path) -> Result<(), LocalError> {
     }
     let weights = ct2::Weights::open(&dir.join(SOURCE))?;
     let kind = stamp.weight_type;
-    let written = |source| LocalError::Io { tried: "write the export in", path: dir.into(), source };
+    let written = |source| LocalError::Io {
+        tried: "write the export in",
+        path: dir.into(),
+        source,
+    };
     // without its stamp an export does not count, so a crash from here on only means a new export
     remove(&dir.join(STAMP)).map_err(written)?;
     let encoder = encoder::graph(&weights, kind, ENCODER_WEIGHTS)?;
-    encoder.write(&partial(dir, ENCODER), &partial(dir, ENCODER_WEIGHTS)).map_err(written)?;
+    encoder
+        .write(&partial(dir, ENCODER), &partial(dir, ENCODER_WEIGHTS))
+        .map_err(written)?;
     let decoder = decoder::graph(&weights, kind, DECODER_WEIGHTS)?;
-    decoder.write(&partial(dir, DECODER), &partial(dir, DECODER_WEIGHTS)).map_err(written)?;
+    decoder
+        .write(&partial(dir, DECODER), &partial(dir, DECODER_WEIGHTS))
+        .map_err(written)?;
     for name in [ENCODER_WEIGHTS, DECODER_WEIGHTS, ENCODER, DECODER] {
         fs::rename(partial(dir, name), dir.join(name)).map_err(written)?;
     }
@@ -80,7 +88,9 @@ pub fn is_current(dir: &Path) -> bool {
 }
 
 fn is_complete(dir: &Path) -> bool {
-    [ENCODER, ENCODER_WEIGHTS, DECODER, DECODER_WEIGHTS].iter().all(|name| dir.join(name).is_file())
+    [ENCODER, ENCODER_WEIGHTS, DECODER, DECODER_WEIGHTS]
+        .iter()
+        .all(|name| dir.join(name).is_file())
 }
 
 fn read_stamp(dir: &Path) -> Option<Stamp> {
@@ -90,7 +100,11 @@ fn read_stamp(dir: &Path) -> Option<Stamp> {
 fn stamp(dir: &Path) -> Result<Stamp, LocalError> {
     let path = dir.join(SOURCE);
     let source_sha256 = sha256(&path).map_err(|error| LocalError::open(MODEL, &path, error))?;
-    Ok(Stamp { exporter: EXPORTER, source_sha256, weight_type: WeightType::of_this_processor() })
+    Ok(Stamp {
+        exporter: EXPORTER,
+        source_sha256,
+        weight_type: WeightType::of_this_processor(),
+    })
 }
 
 fn sha256(path: &Path) -> io::Result<String> {
@@ -123,3 +137,6 @@ fn remove(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,10 @@ pub(crate) const fn onnx(name: &'static str) -> Operator {
 
 /// An operator only ONNX Runtime has.
 pub(crate) const fn contrib(name: &'static str) -> Operator {
-    Operator { name, domain: "com.microsoft" }
+    Operator {
+        name,
+        domain: "com.microsoft",
+    }
 }
 
 /// A growing protobuf message.
@@ -175,23 +178,24 @@ impl Graph {
 
     /// Adds f32 weights.
     pub(crate) fn weights_f32(&mut self, dims: &[usize], values: &[f32]) -> String {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.initializer(Element::F32, dims, &bytes)
     }
 
     /// Adds a list of integers, for shapes, axes and sizes.
     pub(crate) fn integers(&mut self, values: &[i64]) -> String {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.initializer(Element::I64, &[values.len()], &bytes)
     }
 
     /// Adds weights given as their little-endian bytes.
-    pub(crate) fn initializer(
-        &mut self,
-        element: Element,
-        dims: &[usize],
-        bytes: &[u8],
-    ) -> String {
+    pub(crate) fn initializer(&mut self, element: Element, dims: &[usize], bytes: &[u8]) -> String {
         let name = self.fresh("weight");
         let mut tensor = Message::default();
         for dim in dims {
@@ -201,7 +205,8 @@ impl Graph {
         if bytes.len() <= INLINE_BYTES {
             tensor.bytes(9, bytes);
         } else {
-            self.weights.resize(self.weights.len().next_multiple_of(PAGE), 0);
+            self.weights
+                .resize(self.weights.len().next_multiple_of(PAGE), 0);
             for (key, value) in [
                 ("location", self.weights_file.clone()),
                 ("offset", self.weights.len().to_string()),

@@ -23,7 +23,8 @@ impl WeightType {
     pub(crate) fn of_this_processor() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if std::is_x86_feature_detected!("avx512vnni") || std::is_x86_feature_detected!("avxvnni")
+            if std::is_x86_feature_detected!("avx512vnni")
+                || std::is_x86_feature_detected!("avxvnni")
             {
                 Self::Signed
             } else {
@@ -52,7 +53,9 @@ pub(crate) fn quantise(weight: &Tensor) -> Quantised {
     let mut values = vec![0i8; weight.data.len()];
     let mut scales = vec![0f32; outputs];
     for (output, row) in weight.data.chunks_exact(inputs).enumerate() {
-        let largest = row.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let largest = row
+            .iter()
+            .fold(0f32, |largest, value| largest.max(value.abs()));
         // a row of zeros keeps a harmless scale
         let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
         scales[output] = scale;
@@ -60,7 +63,12 @@ pub(crate) fn quantise(weight: &Tensor) -> Quantised {
             values[input * outputs + output] = (value / scale).round() as i8;
         }
     }
-    Quantised { inputs, outputs, values, scales }
+    Quantised {
+        inputs,
+        outputs,
+        values,
+        scales,
+    }
 }
 
 impl Graph {
@@ -92,8 +100,11 @@ impl Graph {
                 (self.initializer(Element::I8, &dims, &bytes), String::new())
             }
             WeightType::Unsigned => {
-                let bytes: Vec<u8> =
-                    quantised.values.iter().map(|value| (*value as u8) ^ 0x80).collect();
+                let bytes: Vec<u8> = quantised
+                    .values
+                    .iter()
+                    .map(|value| (*value as u8) ^ 0x80)
+                    .collect();
                 let zeros = vec![128u8; quantised.outputs];
                 let zero = self.initializer(Element::U8, &[quantised.outputs], &zeros);
                 (self.initializer(Element::U8, &dims, &bytes), zero)
@@ -115,8 +126,13 @@ mod tests {
 
     #[test]
     fn each_row_uses_the_full_range_and_comes_back_within_half_a_step() {
-        let data: Vec<f32> = (0..12).map(|i| (i as f32 - 5.3) * 10f32.powi(i / 4)).collect();
-        let weight = Tensor { dims: vec![3, 4], data: data.clone() };
+        let data: Vec<f32> = (0..12)
+            .map(|i| (i as f32 - 5.3) * 10f32.powi(i / 4))
+            .collect();
+        let weight = Tensor {
+            dims: vec![3, 4],
+            data: data.clone(),
+        };
         let quantised = quantise(&weight);
         assert_eq!((quantised.inputs, quantised.outputs), (4, 3));
         for output in 0..3 {

@@ -94,7 +94,11 @@ impl Decoder {
         let positions = weights.read("decoder/position_encodings/encodings")?.data;
         if positions.len() != CONTEXT * WIDTH {
             let source = dir.join(export::SOURCE);
-            return Err(LocalError::damaged(MODEL, source, "wrong number of positions"));
+            return Err(LocalError::damaged(
+                MODEL,
+                source,
+                "wrong number of positions",
+            ));
         }
         Ok(Self {
             session: runtime::session(models_dir, MODEL, &dir.join(export::DECODER), config)?,
@@ -122,7 +126,12 @@ impl Decoder {
         let mut rows: Vec<Row> = tasks
             .iter()
             .enumerate()
-            .map(|(index, task)| Row { index, task, outcome: Outcome::default(), last: 0 })
+            .map(|(index, task)| Row {
+                index,
+                task,
+                outcome: Outcome::default(),
+                last: 0,
+            })
             .collect();
         let mut past = self.no_past(tasks.len())?;
         let mut length = 0;
@@ -137,10 +146,21 @@ impl Decoder {
             let new = tokens[0].len();
             let embedded = self.embed(&tokens, length)?;
             let wanted = wanted(rows[0].task, length, new);
-            past = self.step(Step { embedded, wanted, past, cross: &cross }, &mut rows, run)?;
+            past = self.step(
+                Step {
+                    embedded,
+                    wanted,
+                    past,
+                    cross: &cross,
+                },
+                &mut rows,
+                run,
+            )?;
             length += new;
 
-            let going: Vec<usize> = (0..rows.len()).filter(|i| goes_on(&rows[*i], length)).collect();
+            let going: Vec<usize> = (0..rows.len())
+                .filter(|i| goes_on(&rows[*i], length))
+                .collect();
             if going.len() < rows.len() {
                 let mut next = Vec::with_capacity(going.len());
                 for (i, row) in rows.into_iter().enumerate() {
@@ -152,8 +172,14 @@ impl Decoder {
                 }
                 rows = next;
                 if !rows.is_empty() {
-                    past = past.iter().map(|v| keep_rows(v, &going)).collect::<Result<_, _>>()?;
-                    cross = cross.iter().map(|v| keep_rows(v, &going)).collect::<Result<_, _>>()?;
+                    past = past
+                        .iter()
+                        .map(|v| keep_rows(v, &going))
+                        .collect::<Result<_, _>>()?;
+                    cross = cross
+                        .iter()
+                        .map(|v| keep_rows(v, &going))
+                        .collect::<Result<_, _>>()?;
                 }
             }
         }
@@ -210,12 +236,19 @@ impl Decoder {
         let mut scores = outputs.remove("scores").ok_or_else(missing)?;
         let (shape, scores) = scores.try_extract_tensor_mut::<f32>().map_err(bad)?;
         let tokens = shape[2] as usize;
-        for (row, scores) in rows.iter_mut().zip(scores.chunks_exact_mut(wanted * tokens)) {
+        for (row, scores) in rows
+            .iter_mut()
+            .zip(scores.chunks_exact_mut(wanted * tokens))
+        {
             if row.outcome.tokens.is_empty() {
                 let silence = scores[self.special.no_speech as usize];
                 row.outcome.no_speech = (silence - log_sum(&scores[..tokens])).exp();
             }
-            row.choose(&mut scores[(wanted - 1) * tokens..], &self.rules, &self.special);
+            row.choose(
+                &mut scores[(wanted - 1) * tokens..],
+                &self.rules,
+                &self.special,
+            );
         }
         self.names
             .next
@@ -251,10 +284,15 @@ impl Row<'_> {
         outcome.tokens.push(choice.token);
         outcome.logprobs.push(choice.logprob);
         let cut = if self.task.timestamps {
-            let words: Vec<u32> =
-                outcome.tokens.iter().copied().filter(|token| *token < special.end).collect();
+            let words: Vec<u32> = outcome
+                .tokens
+                .iter()
+                .copied()
+                .filter(|token| *token < special.end)
+                .collect();
             // times differ between repetitions, so the cut is found among words alone
-            repetition(&words, self.task.guard).map(|words| with_times(&outcome.tokens, words, special))
+            repetition(&words, self.task.guard)
+                .map(|words| with_times(&outcome.tokens, words, special))
         } else {
             repetition(&outcome.tokens, self.task.guard)
         };
@@ -289,7 +327,11 @@ fn goes_on(row: &Row, length: usize) -> bool {
 /// that there is no speech.
 fn wanted(task: &Task, length: usize, new: usize) -> Vec<i64> {
     let last = new as i64 - 1;
-    if length == 0 && task.start + 1 < new { vec![task.start as i64, last] } else { vec![last] }
+    if length == 0 && task.start + 1 < new {
+        vec![task.start as i64, last]
+    } else {
+        vec![last]
+    }
 }
 
 fn keep_rows(value: &DynValue, rows: &[usize]) -> Result<DynValue, LocalError> {
@@ -301,7 +343,12 @@ fn keep_rows(value: &DynValue, rows: &[usize]) -> Result<DynValue, LocalError> {
     for row in rows {
         kept.extend_from_slice(&data[row * row_length..][..row_length]);
     }
-    let dims = [rows.len(), shape[1] as usize, shape[2] as usize, shape[3] as usize];
+    let dims = [
+        rows.len(),
+        shape[1] as usize,
+        shape[2] as usize,
+        shape[3] as usize,
+    ];
     Ok(tensor(dims, kept)?.into_dyn())
 }
 
@@ -322,5 +369,7 @@ pub(crate) fn cross_names() -> Vec<String> {
 }
 
 fn layered(key: &str, value: &str) -> Vec<String> {
-    (0..LAYERS).flat_map(|i| [format!("{key}_{i}"), format!("{value}_{i}")]).collect()
+    (0..LAYERS)
+        .flat_map(|i| [format!("{key}_{i}"), format!("{value}_{i}")])
+        .collect()
 }

@@ -37,8 +37,14 @@ mod tests {
 
     #[test]
     fn a_sentence_said_twice_is_cut_after_the_first() {
-        assert_eq!(repetition(&[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], Guard::Clip), Some(5));
-        assert_eq!(repetition(&[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], Guard::Full), None);
+        assert_eq!(
+            repetition(&[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], Guard::Clip),
+            Some(5)
+        );
+        assert_eq!(
+            repetition(&[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], Guard::Full),
+            None
+        );
     }
 
     #[test]

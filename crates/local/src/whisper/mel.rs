@@ -99,8 +99,9 @@ impl Mel {
 fn bands() -> Vec<Band> {
     let lines = WINDOW / 2 + 1;
     let top = mel(RATE_HZ / 2.0);
-    let edges: Vec<f64> =
-        (0..BINS + 2).map(|i| hertz(top * i as f64 / (BINS + 1) as f64)).collect();
+    let edges: Vec<f64> = (0..BINS + 2)
+        .map(|i| hertz(top * i as f64 / (BINS + 1) as f64))
+        .collect();
     edges
         .windows(3)
         .map(|edge| {
@@ -147,7 +148,10 @@ mod tests {
         let mut out = vec![0.0; BINS * 10];
         Mel::new().compute(&[0.0; 1600], 10, &mut out);
         for value in out {
-            assert!((value - -1.5).abs() < 1e-6, "log10(1e-10) scaled is -1.5, got {value}");
+            assert!(
+                (value - -1.5).abs() < 1e-6,
+                "log10(1e-10) scaled is -1.5, got {value}"
+            );
         }
     }
 
@@ -159,9 +163,8 @@ mod tests {
         let frames = 100;
         let mut out = vec![0.0; BINS * frames];
         Mel::new().compute(&tone, frames, &mut out);
-        let loudest = (0..BINS).max_by(|a, b| {
-            out[a * frames + 50].total_cmp(&out[b * frames + 50])
-        });
+        let loudest =
+            (0..BINS).max_by(|a, b| out[a * frames + 50].total_cmp(&out[b * frames + 50]));
         // 1 kHz is 15 mel; the centres are 45.245 / 81 mel apart
         assert_eq!(loudest, Some(26));
         // a sine of amplitude 0.5 in a Hann window: the line's power is (0.5 / 2 * 200)^2

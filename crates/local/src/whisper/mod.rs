@@ -14,8 +14,8 @@ mod window;
 use std::{
     ops::Range,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
     sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use ort::session::Session;
@@ -108,7 +108,10 @@ impl Whisper {
     ///
     /// Errors per job: [`LocalError::BadInput`] for a language other than English,
     /// [`LocalError::Cancelled`], [`LocalError::Runtime`].
-    pub fn transcribe(&mut self, jobs: &[TranscribeRequest]) -> Vec<Result<Transcript, LocalError>> {
+    pub fn transcribe(
+        &mut self,
+        jobs: &[TranscribeRequest],
+    ) -> Vec<Result<Transcript, LocalError>> {
         let mut results: Vec<Result<Transcript, LocalError>> = jobs.iter().map(accept).collect();
         let mut pieces = Vec::new();
         for (job, request) in jobs.iter().enumerate() {
@@ -149,21 +152,34 @@ impl Whisper {
 
     fn cut(&self, job: usize, request: &TranscribeRequest, pieces: &mut Vec<Piece>) {
         // times are only reliable in the window the model was trained on
-        let window = if request.timestamps { Window::Full } else { self.window };
+        let window = if request.timestamps {
+            Window::Full
+        } else {
+            self.window
+        };
         let prefix = self.prefix(request);
-        pieces.extend(window::windows(&request.audio).into_iter().map(|samples| Piece {
-            job,
-            samples,
-            window,
-            prefix: prefix.clone(),
-        }));
+        pieces.extend(
+            window::windows(&request.audio)
+                .into_iter()
+                .map(|samples| Piece {
+                    job,
+                    samples,
+                    window,
+                    prefix: prefix.clone(),
+                }),
+        );
     }
 
     /// Tokens before the transcript. tiny.en has no language and no task token.
     fn prefix(&self, request: &TranscribeRequest) -> Vec<u32> {
         let special = self.vocabulary.special;
         let mut prefix = Vec::new();
-        if let Some(prompt) = request.prompt.as_deref().map(str::trim).filter(|p| !p.is_empty()) {
+        if let Some(prompt) = request
+            .prompt
+            .as_deref()
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
+        {
             // the model was trained on earlier text that begins with a space
             let tokens = self.vocabulary.encode(&format!(" {prompt}"));
             prefix.push(special.previous);
@@ -184,14 +200,22 @@ impl Whisper {
         pieces: &[Piece],
         jobs: &[TranscribeRequest],
     ) -> Result<Vec<Outcome>, LocalError> {
-        let cancels: Vec<&Cancel> = batch.iter().map(|at| &jobs[pieces[*at].job].cancel).collect();
+        let cancels: Vec<&Cancel> = batch
+            .iter()
+            .map(|at| &jobs[pieces[*at].job].cancel)
+            .collect();
         let (all, _hooks) = all_cancelled(&cancels);
         let run = CancellableRun::new(&all)?;
         let pieces: Vec<&Piece> = batch.iter().map(|at| &pieces[*at]).collect();
-        let sounds: Vec<&[i16]> =
-            pieces.iter().map(|p| &jobs[p.job].audio[p.samples.clone()]).collect();
+        let sounds: Vec<&[i16]> = pieces
+            .iter()
+            .map(|p| &jobs[p.job].audio[p.samples.clone()])
+            .collect();
         let cross = self.encode(&sounds, pieces[0].window, &run)?;
-        let tasks: Vec<Task> = pieces.iter().map(|p| self.task(p, &jobs[p.job], p.window)).collect();
+        let tasks: Vec<Task> = pieces
+            .iter()
+            .map(|p| self.task(p, &jobs[p.job], p.window))
+            .collect();
         let mut outcomes = self.decoder.decode(cross, &tasks, &run)?;
         for (at, piece) in pieces.iter().enumerate() {
             if outcomes[at].looped && piece.window == Window::Clip {
@@ -209,11 +233,21 @@ impl Whisper {
         let seconds = piece.samples.len().div_ceil(16_000);
         let room = decode::CONTEXT - piece.prefix.len();
         Task {
-            start: piece.prefix.iter().position(|token| *token == start).unwrap_or(0),
+            start: piece
+                .prefix
+                .iter()
+                .position(|token| *token == start)
+                .unwrap_or(0),
             prefix: piece.prefix.clone(),
             timestamps: request.timestamps,
-            limit: (seconds * TOKENS_PER_SECOND + 10).min(MOST_TOKENS).min(room),
-            guard: if window == Window::Clip { Guard::Clip } else { Guard::Full },
+            limit: (seconds * TOKENS_PER_SECOND + 10)
+                .min(MOST_TOKENS)
+                .min(room),
+            guard: if window == Window::Clip {
+                Guard::Clip
+            } else {
+                Guard::Full
+            },
             cancel: request.cancel.clone(),
         }
     }
@@ -232,7 +266,10 @@ impl Whisper {
         };
         let mut mel = vec![0f32; sounds.len() * BINS * frames];
         for (sound, out) in sounds.iter().zip(mel.chunks_exact_mut(BINS * frames)) {
-            let sound: Vec<f32> = sound.iter().map(|sample| f32::from(*sample) / 32768.0).collect();
+            let sound: Vec<f32> = sound
+                .iter()
+                .map(|sample| f32::from(*sample) / 32768.0)
+                .collect();
             self.mel.compute(&sound, frames, out);
         }
         let mel = tensor([sounds.len(), BINS, frames], mel)?;
@@ -263,9 +300,14 @@ impl Whisper {
         }
         // a running sum until `finish`, weighted by tokens
         transcript.avg_logprob += outcome.logprobs.iter().sum::<f32>() + outcome.end_logprob;
-        transcript.text.push_str(&self.vocabulary.text(&outcome.tokens));
+        transcript
+            .text
+            .push_str(&self.vocabulary.text(&outcome.tokens));
         if request.timestamps {
-            let place = Place { start_ms: ms(piece.samples.start), end_ms: ms(piece.samples.end) };
+            let place = Place {
+                start_ms: ms(piece.samples.start),
+                end_ms: ms(piece.samples.end),
+            };
             segments::append(&mut transcript.segments, outcome, &self.vocabulary, place);
         }
     }
@@ -282,7 +324,11 @@ impl Outcome {
 fn accept(request: &TranscribeRequest) -> Result<Transcript, LocalError> {
     request.cancel.check()?;
     if let Some(language) = &request.language {
-        let name = language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let name = language
+            .split(['-', '_'])
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         if !matches!(name.as_str(), "" | "en" | "eng" | "english") {
             return Err(LocalError::BadInput(format!(
                 "{MODEL} transcribes English only, language {language:?} was asked for"
@@ -310,7 +356,11 @@ fn finish(transcript: &mut Transcript) {
 fn batches(pieces: &[Piece]) -> Vec<Vec<usize>> {
     let key = |at: &usize| {
         let piece = &pieces[*at];
-        (piece.window == Window::Full, piece.prefix.len(), piece.samples.len())
+        (
+            piece.window == Window::Full,
+            piece.prefix.len(),
+            piece.samples.len(),
+        )
     };
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     order.sort_by_key(key);
@@ -342,7 +392,10 @@ fn fits(pieces: &[Piece], batch: &[usize], at: usize) -> bool {
 
 /// Frames for a clip of `samples` and its tail, even because the encoder halves them.
 fn frames(samples: usize) -> usize {
-    (samples + TAIL).div_ceil(HOP).next_multiple_of(2).min(FULL_FRAMES)
+    (samples + TAIL)
+        .div_ceil(HOP)
+        .next_multiple_of(2)
+        .min(FULL_FRAMES)
 }
 
 fn ms(samples: usize) -> u32 {

@@ -75,7 +75,11 @@ impl Rules {
     }
 
     fn strike_lists(&self, scores: &mut [f32], tokens: &[u32]) {
-        let first: &[u32] = if tokens.is_empty() { &self.never_first } else { &[] };
+        let first: &[u32] = if tokens.is_empty() {
+            &self.never_first
+        } else {
+            &[]
+        };
         for id in self.never.iter().chain(first) {
             if let Some(score) = scores.get_mut(*id as usize) {
                 *score = f32::NEG_INFINITY;
@@ -88,8 +92,14 @@ impl Rules {
 pub(crate) fn best(scores: &[f32], score_sum: f32) -> Choice {
     let largest = largest(scores);
     // the position is looked up in a second pass, because the first then needs no branches
-    let token = scores.iter().position(|score| *score >= largest).unwrap_or(0);
-    Choice { token: token as u32, logprob: largest - score_sum }
+    let token = scores
+        .iter()
+        .position(|score| *score >= largest)
+        .unwrap_or(0);
+    Choice {
+        token: token as u32,
+        logprob: largest - score_sum,
+    }
 }
 
 /// The logarithm of the sum of the exponentials of `scores`, to four digits.
@@ -121,7 +131,10 @@ fn largest(scores: &[f32]) -> f32 {
             *best = greater(*best, *score);
         }
     }
-    best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, greater)
+    best.iter()
+        .chain(rest)
+        .copied()
+        .fold(f32::NEG_INFINITY, greater)
 }
 
 /// e to the x for x not above 0, within 1e-4 of it, without a call per value: 2 to the whole part
@@ -159,7 +172,10 @@ mod tests {
     };
 
     fn rules() -> Rules {
-        Rules { never: vec![3, 11, 12, 13], never_first: vec![2, 10] }
+        Rules {
+            never: vec![3, 11, 12, 13],
+            never_first: vec![2, 10],
+        }
     }
 
     fn allowed(tokens: &[u32], times: bool, raise: &[(usize, f32)]) -> Vec<u32> {
@@ -172,7 +188,9 @@ mod tests {
         } else {
             rules().without_times(&mut scores, tokens, &SPECIAL);
         }
-        (0..115).filter(|id| scores[*id as usize] > f32::NEG_INFINITY).collect()
+        (0..115)
+            .filter(|id| scores[*id as usize] > f32::NEG_INFINITY)
+            .collect()
     }
 
     #[test]
@@ -189,7 +207,10 @@ mod tests {
     #[test]
     fn text_follows_a_start_and_a_start_or_the_end_follows_an_end() {
         let text_wins = [(0, 9.0)];
-        assert_eq!(allowed(&[15], true, &text_wins), [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(
+            allowed(&[15], true, &text_wins),
+            [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+        );
         let after_end = allowed(&[15, 0, 40], true, &[(10, 9.0)]);
         assert_eq!(after_end.first(), Some(&10));
         assert!(after_end[1..].iter().all(|id| *id >= 40));

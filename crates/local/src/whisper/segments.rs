@@ -74,7 +74,10 @@ fn spans(tokens: &[u32], special: &Special) -> Vec<(u32, Option<u32>, Vec<u32>)>
 pub(crate) fn compression_ratio(text: &[u8]) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // writing to memory cannot fail; an empty answer would only make the ratio harmless
-    let packed = encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default();
+    let packed = encoder
+        .write_all(text)
+        .and_then(|()| encoder.finish())
+        .unwrap_or_default();
     text.len() as f32 / packed.len().max(1) as f32
 }
 

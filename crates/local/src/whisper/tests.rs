@@ -3,7 +3,12 @@
 use super::*;
 
 fn piece(job: usize, seconds: usize, window: Window, prefix: usize) -> Piece {
-    Piece { job, samples: 0..seconds * 16_000, window, prefix: vec![1; prefix] }
+    Piece {
+        job,
+        samples: 0..seconds * 16_000,
+        window,
+        prefix: vec![1; prefix],
+    }
 }
 
 #[test]

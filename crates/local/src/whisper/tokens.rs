@@ -62,7 +62,12 @@ impl Vocabulary {
         let file: File = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
         let special = special(&file.added_tokens).map_err(damaged)?;
 
-        let count = file.model.vocab.values().max().map_or(0, |last| *last as usize + 1);
+        let count = file
+            .model
+            .vocab
+            .values()
+            .max()
+            .map_or(0, |last| *last as usize + 1);
         let mut texts = vec![Vec::new(); count];
         for (text, id) in &file.model.vocab {
             // special tokens have no text of their own
@@ -76,7 +81,12 @@ impl Vocabulary {
             bytes.extend(text);
             ends.push(bytes.len() as u32);
         }
-        let mut vocabulary = Self { bytes, ends, sorted: Vec::new(), special };
+        let mut vocabulary = Self {
+            bytes,
+            ends,
+            sorted: Vec::new(),
+            special,
+        };
         let mut sorted: Vec<u32> = (0..special.end.min(count as u32)).collect();
         sorted.sort_unstable_by(|a, b| vocabulary.token(*a).cmp(vocabulary.token(*b)));
         vocabulary.sorted = sorted;
@@ -86,7 +96,9 @@ impl Vocabulary {
     /// The bytes of a token; empty for special tokens and times.
     pub(crate) fn token(&self, id: u32) -> &[u8] {
         let id = id as usize;
-        let Some(end) = self.ends.get(id) else { return &[] };
+        let Some(end) = self.ends.get(id) else {
+            return &[];
+        };
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
         &self.bytes[start as usize..*end as usize]
     }
@@ -107,7 +119,10 @@ impl Vocabulary {
     }
 
     fn id(&self, bytes: &[u8]) -> Option<u32> {
-        let at = self.sorted.binary_search_by(|id| self.token(*id).cmp(bytes)).ok()?;
+        let at = self
+            .sorted
+            .binary_search_by(|id| self.token(*id).cmp(bytes))
+            .ok()?;
         self.sorted.get(at).copied()
     }
 
@@ -121,7 +136,10 @@ impl Vocabulary {
         {
             cuts.remove(at + 1);
         }
-        ids.extend(cuts.windows(2).filter_map(|cut| self.id(&word[cut[0]..cut[1]])));
+        ids.extend(
+            cuts.windows(2)
+                .filter_map(|cut| self.id(&word[cut[0]..cut[1]])),
+        );
     }
 }
 
@@ -152,7 +170,9 @@ fn byte_of(character: char) -> Option<u8> {
     if code < 0x100 {
         return Some(code as u8);
     }
-    (0..=u8::MAX).filter(|byte| !is_printable(*byte)).nth(code as usize - 0x100)
+    (0..=u8::MAX)
+        .filter(|byte| !is_printable(*byte))
+        .nth(code as usize - 0x100)
 }
 
 fn is_printable(byte: u8) -> bool {
@@ -180,21 +200,31 @@ fn piece_length(text: &str) -> usize {
     }
     let space = usize::from(text.starts_with(' '));
     let body = &text[space..];
-    let kinds: [fn(char) -> bool; 3] = [
-        char::is_alphabetic,
-        char::is_numeric,
-        |c| !c.is_alphabetic() && !c.is_numeric() && !c.is_whitespace(),
-    ];
+    let kinds: [fn(char) -> bool; 3] = [char::is_alphabetic, char::is_numeric, |c| {
+        !c.is_alphabetic() && !c.is_numeric() && !c.is_whitespace()
+    }];
     for kind in kinds {
-        let run: usize = body.chars().take_while(|c| kind(*c)).map(char::len_utf8).sum();
+        let run: usize = body
+            .chars()
+            .take_while(|c| kind(*c))
+            .map(char::len_utf8)
+            .sum();
         if run > 0 {
             return space + run;
         }
     }
     // white space: the last one is left to the word that follows, if any
-    let run: usize = text.chars().take_while(|c| c.is_whitespace()).map(char::len_utf8).sum();
+    let run: usize = text
+        .chars()
+        .take_while(|c| c.is_whitespace())
+        .map(char::len_utf8)
+        .sum();
     let last = text[..run].chars().next_back().map_or(0, char::len_utf8);
-    if run < text.len() && run > last { run - last } else { run }
+    if run < text.len() && run > last {
+        run - last
+    } else {
+        run
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +233,10 @@ mod tests {
 
     #[test]
     fn text_is_cut_into_the_pieces_that_merging_expects() {
-        assert_eq!(pieces("It's 42  dogs!\n"), ["It", "'s", " 42", " ", " dogs", "!", "\n"]);
+        assert_eq!(
+            pieces("It's 42  dogs!\n"),
+            ["It", "'s", " 42", " ", " dogs", "!", "\n"]
+        );
         assert_eq!(pieces("naïve—yes"), ["naïve", "—", "yes"]);
         assert!(pieces("").is_empty());
     }

@@ -33,14 +33,20 @@ pub(crate) fn windows(audio: &[i16]) -> Vec<Range<usize>> {
 fn quietest(audio: &[i16]) -> usize {
     let energy: Vec<u64> = audio[EARLIEST_CUT..]
         .chunks_exact(STEP)
-        .map(|step| step.iter().map(|s| u64::from(s.unsigned_abs()).pow(2)).sum())
+        .map(|step| {
+            step.iter()
+                .map(|s| u64::from(s.unsigned_abs()).pow(2))
+                .sum()
+        })
         .collect();
     energy
         .windows(PAUSE_STEPS)
         .map(|pause| pause.iter().sum::<u64>())
         .enumerate()
         .min_by_key(|(at, energy)| (*energy, std::cmp::Reverse(*at)))
-        .map_or(audio.len(), |(at, _)| EARLIEST_CUT + (at + PAUSE_STEPS / 2) * STEP)
+        .map_or(audio.len(), |(at, _)| {
+            EARLIEST_CUT + (at + PAUSE_STEPS / 2) * STEP
+        })
 }
 
 #[cfg(test)]
