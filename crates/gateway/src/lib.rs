@@ -1,1 +1,21 @@
-//! Who comes in and what they get.
+//! Who comes in and what they get: `http → auth → edge → session`, with `api`, `observe` and `portal` beside.
+//! Run by the binary ([`run`]) and by the integration tests.
+//! Never decides what a conversation does: that is `engine`.
+
+mod api;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod edge;
+pub mod http;
+pub mod lifecycle;
+pub mod observe;
+mod portal;
+mod run;
+pub mod session;
+
+pub use app::App;
+pub use config::{Config, ConfigError};
+pub use http::docs::{asyncapi_json, openapi_json};
+pub use run::{RunError, Server, run};

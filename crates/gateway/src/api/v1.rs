@@ -1,0 +1,39 @@
+//! The routes of `/v1` and the limits that hold for them.
+//! Mounted by `api`.
+//! Never answers by itself.
+
+mod audio;
+mod models;
+mod realtime;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::config::Limits;
+
+/// What a multipart body may hold beside the file, in bytes: a prompt, boundaries, field heads.
+const FORM_OVERHEAD: usize = 256 * 1024;
+
+pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
+    let upload = DefaultBodyLimit::max(limits.upload_bytes + FORM_OVERHEAD);
+    OpenApiRouter::new()
+        .routes(routes!(models::list::list))
+        .routes(routes!(models::show::show))
+        .routes(routes!(audio::speech::create::create))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(audio::transcriptions::create::create))
+                .layer(upload),
+        )
+}
+
+pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(realtime::client_secrets::create::create))
+        .routes(routes!(realtime::sessions::create::create))
+        .routes(routes!(realtime::transcription_sessions::create::create))
+}

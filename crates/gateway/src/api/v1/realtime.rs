@@ -1,0 +1,89 @@
+//! Secrets with which a browser starts a session, in the current and in the beta shape.
+//! Mounted by `v1`; web pages of any origin may ask, but only servers have the key to.
+//! Never starts a session: the socket does.
+
+pub(super) mod client_secrets {
+    //! `ek_…` secrets.
+    pub(in crate::api::v1) mod create;
+}
+pub(super) mod sessions {
+    //! Beta sessions.
+    pub(in crate::api::v1) mod create;
+}
+pub(super) mod transcription_sessions {
+    //! Beta transcription sessions.
+    pub(in crate::api::v1) mod create;
+}
+
+use engine::session::settings::{self, Template};
+use serde_json::{Map, Value};
+use wire::ids::Ids;
+use wire::realtime::{Session, SessionKind, SessionUpdate};
+
+use crate::App;
+use crate::http::ApiError;
+
+/// Model of a session whose maker named none; every SDK knows it.
+const DEFAULT_MODEL: &str = "gpt-realtime";
+
+/// A session that does not run yet: what it will be, and what is stored until then.
+struct Prepared {
+    /// The whole effective session, for the answer.
+    session: Session,
+    /// The request in the current shape, with type and model filled in; the socket decodes it again.
+    stored: Value,
+}
+
+/// Works out what session `requested` (decoded as `update`) leads to.
+///
+/// # Errors
+/// A model that nobody serves, or settings that the engine refuses.
+fn prepare(
+    app: &App,
+    requested: Option<Value>,
+    update: &SessionUpdate,
+) -> Result<Prepared, ApiError> {
+    let mut stored = match requested {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let kind = update.kind.unwrap_or_default();
+    let kind_name = match kind {
+        SessionKind::Realtime => "realtime",
+        SessionKind::Transcription => "transcription",
+    };
+    stored.insert("type".to_owned(), kind_name.into());
+    let mut model = String::new();
+    if kind == SessionKind::Realtime {
+        model = update
+            .model
+            .clone()
+            .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        // while the models are loading nobody knows; the socket asks again
+        if app
+            .catalog()
+            .is_some_and(|catalog| catalog.pipeline(&model).is_none())
+        {
+            return Err(ApiError {
+                param: Some("session.model".to_owned()),
+                ..ApiError::model_not_found(&model)
+            });
+        }
+        stored.insert("model".to_owned(), model.as_str().into());
+    }
+    let defaults = &app.config.sessions;
+    let template = Template {
+        id: Ids::seeded(app.seed()).next("sess"),
+        kind,
+        model,
+        instructions: defaults.instructions.clone(),
+        voice: defaults.voice.clone(),
+        // the session has not begun: the hosted service writes 0 as well (spec/realtime §2.2)
+        expires_at: 0,
+    };
+    let session = settings::effective(template, update)?;
+    Ok(Prepared {
+        session,
+        stored: Value::Object(stored),
+    })
+}

@@ -1,0 +1,45 @@
+//! `POST /v1/realtime/sessions`, the beta shape.
+//! Called by clients from before `client_secrets`.
+//! Never shows a secret twice.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::Value;
+use wire::realtime::{SessionKind, beta};
+use wire::rest::sessions::{BetaClientSecret, BetaSession, LIFETIME_S, decode};
+
+use super::super::prepare;
+use crate::App;
+use crate::auth::{Caller, ephemeral};
+use crate::http::{ApiError, Json};
+
+/// Make a client secret for a realtime session in the beta shape; it is valid for a minute.
+#[utoipa::path(
+    post,
+    path = "/v1/realtime/sessions",
+    tag = "realtime",
+    request_body(content = Object, description = "A flat session, as in the beta's `session.update`"),
+    responses(
+        (status = 200, description = "The flat session with its secret", body = BetaSession),
+        (status = 400, description = "A setting is invalid; `param` names it"),
+        (status = 401, description = "No usable key"),
+    )
+)]
+pub(in crate::api::v1) async fn create(
+    Caller(who): Caller,
+    State(app): State<Arc<App>>,
+    Json(body): Json<Value>,
+) -> Result<Json<BetaSession>, ApiError> {
+    let kind = SessionKind::Realtime;
+    let update = decode(body.clone(), kind)?;
+    let prepared = prepare(&app, Some(beta::session_to_ga(body, kind)), &update)?;
+    let secret = ephemeral::mint(&app, &who, prepared.stored, LIFETIME_S)?;
+    let client_secret = BetaClientSecret {
+        value: secret.value.reveal().to_owned(),
+        expires_at: secret.expires_at,
+    };
+    BetaSession::new(&prepared.session, client_secret)
+        .map(Json)
+        .map_err(|_| ApiError::internal())
+}

@@ -1,0 +1,201 @@
+//! The composition root: every part of the server, built once and in order.
+//! Built by [`crate::run`] and by the test world; shared by all handlers and sessions.
+//! Never changes after it is built, except for the models that arrive in the background.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use providers::Catalog;
+use store::Store;
+use tokio::sync::{Semaphore, watch};
+
+use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::lifecycle::Lifecycle;
+use crate::observe::{Event, Metrics};
+use crate::session::Registry;
+
+/// The server.
+#[derive(Debug)]
+pub struct App {
+    /// Settings in force.
+    pub config: Config,
+    /// Durable and short-lived state.
+    pub store: Store,
+    /// API keys.
+    pub keys: ApiKeys,
+    /// Providers, once their models are loaded.
+    pub catalog: LateCatalog,
+    /// Numbers and log lines.
+    pub metrics: Metrics,
+    /// Stop signals and tracked tasks.
+    pub lifecycle: Lifecycle,
+    /// The clock.
+    pub clock: Clock,
+    /// Conversations running.
+    pub sessions: Registry,
+    /// Transcriptions and syntheses running over REST.
+    pub audio_requests: Arc<Semaphore>,
+    /// When the server started.
+    pub started: Instant,
+}
+
+/// Why the server cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] store::StoreError),
+    /// The keys cannot be read.
+    #[error("cannot open the api keys")]
+    Keys(#[from] AuthError),
+}
+
+impl App {
+    /// Opens the store and the keys; the models are loaded by [`App::load_catalog`].
+    ///
+    /// # Errors
+    /// [`AppError`].
+    pub async fn open(config: Config) -> Result<Arc<Self>, AppError> {
+        let clock = Clock::default();
+        let store = Store::open(&config.database_url(), config.auth.max_client_secrets).await?;
+        let bootstrap = config.auth.bootstrap_api_key.as_ref();
+        let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
+        Ok(Arc::new(Self {
+            audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
+            store,
+            keys,
+            catalog: LateCatalog::default(),
+            metrics: Metrics::default(),
+            lifecycle: Lifecycle::default(),
+            sessions: Registry::new(config.sessions.max_sessions),
+            started: clock.now(),
+            clock,
+            config,
+        }))
+    }
+
+    /// Says who `credential` belongs to; see [`crate::auth::authenticate`].
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthError> {
+        auth::authenticate(self, credential).await
+    }
+
+    /// The providers, if their models are loaded.
+    pub fn catalog(&self) -> Option<Catalog> {
+        self.catalog.get().ok()
+    }
+
+    /// A fresh seed for a generator of ids.
+    pub fn seed(&self) -> u128 {
+        let mut bytes = [0; 16];
+        // ids are not secret; without the system's randomness the clock keeps them apart
+        if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+            return self.clock.utc().timestamp_micros().unsigned_abs().into();
+        }
+        u128::from_le_bytes(bytes)
+    }
+
+    /// Loads the models on a blocking thread; `/ready` and [`LateCatalog::wait`] tell when they are there.
+    pub fn load_catalog(self: &Arc<Self>) {
+        let app = Arc::clone(self);
+        let begun = app.clock.now();
+        tokio::task::spawn_blocking(move || {
+            let pipeline = app.config.pipeline.name.clone();
+            match app
+                .config
+                .catalog()
+                .map_err(|e| e.to_string())
+                .and_then(|config| Catalog::open(config).map_err(|error| auth::chain(&error)))
+            {
+                Ok(catalog) => {
+                    let took = app.clock.now() - begun;
+                    app.catalog.state.send_replace(CatalogState::Ready(catalog));
+                    app.metrics.emit(&Event::PipelineReady {
+                        pipeline: &pipeline,
+                        took,
+                    });
+                }
+                Err(message) => {
+                    app.metrics.emit(&Event::PipelineFailed {
+                        pipeline: &pipeline,
+                        message: &message,
+                    });
+                    app.catalog
+                        .state
+                        .send_replace(CatalogState::Failed(message.into()));
+                }
+            }
+        });
+    }
+}
+
+/// How far the models are.
+#[derive(Clone, Default)]
+enum CatalogState {
+    #[default]
+    Loading,
+    Ready(Catalog),
+    Failed(Arc<str>),
+}
+
+/// Why there are no providers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogUnavailable {
+    /// Models are being loaded; try again soon.
+    #[error("the models are still being loaded")]
+    Loading,
+    /// They cannot be loaded; the text says which command helps.
+    #[error("the models could not be loaded: {0}")]
+    Failed(Arc<str>),
+}
+
+/// The catalog of providers, which arrives some time after the port is open.
+pub struct LateCatalog {
+    state: watch::Sender<CatalogState>,
+}
+
+impl Default for LateCatalog {
+    fn default() -> Self {
+        Self {
+            state: watch::Sender::new(CatalogState::Loading),
+        }
+    }
+}
+
+impl std::fmt::Debug for LateCatalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LateCatalog")
+            .field(&self.get().err())
+            .finish()
+    }
+}
+
+impl LateCatalog {
+    /// The catalog, if it is there.
+    ///
+    /// # Errors
+    /// [`CatalogUnavailable`].
+    pub fn get(&self) -> Result<Catalog, CatalogUnavailable> {
+        match &*self.state.borrow() {
+            CatalogState::Loading => Err(CatalogUnavailable::Loading),
+            CatalogState::Ready(catalog) => Ok(catalog.clone()),
+            CatalogState::Failed(message) => Err(CatalogUnavailable::Failed(Arc::clone(message))),
+        }
+    }
+
+    /// The catalog, waiting up to `limit` for it.
+    ///
+    /// # Errors
+    /// [`CatalogUnavailable`].
+    pub async fn wait(&self, limit: Duration) -> Result<Catalog, CatalogUnavailable> {
+        let mut state = self.state.subscribe();
+        let loaded = state.wait_for(|state| !matches!(state, CatalogState::Loading));
+        // a time-out, or a sender that is gone, leaves the state as `get` reports it
+        let _ = tokio::time::timeout(limit, loaded).await;
+        self.get()
+    }
+}

@@ -1,0 +1,109 @@
+//! Who is asking: from a header, a query or a subprotocol to a [`Principal`].
+//! Called by the REST extractor and by the edges before they take a connection.
+//! Never logs a key and never takes longer for one wrong key than for another.
+
+pub mod api_key;
+mod cache;
+pub mod credentials;
+pub mod ephemeral;
+pub mod extract;
+pub mod key_text;
+pub mod principal;
+
+pub use api_key::{ApiKeys, NewKey};
+pub use credentials::Credential;
+pub use extract::Caller;
+pub use principal::{Principal, Scope, Scopes};
+
+use crate::App;
+use crate::observe::Event;
+
+/// Tenant of the bootstrap key and of keys made on the command line.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Why a credential opens nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// There was none.
+    #[error("no api key was given")]
+    Missing,
+    /// It does not have the form of a key, or its checksum is wrong.
+    #[error("the api key is malformed")]
+    Malformed,
+    /// No such key, or the secret part is wrong.
+    #[error("the api key is wrong")]
+    Wrong,
+    /// It was revoked.
+    #[error("the api key was revoked")]
+    Revoked,
+    /// The ephemeral secret was used before, has expired or never was.
+    #[error("the client secret was used, has expired or does not exist")]
+    Spent,
+    /// An ephemeral secret where only a server key will do.
+    #[error("a client secret only starts realtime connections")]
+    EphemeralRefused,
+    /// A page of a foreign origin came with a server key.
+    #[error("a web page of another origin came with a server key")]
+    ForeignOrigin,
+    /// The key may not do this.
+    #[error("the key lacks the scope {}", .0.name())]
+    Scope(Scope),
+    /// The key store did not answer.
+    #[error("cannot check the api key")]
+    Store(#[from] store::StoreError),
+    /// Checking the key broke off.
+    #[error("cannot check the api key: the hashing task ended early")]
+    Hashing,
+}
+
+impl AuthError {
+    /// The label of the refusal in the metrics; `None` when it is our failure.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing => Some("missing"),
+            Self::Malformed => Some("malformed"),
+            Self::Wrong => Some("wrong"),
+            Self::Revoked => Some("revoked"),
+            Self::Spent => Some("spent"),
+            Self::EphemeralRefused => Some("ephemeral"),
+            Self::ForeignOrigin => Some("foreign_origin"),
+            Self::Scope(_) => Some("scope"),
+            Self::Store(_) | Self::Hashing => None,
+        }
+    }
+}
+
+/// Says who `credential` belongs to. An ephemeral secret is used up by this call: ask once per connection.
+///
+/// # Errors
+/// [`AuthError`]; a refusal is counted and logged without the key.
+pub async fn authenticate(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
+    let found = if credential.is_ephemeral() {
+        ephemeral::take(app, credential)
+    } else {
+        app.keys.verify(credential.reveal()).await
+    };
+    found.inspect_err(|error| note_refusal(app, error, credential))
+}
+
+fn note_refusal(app: &App, error: &AuthError, credential: &Credential) {
+    match error.reason() {
+        Some(reason) => app.metrics.emit(&Event::KeyRefused {
+            reason,
+            key_id: key_text::public_id(credential.reveal()),
+        }),
+        None => tracing::error!(error = %chain(error), "cannot check an api key"),
+    }
+}
+
+/// An error with its sources, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,262 @@
+//! API keys: made, and verified without letting strangers burn the CPU.
+//! Used by `authenticate` and by the command line's `keys`.
+//! Never stores or logs a key; it is shown once, when it is made.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use aws_lc_rs::{constant_time, hmac, rand};
+use chrono::{DateTime, TimeDelta, Utc};
+use store::{NewApiKey, Sql};
+use tokio::sync::Semaphore;
+
+use super::cache::{Cache, Fingerprint, Known};
+use super::{AuthError, DEFAULT_TENANT, Principal, Scopes, key_text};
+use crate::clock::Clock;
+use crate::config::Secret;
+
+/// Argon2id runs at the same time: each holds 19 MiB and a core for about 20 ms.
+const HASHERS: usize = 2;
+
+/// Memory of Argon2id in KiB, passes, lanes (spec/dependencies §5: 19 MiB, t=2, p=1).
+const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
+
+/// `last_used_at` is written at most so often.
+const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
+
+/// Name of the checksum key among the installation's values.
+const CHECKSUM_VALUE: &str = "api_key_checksum";
+
+/// Key id of the bootstrap key.
+const BOOTSTRAP_ID: &str = "bootstrap";
+
+/// What a new key is to be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Whose it is.
+    pub tenant: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+/// A key that was just made: the only time its text exists.
+#[derive(Debug)]
+pub struct MintedKey {
+    /// Public id.
+    pub id: String,
+    /// The whole key.
+    pub text: Secret,
+}
+
+/// The keys of this server.
+pub struct ApiKeys {
+    sql: Sql,
+    clock: Clock,
+    checksum_key: hmac::Key,
+    fingerprint_key: hmac::Key,
+    bootstrap: Option<Fingerprint>,
+    cache: Cache,
+    hashers: Arc<Semaphore>,
+    /// Verified for ids that do not exist, so that they take as long as ids that do.
+    dummy_hash: Arc<str>,
+}
+
+impl std::fmt::Debug for ApiKeys {
+    /// Everything in here is secret or dull.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKeys").finish_non_exhaustive()
+    }
+}
+
+impl ApiKeys {
+    /// Reads the installation's checksum key, making it on first start.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`], or [`AuthError::Hashing`] when the system gives no randomness.
+    pub async fn open(
+        sql: Sql,
+        clock: Clock,
+        bootstrap: Option<&Secret>,
+    ) -> Result<Self, AuthError> {
+        let checksum_bytes = sql
+            .installation_value(CHECKSUM_VALUE, &random_bytes()?)
+            .await?;
+        let fingerprint_key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes()?);
+        let dummy = key_text::random_text(43)?;
+        let dummy_hash = tokio::task::spawn_blocking(move || hash(&dummy))
+            .await
+            .map_err(|_| AuthError::Hashing)??;
+        Ok(Self {
+            bootstrap: bootstrap.map(|key| fingerprint(&fingerprint_key, key.reveal())),
+            sql,
+            clock,
+            checksum_key: hmac::Key::new(hmac::HMAC_SHA256, &checksum_bytes),
+            fingerprint_key,
+            cache: Cache::default(),
+            hashers: Arc::new(Semaphore::new(HASHERS)),
+            dummy_hash: dummy_hash.into(),
+        })
+    }
+
+    /// Makes and stores a key.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`] or [`AuthError::Hashing`].
+    pub async fn create(&self, new: &NewKey) -> Result<MintedKey, AuthError> {
+        let text = key_text::mint(&self.checksum_key)?;
+        let parts = key_text::parse(&self.checksum_key, &text)?;
+        let secret = parts.secret.to_owned();
+        let hash = self.blocking(move || hash(&secret)).await??;
+        let created_at = self.clock.utc();
+        self.sql
+            .create_key(&NewApiKey {
+                id: parts.id,
+                tenant: &new.tenant,
+                name: &new.name,
+                scopes: &new.scopes.names(),
+                hash: &hash,
+                created_at,
+            })
+            .await?;
+        Ok(MintedKey {
+            id: parts.id.to_owned(),
+            text: Secret::new(text.as_str()),
+        })
+    }
+
+    /// Says whose key `text` is.
+    ///
+    /// A key seen in the last 5 minutes costs one HMAC, any other one Argon2 run; a text that is no key of this
+    /// installation costs one HMAC and no more.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn verify(&self, text: &str) -> Result<Principal, AuthError> {
+        let print = fingerprint(&self.fingerprint_key, text);
+        if let Some(bootstrap) = &self.bootstrap
+            && constant_time::verify_slices_are_equal(bootstrap, &print).is_ok()
+        {
+            return Ok(bootstrap_principal());
+        }
+        let parts = key_text::parse(&self.checksum_key, text)?;
+        match self.cache.get(&print, self.clock.now()) {
+            Some(Known::Fresh(principal)) => Ok(principal),
+            Some(Known::Stale(principal)) => self.recheck(&print, principal).await,
+            None => self.verify_slowly(parts, print).await,
+        }
+    }
+
+    async fn recheck(&self, print: &Fingerprint, known: Principal) -> Result<Principal, AuthError> {
+        if self.sql.key_is_active(&known.key_id).await? {
+            self.cache.checked(print, self.clock.now());
+            return Ok(known);
+        }
+        self.cache.remove(print);
+        Err(AuthError::Revoked)
+    }
+
+    async fn verify_slowly(
+        &self,
+        parts: key_text::KeyText<'_>,
+        print: Fingerprint,
+    ) -> Result<Principal, AuthError> {
+        let row = self.sql.find_key(parts.id).await?;
+        let stored: Arc<str> = row.as_ref().map_or_else(
+            || Arc::clone(&self.dummy_hash),
+            |row| row.hash.as_str().into(),
+        );
+        let secret = Secret::new(parts.secret);
+        let right = self.blocking(move || matches(&stored, &secret)).await?;
+        let Some(row) = row.filter(|_| right) else {
+            return Err(AuthError::Wrong);
+        };
+        if row.revoked_at.is_some() {
+            return Err(AuthError::Revoked);
+        }
+        let principal = Principal {
+            tenant: row.tenant,
+            key_id: row.id,
+            scopes: Scopes::from_names(&row.scopes),
+            stored_session: None,
+        };
+        self.touch(&principal.key_id, row.last_used_at).await?;
+        self.cache.put(print, principal.clone(), self.clock.now());
+        Ok(principal)
+    }
+
+    async fn touch(&self, id: &str, last: Option<DateTime<Utc>>) -> Result<(), AuthError> {
+        let now = self.clock.utc();
+        if last.is_none_or(|last| now - last >= TOUCH_EVERY) {
+            self.sql.touch_key(id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs Argon2 off the async threads, at most [`HASHERS`] at a time.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AuthError> {
+        let permit = Arc::clone(&self.hashers)
+            .acquire_owned()
+            .await
+            .map_err(|_| AuthError::Hashing)?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(|_| AuthError::Hashing)
+    }
+}
+
+fn bootstrap_principal() -> Principal {
+    Principal {
+        tenant: DEFAULT_TENANT.to_owned(),
+        key_id: BOOTSTRAP_ID.to_owned(),
+        scopes: Scopes::full(),
+        stored_session: None,
+    }
+}
+
+fn random_bytes() -> Result<[u8; 32], AuthError> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| AuthError::Hashing)?;
+    Ok(bytes)
+}
+
+fn fingerprint(key: &hmac::Key, text: &str) -> Fingerprint {
+    let mut print = Fingerprint::default();
+    print.copy_from_slice(hmac::sign(key, text.as_bytes()).as_ref());
+    print
+}
+
+fn argon2() -> Result<Argon2<'static>, AuthError> {
+    let (memory_kib, passes, lanes) = ARGON2;
+    let params = Params::new(memory_kib, passes, lanes, None).map_err(|_| AuthError::Hashing)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(secret: &str) -> Result<String, AuthError> {
+    let hash = argon2()?
+        .hash_password(secret.as_bytes())
+        .map_err(|_| AuthError::Hashing)?;
+    Ok(hash.to_string())
+}
+
+fn matches(stored: &str, secret: &Secret) -> bool {
+    let Ok(hash) = PasswordHash::new(stored) else {
+        return false;
+    };
+    argon2().is_ok_and(|argon2| {
+        argon2
+            .verify_password(secret.reveal().as_bytes(), &hash)
+            .is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests;

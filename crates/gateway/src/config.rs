@@ -1,0 +1,104 @@
+//! Every setting of the server: one section per module, each key with its default and its limits.
+//! Loaded once by the binary ([`Config::load`]) and handed to [`crate::run`]; tests build it by hand.
+//! Never reads the environment itself and never prints a secret.
+
+mod document;
+mod layers;
+mod pipeline;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use layers::ConfigError;
+pub use sections::{
+    Auth, Database, Http, Limits, Llm, Log, LogFormat, Models, Pipeline, Redis, Scripted, Secret,
+    Server, Sessions,
+};
+
+/// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
+/// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens and keeps its data.
+    pub server: Server,
+    /// What the HTTP side allows.
+    pub http: Http,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Which providers answer.
+    pub pipeline: Pipeline,
+    /// Where models are kept.
+    pub models: Models,
+    /// The language model.
+    pub llm: Llm,
+    /// Delays of the scripted pipeline.
+    pub scripted: Scripted,
+    /// Limits of one conversation, and of all.
+    pub sessions: Sessions,
+    /// Durable state.
+    pub database: Database,
+    /// Shared state.
+    pub redis: Redis,
+    /// Logs.
+    pub log: Log,
+    /// Sizes of requests.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Builds the configuration from the defaults, an optional TOML file and the environment, and checks it.
+    ///
+    /// `environment` is every variable of the process; names that are not ours are skipped.
+    ///
+    /// # Errors
+    /// One sentence that names the key, its value and what is expected; the binary exits with 64.
+    pub fn load(
+        file: Option<&std::path::Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        layers::load(file, environment)
+    }
+
+    /// The default file: every key with its meaning, all commented out.
+    pub fn default_toml() -> String {
+        document::default_toml()
+    }
+
+    /// JSON Schema of the file.
+    pub fn schema_json() -> serde_json::Value {
+        document::schema()
+    }
+
+    /// This configuration as TOML with secrets hidden, for `serve --print-config`.
+    pub fn printed(&self) -> String {
+        document::printed(self)
+    }
+
+    /// The data folder. [`Config::load`] always sets one; a configuration built by hand falls back to
+    /// `antiphon-data` in the working folder.
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(self.server.data_dir.as_deref().unwrap_or("antiphon-data"))
+    }
+
+    /// The models folder: as configured, or `models` in the data folder.
+    pub fn models_dir(&self) -> PathBuf {
+        self.models
+            .dir
+            .as_ref()
+            .map_or_else(|| self.data_dir().join("models"), PathBuf::from)
+    }
+
+    /// The database address: as configured, or `antiphon.db` in the data folder.
+    pub fn database_url(&self) -> String {
+        self.database.url.as_ref().map_or_else(
+            || format!("sqlite:{}", self.data_dir().join("antiphon.db").display()),
+            |url| url.reveal().to_owned(),
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! The configuration as documents: the default file, its JSON Schema, and what is in force.
+//! Used by the binary (`--print-config`), xtask (generated files) and tests.
+//! Never shows a secret.
+
+use serde_json::{Value, json};
+use utoipa::PartialSchema as _;
+use utoipa::openapi::{ComponentsBuilder, RefOr, Schema};
+
+use super::{Config, layers};
+
+/// JSON Schema of the file, from the doc comments of the sections.
+pub(super) fn schema() -> Value {
+    let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();
+    <Config as utoipa::ToSchema>::schemas(&mut parts);
+    let components = ComponentsBuilder::new().schemas_from_iter(parts).build();
+    let root = serde_json::to_value(Config::schema()).unwrap_or_default();
+    let definitions = serde_json::to_value(components)
+        .map(|mut c| c["schemas"].take())
+        .unwrap_or_default();
+    let mut document = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Antiphon configuration",
+        "$defs": definitions,
+    });
+    if let (Some(document), Some(root)) = (document.as_object_mut(), root.as_object()) {
+        document.extend(root.clone());
+    }
+    relink(&mut document);
+    document
+}
+
+/// OpenAPI keeps definitions under `components/schemas`, JSON Schema under `$defs`.
+fn relink(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(target)) = map.get_mut("$ref") {
+                *target = target.replace("#/components/schemas/", "#/$defs/");
+            }
+            map.values_mut().for_each(relink);
+        }
+        Value::Array(list) => list.iter_mut().for_each(relink),
+        _ => {}
+    }
+}
+
+/// The meaning of a section or of a key, from the schema.
+fn meaning(schema: &Value, section: &str, key: Option<&str>) -> String {
+    let body = &schema["properties"][section];
+    let found = match key {
+        None => body["description"].as_str(),
+        Some(key) => {
+            let name = body["$ref"]
+                .as_str()
+                .or_else(|| body["allOf"][0]["$ref"].as_str())
+                .or_else(|| body["oneOf"][0]["$ref"].as_str())
+                .and_then(|target| target.rsplit('/').next())
+                .unwrap_or_default();
+            schema["$defs"][name]["properties"][key]["description"].as_str()
+        }
+    };
+    found.unwrap_or_default().replace('\n', " ")
+}
+
+/// Every key with its meaning and default, commented out.
+pub(super) fn default_toml() -> String {
+    let schema = schema();
+    let mut text = String::from(
+        "# Every setting of Antiphon with its default. A key here loses to ANTIPHON_SECTION__KEY in the environment.\n\
+         # Generated: change the doc comments in crates/gateway/src/config/sections.rs instead.\n",
+    );
+    each_section(&layers::defaults(), |section, keys| {
+        text.push_str(&format!(
+            "\n# {}\n[{section}]\n",
+            meaning(&schema, section, None)
+        ));
+        for (key, value) in keys {
+            text.push_str(&format!("# {}\n", meaning(&schema, section, Some(key))));
+            match value {
+                Value::Null => text.push_str(&format!("# {key} = \"\"\n")),
+                value => text.push_str(&format!("# {key} = {value}\n")),
+            }
+        }
+    });
+    text
+}
+
+/// The configuration in force as TOML; unset keys are comments, secrets are hidden.
+pub(super) fn printed(config: &Config) -> String {
+    let mut text = String::new();
+    let tree = serde_json::to_value(config).unwrap_or_default();
+    each_section(&tree, |section, keys| {
+        text.push_str(&format!("[{section}]\n"));
+        for (key, value) in keys {
+            match value {
+                Value::Null => text.push_str(&format!("# {key} is not set\n")),
+                value => text.push_str(&format!("{key} = {value}\n")),
+            }
+        }
+        text.push('\n');
+    });
+    text
+}
+
+/// JSON's numbers, booleans, plain strings and lists are also TOML's.
+fn each_section(tree: &Value, mut visit: impl FnMut(&str, &serde_json::Map<String, Value>)) {
+    for (section, body) in tree.as_object().into_iter().flatten() {
+        if let Some(keys) = body.as_object() {
+            visit(section, keys);
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Puts the layers of the configuration on top of each other and checks every value.
+//! Called by `Config::load` only.
+//! Never shows a secret in a message and never reads the process environment itself.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{Config, Secret};
+
+/// Shortest accepted bootstrap key, in characters (DESIGN §2).
+const BOOTSTRAP_KEY_MIN: usize = 16;
+
+/// The short names of DESIGN §2 and the key each stands for; they win over everything else.
+const SHORT_NAMES: [(&str, &str); 9] = [
+    ("ANTIPHON_LISTEN", "server.listen"),
+    ("ANTIPHON_DATA_DIR", "server.data_dir"),
+    ("ANTIPHON_MODELS_DIR", "models.dir"),
+    ("ANTIPHON_PIPELINE", "pipeline.name"),
+    ("ANTIPHON_BOOTSTRAP_API_KEY", "auth.bootstrap_api_key"),
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("LOG_LEVEL", "log.level"),
+    ("OPENAI_API_KEY", "llm.api_key"),
+];
+
+/// What is wrong with the configuration, as one sentence; the process exits with 64.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value outside what the key accepts.
+    #[error("{key} is {value} (from {source_name}), expected {expected}")]
+    Invalid {
+        /// `section.key`.
+        key: String,
+        /// As given; secrets are hidden.
+        value: String,
+        /// Where it came from: a variable's name, a file's, or `defaults`.
+        source_name: String,
+        /// What would be accepted.
+        expected: String,
+    },
+    /// A key nobody reads.
+    #[error("unknown key {key} (from {source_name}), expected one of {known}")]
+    Unknown {
+        /// `section.key`, or the section.
+        key: String,
+        /// Where it came from.
+        source_name: String,
+        /// What exists at this place.
+        known: String,
+    },
+    /// The file cannot be read or is not TOML.
+    #[error("cannot read configuration file {path}: {reason}, expected a TOML file")]
+    File {
+        /// Its path.
+        path: String,
+        /// What the system or the parser said.
+        reason: String,
+    },
+}
+
+/// One value on its way into the configuration.
+struct Setting {
+    key: String,
+    value: Value,
+    source: String,
+}
+
+pub(super) fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let mut settings = Vec::new();
+    if let Some(path) = file {
+        settings.extend(from_file(path)?);
+    }
+    settings.extend(from_sections(&environment)?);
+    settings.extend(from_short_names(&environment));
+
+    let mut tree = defaults();
+    for setting in &settings {
+        apply(&mut tree, setting)?;
+    }
+    let mut config: Config = serde_json::from_value(tree).map_err(|error| ConfigError::File {
+        path: "(all layers)".to_owned(),
+        reason: error.to_string(),
+    })?;
+    if config.server.data_dir.as_ref().is_none_or(String::is_empty) {
+        config.server.data_dir = Some(home_data_dir(&environment));
+    }
+    let origin = |key: &str| {
+        settings
+            .iter()
+            .rev()
+            .find(|setting| setting.key == key)
+            .map_or_else(|| "defaults".to_owned(), |setting| setting.source.clone())
+    };
+    check(&config).map_err(|problem| ConfigError::Invalid {
+        key: problem.key.to_owned(),
+        value: problem.value,
+        source_name: origin(problem.key),
+        expected: problem.expected.to_owned(),
+    })?;
+    Ok(config)
+}
+
+/// The defaults as a tree: every key is present, optional ones are null.
+pub(super) fn defaults() -> Value {
+    serde_json::to_value(Config::default()).unwrap_or_default()
+}
+
+fn home_data_dir(environment: &[(String, String)]) -> String {
+    let get = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    };
+    match (get("XDG_DATA_HOME"), get("HOME")) {
+        (Some(data), _) => format!("{data}/antiphon"),
+        (None, Some(home)) => format!("{home}/.local/share/antiphon"),
+        (None, None) => "antiphon-data".to_owned(),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let source = path.display().to_string();
+    let unreadable = |reason: String| ConfigError::File {
+        path: source.clone(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let table: Map<String, Value> =
+        toml::from_str(&text).map_err(|error| unreadable(error.message().replace('\n', " ")))?;
+    let mut settings = Vec::new();
+    for (section, body) in table {
+        match body {
+            Value::Object(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
+                key: format!("{section}.{key}"),
+                value,
+                source: source.clone(),
+            })),
+            value => settings.push(Setting {
+                key: section,
+                value,
+                source: source.clone(),
+            }),
+        }
+    }
+    Ok(settings)
+}
+
+/// `ANTIPHON_SECTION__KEY`. Names without the double underscore belong to [`SHORT_NAMES`] or to scripts.
+fn from_sections(environment: &[(String, String)]) -> Result<Vec<Setting>, ConfigError> {
+    let defaults = defaults();
+    let mut settings = Vec::new();
+    for (name, text) in environment {
+        let Some((section, key)) = name
+            .strip_prefix("ANTIPHON_")
+            .and_then(|rest| rest.split_once("__"))
+        else {
+            continue;
+        };
+        let key = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+        let default = lookup(&defaults, &key, name)?;
+        settings.push(Setting {
+            value: typed(text, default),
+            key,
+            source: name.clone(),
+        });
+    }
+    settings.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(settings)
+}
+
+fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
+    let get = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, v)| v)
+    };
+    let mut settings = Vec::new();
+    if let (Some(port), None) = (get("PORT"), get("ANTIPHON_LISTEN")) {
+        settings.push(Setting {
+            key: "server.listen".to_owned(),
+            value: Value::String(format!("0.0.0.0:{port}")),
+            source: "PORT".to_owned(),
+        });
+    }
+    for (name, key) in SHORT_NAMES {
+        if let Some(text) = get(name) {
+            settings.push(Setting {
+                key: key.to_owned(),
+                value: Value::String(text.clone()),
+                source: name.to_owned(),
+            });
+        }
+    }
+    settings
+}
+
+/// Text from the environment as the kind of value that the default has; lists are separated by commas.
+/// Text that does not parse stays text, so that the check reports it as it was written.
+fn typed(text: &str, default: &Value) -> Value {
+    let kept = || Value::String(text.to_owned());
+    match default {
+        Value::Number(_) => text.parse::<i64>().map_or_else(
+            |_| text.parse::<f64>().map_or_else(|_| kept(), Value::from),
+            Value::from,
+        ),
+        Value::Bool(_) => text.parse::<bool>().map_or_else(|_| kept(), Value::from),
+        Value::Array(_) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| Value::String(part.to_owned()))
+            .collect(),
+        _ => kept(),
+    }
+}
+
+fn lookup<'a>(tree: &'a Value, key: &str, source: &str) -> Result<&'a Value, ConfigError> {
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let unknown = |known: &Value| ConfigError::Unknown {
+        key: key.to_owned(),
+        source_name: source.to_owned(),
+        known: known
+            .as_object()
+            .map(|map| {
+                map.keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            })
+            .unwrap_or_default(),
+    };
+    let body = tree.get(section).ok_or_else(|| unknown(tree))?;
+    body.get(name).ok_or_else(|| unknown(body))
+}
+
+/// Sets one key, trying it alone on top of the defaults first, so that a refusal can name it.
+fn apply(tree: &mut Value, setting: &Setting) -> Result<(), ConfigError> {
+    lookup(tree, &setting.key, &setting.source)?;
+    let mut alone = defaults();
+    set(&mut alone, &setting.key, setting.value.clone());
+    if let Err(error) = serde_json::from_value::<Config>(alone) {
+        let reason = error.to_string();
+        let expected = reason
+            .rsplit_once("expected ")
+            .map_or(reason.as_str(), |(_, e)| e);
+        return Err(ConfigError::Invalid {
+            key: setting.key.clone(),
+            value: if secret(&setting.key) {
+                Secret::HIDDEN.to_owned()
+            } else {
+                setting.value.to_string()
+            },
+            source_name: setting.source.clone(),
+            expected: expected.to_owned(),
+        });
+    }
+    set(tree, &setting.key, setting.value.clone());
+    Ok(())
+}
+
+fn set(tree: &mut Value, key: &str, value: Value) {
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    tree[section][name] = value;
+}
+
+/// Whether a key's value may not be shown.
+pub(super) fn secret(key: &str) -> bool {
+    key.ends_with("_key") || key == "database.url" || key == "redis.url"
+}
+
+struct Problem {
+    key: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+fn check(config: &Config) -> Result<(), Problem> {
+    check_places(config)?;
+    check_ranges(config)
+}
+
+fn check_places(config: &Config) -> Result<(), Problem> {
+    let problem = |key, value: &str, expected| {
+        Err(Problem {
+            key,
+            value: value.to_owned(),
+            expected,
+        })
+    };
+    let listen = &config.server.listen;
+    if listen.parse::<std::net::SocketAddr>().is_err() {
+        return problem(
+            "server.listen",
+            listen,
+            "an address and a port such as 127.0.0.1:8080",
+        );
+    }
+    if let Some(key) = &config.auth.bootstrap_api_key
+        && key.reveal().chars().count() < BOOTSTRAP_KEY_MIN
+    {
+        let length = key.reveal().chars().count();
+        return problem(
+            "auth.bootstrap_api_key",
+            &format!("{length} characters long"),
+            "at least 16 characters",
+        );
+    }
+    if let Some(url) = &config.database.url
+        && !url.reveal().starts_with("sqlite:")
+    {
+        let scheme = url.reveal().split(':').next().unwrap_or_default();
+        return problem(
+            "database.url",
+            &format!("an address with scheme {scheme:?}"),
+            "sqlite:PATH; other databases are not supported by this build yet",
+        );
+    }
+    if config.redis.url.is_some() {
+        return problem(
+            "redis.url",
+            Secret::HIDDEN,
+            "no value; redis is not supported by this build yet",
+        );
+    }
+    if let Some(base) = &config.llm.base_url
+        && !url::Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
+        return problem(
+            "llm.base_url",
+            base,
+            "an http or https address such as http://127.0.0.1:11434/v1",
+        );
+    }
+    let pipeline = &config.pipeline.name;
+    if !matches!(pipeline.as_str(), "local" | "scripted") {
+        return problem("pipeline.name", pipeline, "local or scripted");
+    }
+    if crate::observe::logging::filter(&config.log.level).is_err() {
+        return problem(
+            "log.level",
+            &config.log.level,
+            "error, warn, info, debug, trace or directives such as info,gateway=debug",
+        );
+    }
+    Ok(())
+}
+
+fn check_ranges(config: &Config) -> Result<(), Problem> {
+    let (server, sessions, limits) = (&config.server, &config.sessions, &config.limits);
+    let ranges: [(&'static str, u64, u64, u64, &'static str); 15] = [
+        (
+            "server.max_connections",
+            server.max_connections as u64,
+            1,
+            1_000_000,
+            "1 to 1000000",
+        ),
+        (
+            "server.header_timeout_ms",
+            server.header_timeout_ms,
+            100,
+            300_000,
+            "100 to 300000",
+        ),
+        ("server.drain_s", server.drain_s, 0, 3600, "0 to 3600"),
+        (
+            "auth.max_client_secrets",
+            config.auth.max_client_secrets as u64,
+            1,
+            10_000_000,
+            "1 to 10000000",
+        ),
+        (
+            "sessions.max_duration_s",
+            sessions.max_duration_s,
+            1,
+            86_400,
+            "1 to 86400",
+        ),
+        (
+            "sessions.retained_audio_bytes",
+            sessions.retained_audio_bytes as u64,
+            4800,
+            1 << 30,
+            "4800 to 1073741824",
+        ),
+        (
+            "sessions.max_items",
+            sessions.max_items as u64,
+            1,
+            1_000_000,
+            "1 to 1000000",
+        ),
+        (
+            "sessions.max_sessions",
+            sessions.max_sessions as u64,
+            1,
+            1_000_000,
+            "1 to 1000000",
+        ),
+        (
+            "sessions.send_queue_events",
+            sessions.send_queue_events as u64,
+            16,
+            1_000_000,
+            "16 to 1000000",
+        ),
+        (
+            "sessions.context_tokens",
+            u64::from(sessions.context_tokens),
+            64,
+            10_000_000,
+            "64 to 10000000",
+        ),
+        (
+            "limits.json_bytes",
+            limits.json_bytes as u64,
+            1024,
+            1 << 30,
+            "1024 to 1073741824",
+        ),
+        (
+            "limits.upload_bytes",
+            limits.upload_bytes as u64,
+            1024,
+            1 << 30,
+            "1024 to 1073741824",
+        ),
+        (
+            "limits.speech_characters",
+            limits.speech_characters as u64,
+            1,
+            1_000_000,
+            "1 to 1000000",
+        ),
+        (
+            "limits.body_idle_s",
+            limits.body_idle_s,
+            1,
+            3600,
+            "1 to 3600",
+        ),
+        (
+            "limits.concurrent_audio_requests",
+            limits.concurrent_audio_requests as u64,
+            1,
+            100_000,
+            "1 to 100000",
+        ),
+    ];
+    for (key, value, min, max, expected) in ranges {
+        if !(min..=max).contains(&value) {
+            return Err(Problem {
+                key,
+                value: value.to_string(),
+                expected,
+            });
+        }
+    }
+    Ok(())
+}

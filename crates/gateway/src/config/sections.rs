@@ -1,0 +1,303 @@
+//! The sections of the configuration and their defaults.
+//! Read by every module of the gateway; documented from these comments.
+//! Never checks anything: ranges are in `layers`.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// A setting that must not be shown: hidden in `Debug`, in `--print-config` and in error messages.
+#[derive(Debug, Clone, ToSchema)]
+#[schema(value_type = String, format = "password")]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// What is printed instead of a secret.
+    pub const HIDDEN: &'static str = "(hidden)";
+
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(SecretString::from(value.into()))
+    }
+
+    /// The value itself; never log it.
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(
+            self.reveal().as_bytes(),
+            other.reveal().as_bytes(),
+        )
+        .is_ok()
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::HIDDEN)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; also `ANTIPHON_LISTEN`. `PORT` alone means `0.0.0.0:$PORT`.
+    pub listen: String,
+    /// Folder for the database and, by default, models; also `ANTIPHON_DATA_DIR`.
+    /// Without it `$XDG_DATA_HOME/antiphon` or `~/.local/share/antiphon`.
+    pub data_dir: Option<String>,
+    /// Open connections; one more is answered with 503 and closed.
+    pub max_connections: usize,
+    /// Time a client has to send its request head, in ms.
+    pub header_timeout_ms: u64,
+    /// Time running conversations have to end after SIGTERM, in s.
+    pub drain_s: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            data_dir: None,
+            max_connections: 60_000,
+            header_timeout_ms: 10_000,
+            drain_s: 30,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Web origins (such as `https://app.example.com`) whose pages may call the REST interface with a server key.
+    /// Pages of other origins need an ephemeral secret (`ek_…`).
+    pub allowed_origins: Vec<String>,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// A key accepted with full scope for tenant `default`, at least 16 characters; also `ANTIPHON_BOOTSTRAP_API_KEY`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub bootstrap_api_key: Option<Secret>,
+    /// Ephemeral secrets (`ek_…`) kept at the same time; a further one is refused.
+    pub max_client_secrets: usize,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            bootstrap_api_key: None,
+            max_client_secrets: 100_000,
+        }
+    }
+}
+
+/// `[pipeline]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pipeline {
+    /// Which providers answer: `local` (models on this machine) or `scripted` (fixed answers for tests);
+    /// also `ANTIPHON_PIPELINE`.
+    pub name: String,
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self {
+            name: "local".to_owned(),
+        }
+    }
+}
+
+/// `[models]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// Folder of the local models, `models` in the data folder when unset; also `ANTIPHON_MODELS_DIR`.
+    pub dir: Option<String>,
+}
+
+/// `[llm]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Llm {
+    /// An OpenAI-compatible server that answers, for example `http://127.0.0.1:11434/v1` (Ollama).
+    /// Unset: the small demo model on this machine.
+    pub base_url: Option<String>,
+    /// Model name asked of that server.
+    pub model: Option<String>,
+    /// Key for that server; also `OPENAI_API_KEY`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub api_key: Option<Secret>,
+}
+
+/// `[scripted]`: delays that make the test pipeline behave like real providers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scripted {
+    /// From the end of the utterance to its transcript, in ms.
+    pub stt_ms: u64,
+    /// From the question to the first token, in ms.
+    pub first_token_ms: u64,
+    /// Between tokens, in ms.
+    pub token_ms: u64,
+    /// Between tokens of an answer that is asked for slowly, in ms.
+    pub slow_token_ms: u64,
+    /// From a piece of text to its first audio, in ms.
+    pub tts_ms: u64,
+    /// Speech per character of text, in ms.
+    pub speech_ms_per_char: u64,
+    /// Speed at which audio is handed out, in per cent of real time; 0 is as fast as it is taken.
+    pub speech_pace_percent: u32,
+    /// Transcripts of a session's utterances in turn; none: the transcript tells how long the utterance was.
+    pub transcripts: Vec<String>,
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self {
+            stt_ms: 0,
+            first_token_ms: 0,
+            token_ms: 0,
+            slow_token_ms: 100,
+            tts_ms: 0,
+            speech_ms_per_char: 60,
+            speech_pace_percent: 0,
+            transcripts: Vec::new(),
+        }
+    }
+}
+
+/// `[sessions]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Longest conversation, in s (the hosted service ends them after 60 minutes).
+    pub max_duration_s: u64,
+    /// Conversations at the same time; a further one is refused with 503.
+    pub max_sessions: usize,
+    /// Items in one conversation; the oldest are forgotten beyond that.
+    pub max_items: usize,
+    /// Audio kept for `conversation.item.retrieve`, in bytes per session, newest first.
+    pub retained_audio_bytes: usize,
+    /// Events waiting for a slow client; one more closes it.
+    pub send_queue_events: usize,
+    /// System prompt of sessions that set none.
+    pub instructions: String,
+    /// Voice of sessions that set none.
+    pub voice: String,
+    /// Context given to the language model, in estimated tokens.
+    pub context_tokens: u32,
+    /// Prompt and generated tokens per session and minute; a response beyond that fails with `rate_limit_exceeded`.
+    pub tokens_per_minute: u64,
+    /// Whether replies are prepared while the end of the turn is still being decided.
+    pub speculate: bool,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            max_duration_s: 3600,
+            max_sessions: 50_000,
+            max_items: 2000,
+            retained_audio_bytes: 524_288,
+            send_queue_events: 1024,
+            instructions: "You are a helpful assistant in a spoken conversation. Answer in one or two short sentences."
+                .to_owned(),
+            voice: "alloy".to_owned(),
+            context_tokens: 8000,
+            tokens_per_minute: 1_000_000,
+            speculate: true,
+        }
+    }
+}
+
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:PATH`, or `sqlite::memory:`; a file in the data folder when unset. Also `DATABASE_URL`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub url: Option<Secret>,
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// Not supported by this build yet: leave unset. Also `REDIS_URL`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub url: Option<Secret>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `pretty` for people, `json` for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,gateway=debug`; also `LOG_LEVEL`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Pretty,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// JSON request bodies, in bytes.
+    pub json_bytes: usize,
+    /// Files sent for transcription, in bytes (the hosted service takes 25 MiB).
+    pub upload_bytes: usize,
+    /// Characters of one speech request.
+    pub speech_characters: usize,
+    /// A client that stops sending in the middle of a body is cut off after so long, in s.
+    pub body_idle_s: u64,
+    /// Transcriptions and syntheses over REST at the same time; a further one is refused with 503.
+    pub concurrent_audio_requests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            json_bytes: 2 * 1024 * 1024,
+            upload_bytes: 25 * 1024 * 1024,
+            speech_characters: 4096,
+            body_idle_s: 30,
+            concurrent_audio_requests: 64,
+        }
+    }
+}

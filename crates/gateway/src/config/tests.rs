@@ -1,0 +1,207 @@
+use super::{Config, ConfigError, Secret};
+
+fn load(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let pairs = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::load(None, pairs)
+}
+
+fn load_file(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("antiphon.toml");
+    std::fs::write(&path, text).unwrap();
+    let pairs = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::load(Some(&path), pairs)
+}
+
+#[test]
+fn defaults_listen_on_loopback_and_keep_data_in_the_home_folder() {
+    let config = load(&[("HOME", "/home/ada")]).unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:8080");
+    assert_eq!(
+        config.data_dir().to_str(),
+        Some("/home/ada/.local/share/antiphon")
+    );
+    assert_eq!(
+        config.models_dir().to_str(),
+        Some("/home/ada/.local/share/antiphon/models")
+    );
+    assert_eq!(
+        config.database_url(),
+        "sqlite:/home/ada/.local/share/antiphon/antiphon.db"
+    );
+    assert_eq!(config.pipeline.name, "local");
+}
+
+#[test]
+fn later_layers_win() {
+    let file =
+        "[server]\nlisten = \"127.0.0.1:1\"\n[sessions]\nmax_items = 7\nmax_duration_s = 60\n";
+    let config = load_file(
+        file,
+        &[
+            ("ANTIPHON_SESSIONS__MAX_ITEMS", "8"),
+            ("ANTIPHON_LISTEN", "127.0.0.1:2"),
+            ("PORT", "3"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:2");
+    assert_eq!(config.sessions.max_items, 8);
+    assert_eq!(config.sessions.max_duration_s, 60);
+}
+
+#[test]
+fn port_alone_opens_every_interface() {
+    assert_eq!(
+        load(&[("PORT", "9000")]).unwrap().server.listen,
+        "0.0.0.0:9000"
+    );
+}
+
+#[test]
+fn lists_come_from_the_environment_separated_by_commas() {
+    let config = load(&[(
+        "ANTIPHON_HTTP__ALLOWED_ORIGINS",
+        "https://a.example, https://b.example",
+    )]);
+    assert_eq!(
+        config.unwrap().http.allowed_origins,
+        ["https://a.example", "https://b.example"]
+    );
+}
+
+#[test]
+fn a_wrong_value_is_one_sentence_with_key_value_and_expectation() {
+    let error = |environment: &[(&str, &str)]| load(environment).unwrap_err().to_string();
+    assert_eq!(
+        error(&[("ANTIPHON_SESSIONS__MAX_ITEMS", "many")]),
+        "sessions.max_items is \"many\" (from ANTIPHON_SESSIONS__MAX_ITEMS), expected usize"
+    );
+    assert_eq!(
+        error(&[("ANTIPHON_LOG__FORMAT", "xml")]),
+        "log.format is \"xml\" (from ANTIPHON_LOG__FORMAT), expected `pretty` or `json`"
+    );
+    assert_eq!(
+        error(&[("ANTIPHON_SERVER__DRAIN_S", "4000")]),
+        "server.drain_s is 4000 (from ANTIPHON_SERVER__DRAIN_S), expected 0 to 3600"
+    );
+    assert_eq!(
+        error(&[("ANTIPHON_PIPELINE", "magic")]),
+        "pipeline.name is magic (from ANTIPHON_PIPELINE), expected local or scripted"
+    );
+    assert!(
+        error(&[("ANTIPHON_LISTEN", "here")])
+            .starts_with("server.listen is here (from ANTIPHON_LISTEN)")
+    );
+    assert!(error(&[("LOG_LEVEL", "loud==")]).starts_with("log.level is loud== (from LOG_LEVEL)"));
+}
+
+#[test]
+fn unknown_keys_are_reported_with_what_exists() {
+    let error = load(&[("ANTIPHON_LOG__COLOUR", "red")])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "unknown key log.colour (from ANTIPHON_LOG__COLOUR), expected one of format, level"
+    );
+    let error = load_file("[serverr]\nlisten = \"\"\n", &[]).unwrap_err();
+    assert!(
+        matches!(error, ConfigError::Unknown { ref key, .. } if key == "serverr.listen"),
+        "{error}"
+    );
+    let error = load_file("listen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
+    assert!(
+        matches!(error, ConfigError::Unknown { ref key, .. } if key == "listen"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_broken_or_missing_file_names_the_path() {
+    let error = load_file("[server\n", &[]).unwrap_err().to_string();
+    assert!(
+        error.contains("antiphon.toml") && error.ends_with("expected a TOML file"),
+        "{error}"
+    );
+    let error = Config::load(Some(std::path::Path::new("/no/such.toml")), []).unwrap_err();
+    assert!(error.to_string().contains("/no/such.toml"));
+}
+
+#[test]
+fn a_short_bootstrap_key_is_refused_and_never_shown() {
+    let error = load(&[("ANTIPHON_BOOTSTRAP_API_KEY", "hunter2")])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("at least 16 characters"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn state_that_this_build_cannot_keep_is_refused() {
+    let error = load(&[("DATABASE_URL", "postgres://user:secret@db/x")])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not supported by this build yet"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+    let error = load(&[("REDIS_URL", "redis://:secret@cache")])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not supported by this build yet"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+#[test]
+fn secrets_are_hidden_in_print_and_debug() {
+    let config = load(&[
+        ("ANTIPHON_BOOTSTRAP_API_KEY", "a-very-long-secret"),
+        ("OPENAI_API_KEY", "sk-other-secret"),
+    ])
+    .unwrap();
+    let shown = format!("{}{config:?}", config.printed());
+    assert!(shown.contains(Secret::HIDDEN));
+    assert!(!shown.contains("a-very-long-secret") && !shown.contains("sk-other-secret"));
+}
+
+#[test]
+fn what_is_printed_and_the_default_file_load_again() {
+    let config = load(&[
+        ("HOME", "/h"),
+        ("ANTIPHON_HTTP__ALLOWED_ORIGINS", "https://a.example"),
+    ])
+    .unwrap();
+    assert_eq!(
+        load_file(&config.printed(), &[("HOME", "/h")]).unwrap(),
+        config
+    );
+    let uncommented: String = Config::default_toml()
+        .lines()
+        .filter_map(|line| match line.strip_prefix("# ") {
+            Some(key) if key.contains(" = ") && !key.ends_with("\"\"") => Some(format!("{key}\n")),
+            Some(_) => None,
+            None => Some(format!("{line}\n")),
+        })
+        .collect();
+    assert_eq!(
+        load_file(&uncommented, &[("HOME", "/h")]).unwrap(),
+        load(&[("HOME", "/h")]).unwrap()
+    );
+}
+
+#[test]
+fn every_key_is_explained() {
+    let text = Config::default_toml();
+    assert!(
+        !text.contains("# \n"),
+        "a key or section without a doc line:\n{text}"
+    );
+    let schema = Config::schema_json();
+    assert!(
+        schema["$defs"]["Sessions"]["properties"]["max_items"].is_object(),
+        "{schema:#}"
+    );
+}

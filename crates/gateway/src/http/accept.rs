@@ -1,0 +1,168 @@
+//! Our own accept loop: `axum::serve` has neither a time-out for request heads nor a cap on connections.
+//! Run by [`crate::run`], one per listener.
+//! Never keeps a connection's slot longer than the connection, and never waits for idle ones at shutdown.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service as _;
+
+use crate::App;
+use crate::observe::{Event, Metrics};
+
+/// Most that hyper buffers of one request, in bytes: it starts at 8 KiB and grows with large heads and bodies only.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Pause after the system refused to accept (out of descriptors): the condition does not pass in a microsecond.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client hears when every connection slot is taken.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 121\r\n\
+retry-after: 5\r\nconnection: close\r\n\r\n\
+{\"error\":{\"message\":\"Too many connections are open.\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_overloaded\"}}     ";
+
+/// Accepts connections until the soft stop.
+pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
+    let slots = Arc::new(Semaphore::new(app.config.server.max_connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = app.lifecycle.soft().cancelled() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            app.metrics.emit(&Event::ConnectionRefused);
+            // a fresh socket's send buffer takes this much; if not, the close says it too
+            let _ = stream.try_write(FULL);
+            continue;
+        };
+        // audio deltas are small and must not wait for each other
+        let _ = stream.set_nodelay(true);
+        app.metrics.connections(1);
+        let connection = Counted {
+            stream,
+            _slot: slot,
+            metrics: app.metrics.clone(),
+        };
+        let serving = serve_connection(Arc::clone(&app), connection, peer, router.clone());
+        // the drain waits for requests being answered; upgraded sockets are tracked by their sessions
+        app.lifecycle.spawn(serving);
+    }
+}
+
+async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, router: Router) {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(app.config.server.header_timeout_ms))
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(connection), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = app.lifecycle.hard().cancelled() => return,
+        () = app.lifecycle.soft().cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                () = app.lifecycle.hard().cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// A connection that holds its slot for as long as it lives, also after it became a WebSocket.
+struct Counted {
+    stream: TcpStream,
+    _slot: OwnedSemaphorePermit,
+    metrics: Metrics,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.connections(-1);
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FULL;
+
+    #[test]
+    fn the_refusal_has_the_length_it_claims() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{}",
+            body.len()
+        );
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["error"]["code"], "server_overloaded");
+    }
+}

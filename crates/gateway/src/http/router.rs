@@ -1,0 +1,63 @@
+//! All routes of the server.
+//! Built once by [`crate::run`].
+//! Never answers anything itself.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use super::{ApiError, cors, docs, trace};
+use crate::{App, api, edge, observe, portal};
+
+/// The server's routes and layers.
+pub fn router(app: Arc<App>) -> Router {
+    let (rest, _) = api::routes(&app.config.limits).split_for_parts();
+    let (realtime_rest, _) = api::realtime_routes().split_for_parts();
+    let realtime = Router::new()
+        .merge(realtime_rest)
+        .merge(edge::realtime::routes())
+        .layer(cors::realtime());
+    Router::new()
+        .merge(rest.layer(cors::configured(&app.config.http.allowed_origins)))
+        .merge(realtime)
+        .merge(observe::health::routes())
+        .route("/openapi.json", get(docs::openapi))
+        .route("/asyncapi.json", get(docs::asyncapi))
+        .route("/docs", get(docs::page))
+        .fallback(portal::serve)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(app.config.limits.json_bytes))
+        .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(
+            app.config.limits.body_idle_s,
+        )))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), trace::trace))
+        .with_state(app)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This route does not answer to that method. GET /docs lists what it does answer to.",
+    )
+}
+
+/// A handler's panic is one failed request; the panic hook has logged where it happened.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the layer calls"
+)]
+fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::internal().into_response()
+}

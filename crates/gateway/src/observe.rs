@@ -1,0 +1,28 @@
+//! What the operator sees: logs, metrics, health.
+//! Fed by every other module through [`Metrics::emit`]; read by people and by Prometheus.
+//! Never carries a secret or a spoken word.
+
+pub mod events;
+pub mod health;
+pub mod logging;
+pub mod metrics;
+pub mod redact;
+
+pub use events::{Event, Outcome, Stage};
+pub use metrics::{Metrics, metrics_markdown};
+
+use crate::Config;
+
+/// What people must know about who answers, and the one setting that changes it: for the banner, `/info` and the page.
+/// `None` when a real language model is configured.
+pub fn llm_notice(config: &Config) -> Option<String> {
+    if config.llm.base_url.is_some() {
+        return None;
+    }
+    Some(match config.pipeline.name.as_str() {
+        "scripted" => "a script answers, for tests".to_owned(),
+        _ => "a small demo model answers; set ANTIPHON_LLM__BASE_URL (and ANTIPHON_LLM__MODEL) to use Ollama or any \
+              OpenAI-compatible server"
+            .to_owned(),
+    })
+}

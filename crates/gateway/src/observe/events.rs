@@ -1,0 +1,149 @@
+//! Everything worth counting, one variant per happening.
+//! Emitted by all modules; each event is one log line and one or two metrics, so that they cannot disagree.
+//! Never carries a key, a phone number or what was said.
+
+use std::time::Duration;
+
+/// A stage of a turn; its time is measured from the end of the caller's speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The server knows that the caller has finished.
+    TurnDecided,
+    /// The transcript is there.
+    Transcript,
+    /// The language model's first token.
+    FirstToken,
+    /// The first synthesised audio.
+    FirstAudio,
+    /// The first audio left for the caller.
+    Heard,
+}
+
+impl Stage {
+    /// The label's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TurnDecided => "turn_decided",
+            Self::Transcript => "transcript",
+            Self::FirstToken => "first_token",
+            Self::FirstAudio => "first_audio",
+            Self::Heard => "heard",
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The client closed it.
+    ClientClosed,
+    /// The connection broke.
+    ConnectionLost,
+    /// It reached its longest duration.
+    Expired,
+    /// The client did not read or did not answer.
+    Unresponsive,
+    /// The server was shutting down.
+    Shutdown,
+    /// We failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The label's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::ConnectionLost => "connection_lost",
+            Self::Expired => "expired",
+            Self::Unresponsive => "unresponsive",
+            Self::Shutdown => "shutdown",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A happening.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// A session began.
+    SessionStarted {
+        /// `sess_…`.
+        session: &'a str,
+        /// Whose it is.
+        tenant: &'a str,
+    },
+    /// A session ended.
+    SessionEnded {
+        /// `sess_…`.
+        session: &'a str,
+        /// How.
+        outcome: Outcome,
+        /// How long it lasted.
+        lasted: Duration,
+    },
+    /// A turn reached a stage.
+    TurnStage {
+        /// `sess_…`.
+        session: &'a str,
+        /// Which.
+        stage: Stage,
+        /// Since the end of the caller's speech.
+        after: Duration,
+    },
+    /// Audio frames were dropped because a queue was full.
+    AudioDropped {
+        /// `sess_…`.
+        session: &'a str,
+        /// How many.
+        frames: u64,
+    },
+    /// A client did not read and was disconnected.
+    SlowClientClosed {
+        /// `sess_…`.
+        session: &'a str,
+    },
+    /// A provider failed.
+    ProviderFailed {
+        /// Catalog name.
+        provider: &'a str,
+        /// Machine-readable code.
+        code: &'a str,
+        /// What happened, for the operator.
+        message: &'a str,
+    },
+    /// Someone came with a key that opens nothing.
+    KeyRefused {
+        /// Why: `malformed`, `unknown`, `revoked`, `wrong`, `spent`.
+        reason: &'static str,
+        /// Public id of the key, where it has one.
+        key_id: Option<&'a str>,
+    },
+    /// A request was answered.
+    RequestServed {
+        /// HTTP method.
+        method: &'a str,
+        /// The route's template, for example `/v1/models/{id}`.
+        route: &'a str,
+        /// HTTP status.
+        status: u16,
+        /// Until the head of the answer.
+        took: Duration,
+    },
+    /// A connection was refused because too many were open.
+    ConnectionRefused,
+    /// The models are loaded.
+    PipelineReady {
+        /// Pipeline name.
+        pipeline: &'a str,
+        /// How long loading took.
+        took: Duration,
+    },
+    /// The models could not be loaded.
+    PipelineFailed {
+        /// Pipeline name.
+        pipeline: &'a str,
+        /// What to do about it.
+        message: &'a str,
+    },
+}

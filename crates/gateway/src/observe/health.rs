@@ -1,0 +1,103 @@
+//! The four routes that operators and orchestrators ask.
+//! Mounted by the router, open to everyone.
+//! Never tells anything about a conversation or a key.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use wire::rest::status::{Check, Health, Info, Readiness};
+
+use crate::App;
+use crate::auth::chain;
+use crate::http::ApiError;
+
+/// `/health`, `/ready`, `/info`, `/metrics`.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/info", get(info))
+        .route("/metrics", get(metrics))
+}
+
+/// The process answers.
+async fn health() -> axum::Json<Health> {
+    axum::Json(Health::ok(env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether to send traffic here: the database answers, the models are loaded, the server is not stopping.
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let database = app.store.sql.ping().await.map_err(|error| chain(&error));
+    let models = app
+        .catalog
+        .get()
+        .map(drop)
+        .map_err(|error| error.to_string());
+    let running = if app.lifecycle.stopping() {
+        Err("the server is shutting down".to_owned())
+    } else {
+        Ok(())
+    };
+    let readiness = Readiness::of(vec![
+        check("database", database),
+        check("models", models),
+        check("lifecycle", running),
+    ]);
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, axum::Json(readiness)).into_response()
+}
+
+fn check(name: &str, outcome: Result<(), String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        ok: outcome.is_ok(),
+        detail: outcome.err(),
+    }
+}
+
+/// What this server is and who answers.
+async fn info(State(app): State<Arc<App>>) -> Result<axum::Json<Info>, ApiError> {
+    let pipeline = app.catalog.get()?.default_pipeline();
+    Ok(axum::Json(Info {
+        name: "antiphon".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pipeline: pipeline.name.to_owned(),
+        speech_to_text: pipeline.stt.name().to_owned(),
+        language_model: pipeline
+            .llm_model
+            .clone()
+            .unwrap_or_else(|| pipeline.llm.name().to_owned()),
+        text_to_speech: pipeline.tts.name().to_owned(),
+        voices: pipeline
+            .tts
+            .voices()
+            .into_iter()
+            .map(|voice| voice.name)
+            .collect(),
+        notice: super::llm_notice(&app.config),
+    }))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    if let Ok(catalog) = app.catalog.get() {
+        let depths = catalog.queue_depths();
+        for (queue, depth) in [
+            ("stt", depths.stt),
+            ("turn", depths.turn),
+            ("tts", depths.tts),
+            ("llm", depths.llm),
+        ] {
+            app.metrics.queue_depth(queue, depth);
+        }
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text())
+}

@@ -1,0 +1,60 @@
+//! Log lines: pretty for people, JSON for machines, always on standard error.
+//! Set up once by [`crate::run`].
+//! Never prints a key: every line passes through `redact`.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::redact::RedactingWriter;
+use crate::config::{Log, LogFormat};
+
+/// Parses a level or a list of directives such as `info,gateway=debug`.
+///
+/// # Errors
+/// When it is neither.
+pub fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::builder().parse(directives)
+}
+
+/// Standard error behind the redaction.
+#[derive(Debug, Clone, Copy)]
+struct SafeStderr;
+
+impl<'a> MakeWriter<'a> for SafeStderr {
+    type Writer = RedactingWriter<io::Stderr>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        RedactingWriter(io::stderr())
+    }
+}
+
+/// Starts logging. In a process that logs already (a test runs many servers) nothing changes.
+///
+/// JSON lines carry the fields of the event and of its spans: `session`, `request_id`.
+pub fn start(log: &Log) {
+    let Ok(filter) = filter(&log.level) else {
+        return;
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match log.format {
+        LogFormat::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(true)
+                    .with_writer(SafeStderr),
+            )
+            .try_init(),
+        LogFormat::Pretty => registry
+            .with(tracing_subscriber::fmt::layer().with_writer(SafeStderr))
+            .try_init(),
+    };
+    // the only failure is "already started"
+    drop(started);
+}

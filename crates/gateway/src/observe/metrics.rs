@@ -1,0 +1,468 @@
+//! Numbers for Prometheus.
+//! Changed only through [`Metrics::emit`] and the two gauges below; shown by `/metrics`.
+//! Never labelled with anything unbounded: no session ids, no paths, no names from clients.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::events::{Event, Stage};
+
+/// Bounds of the turn-stage histogram in s: dense where the targets are (DESIGN §4: 250 to 450 ms).
+const STAGE_BOUNDS: [f64; 16] = [
+    0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0,
+];
+
+/// Bounds of the request histogram in s.
+const REQUEST_BOUNDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabel {
+    provider: String,
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TimedRouteLabel {
+    route: String,
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    sessions_active: Gauge<i64, AtomicI64>,
+    sessions: Family<OutcomeLabel, Counter>,
+    audio_dropped: Counter,
+    slow_clients: Counter,
+    provider_failures: Family<ProviderLabel, Counter>,
+    keys_refused: Family<ReasonLabel, Counter>,
+    requests: Family<RouteLabel, Counter>,
+    connections_refused: Counter,
+    connections_open: Gauge<i64, AtomicI64>,
+    pipeline_ready: Gauge<i64, AtomicI64>,
+    queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
+}
+
+/// The metrics of one server; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    families: Arc<Families>,
+    stages: Family<StageLabel, Histogram, fn() -> Histogram>,
+    request_time: Family<TimedRouteLabel, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let families = Families::default();
+        let stages =
+            Family::new_with_constructor((|| Histogram::new(STAGE_BOUNDS)) as fn() -> Histogram);
+        let request_time =
+            Family::new_with_constructor((|| Histogram::new(REQUEST_BOUNDS)) as fn() -> Histogram);
+        let mut registry = Registry::with_prefix("antiphon");
+        register(&mut registry, &families);
+        registry.register(
+            "turn_stage_seconds",
+            "Time from the end of the caller's speech to each stage of the reply",
+            stages.clone(),
+        );
+        registry.register(
+            "http_request_seconds",
+            "Time to the head of the answer, by route",
+            request_time.clone(),
+        );
+        Self {
+            registry: Arc::new(registry),
+            families: Arc::new(families),
+            stages,
+            request_time,
+        }
+    }
+}
+
+fn register(registry: &mut Registry, families: &Families) {
+    let r = registry;
+    r.register(
+        "sessions_active",
+        "Conversations running",
+        families.sessions_active.clone(),
+    );
+    r.register(
+        "sessions",
+        "Conversations ended, by outcome",
+        families.sessions.clone(),
+    );
+    r.register(
+        "audio_frames_dropped",
+        "Audio frames dropped because a queue was full",
+        families.audio_dropped.clone(),
+    );
+    r.register(
+        "slow_clients_closed",
+        "Clients disconnected because they did not read",
+        families.slow_clients.clone(),
+    );
+    r.register(
+        "provider_failures",
+        "Failures of providers, by code",
+        families.provider_failures.clone(),
+    );
+    r.register(
+        "keys_refused",
+        "Keys that opened nothing, by reason",
+        families.keys_refused.clone(),
+    );
+    r.register(
+        "http_requests",
+        "Requests answered, by method, route and status",
+        families.requests.clone(),
+    );
+    r.register(
+        "connections_refused",
+        "Connections refused because too many were open",
+        families.connections_refused.clone(),
+    );
+    r.register(
+        "connections_open",
+        "Connections open",
+        families.connections_open.clone(),
+    );
+    r.register(
+        "pipeline_ready",
+        "1 once the models are loaded",
+        families.pipeline_ready.clone(),
+    );
+    r.register(
+        "queue_depth",
+        "Work waiting, by queue",
+        families.queue_depth.clone(),
+    );
+}
+
+impl Metrics {
+    /// Records one happening: its numbers here, its line in the log.
+    pub fn emit(&self, event: &Event<'_>) {
+        self.count(event);
+        log(event);
+    }
+
+    fn count(&self, event: &Event<'_>) {
+        let families = &self.families;
+        match event {
+            Event::SessionStarted { .. } => {
+                families.sessions_active.inc();
+            }
+            Event::SessionEnded { outcome, .. } => {
+                families.sessions_active.dec();
+                families
+                    .sessions
+                    .get_or_create(&OutcomeLabel {
+                        outcome: outcome.name(),
+                    })
+                    .inc();
+            }
+            Event::TurnStage { stage, after, .. } => {
+                self.stages
+                    .get_or_create(&StageLabel {
+                        stage: stage.name(),
+                    })
+                    .observe(after.as_secs_f64());
+            }
+            Event::AudioDropped { frames, .. } => {
+                families.audio_dropped.inc_by(*frames);
+            }
+            Event::SlowClientClosed { .. } => {
+                families.slow_clients.inc();
+            }
+            Event::ProviderFailed { provider, code, .. } => {
+                let label = ProviderLabel {
+                    provider: (*provider).to_owned(),
+                    code: (*code).to_owned(),
+                };
+                families.provider_failures.get_or_create(&label).inc();
+            }
+            Event::KeyRefused { reason, .. } => {
+                families
+                    .keys_refused
+                    .get_or_create(&ReasonLabel { reason })
+                    .inc();
+            }
+            Event::RequestServed {
+                method,
+                route,
+                status,
+                took,
+            } => {
+                let route = (*route).to_owned();
+                self.request_time
+                    .get_or_create(&TimedRouteLabel {
+                        route: route.clone(),
+                    })
+                    .observe(took.as_secs_f64());
+                let label = RouteLabel {
+                    method: (*method).to_owned(),
+                    route,
+                    status: *status,
+                };
+                families.requests.get_or_create(&label).inc();
+            }
+            Event::ConnectionRefused => {
+                families.connections_refused.inc();
+            }
+            Event::PipelineReady { .. } => {
+                families.pipeline_ready.set(1);
+            }
+            Event::PipelineFailed { .. } => {
+                families.pipeline_ready.set(0);
+            }
+        }
+    }
+
+    /// Sets how much work waits in `queue`.
+    pub fn queue_depth(&self, queue: &'static str, depth: usize) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.families
+            .queue_depth
+            .get_or_create(&QueueLabel { queue })
+            .set(depth);
+    }
+
+    /// A connection opened (+1) or closed (-1).
+    pub(crate) fn connections(&self, change: i64) {
+        self.families.connections_open.inc_by(change);
+    }
+
+    /// Conversations running.
+    pub fn active_sessions(&self) -> i64 {
+        self.families.sessions_active.get()
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // writing to a String does not fail
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+fn log(event: &Event<'_>) {
+    match event {
+        Event::SessionStarted { session, tenant } => {
+            tracing::info!(session, tenant, "session started")
+        }
+        Event::SessionEnded {
+            session,
+            outcome,
+            lasted,
+        } => tracing::info!(
+            session,
+            outcome = outcome.name(),
+            lasted_s = lasted.as_secs(),
+            "session ended"
+        ),
+        Event::TurnStage {
+            session,
+            stage,
+            after,
+        } => tracing::debug!(
+            session,
+            stage = stage.name(),
+            after_ms = after.as_millis() as u64,
+            "turn reached a stage"
+        ),
+        Event::AudioDropped { session, frames } => {
+            tracing::warn!(session, frames, "dropped audio frames")
+        }
+        Event::SlowClientClosed { session } => {
+            tracing::warn!(session, "closed a client that does not read")
+        }
+        Event::ProviderFailed {
+            provider,
+            code,
+            message,
+        } => {
+            tracing::error!(provider, code, message, "provider failed");
+        }
+        Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
+        Event::RequestServed {
+            method,
+            route,
+            status,
+            took,
+        } => tracing::info!(
+            method,
+            route,
+            status,
+            took_ms = took.as_millis() as u64,
+            "served a request"
+        ),
+        Event::ConnectionRefused => tracing::warn!("refused a connection, too many are open"),
+        Event::PipelineReady { pipeline, took } => {
+            tracing::info!(
+                pipeline,
+                took_ms = took.as_millis() as u64,
+                "pipeline is ready"
+            );
+        }
+        Event::PipelineFailed { pipeline, message } => {
+            tracing::error!(pipeline, message, "pipeline could not be loaded");
+        }
+    }
+}
+
+/// The list of metrics as a Markdown table, for `docs/generated/metrics.md`.
+pub fn metrics_markdown() -> String {
+    let metrics = Metrics::default();
+    // a family shows its header only once it has a member
+    drop(metrics.stages.get_or_create(&StageLabel {
+        stage: Stage::Heard.name(),
+    }));
+    drop(metrics.request_time.get_or_create(&TimedRouteLabel {
+        route: String::new(),
+    }));
+    let f = &metrics.families;
+    drop(f.sessions.get_or_create(&OutcomeLabel { outcome: "" }));
+    drop(f.provider_failures.get_or_create(&ProviderLabel {
+        provider: String::new(),
+        code: String::new(),
+    }));
+    drop(f.keys_refused.get_or_create(&ReasonLabel { reason: "" }));
+    drop(f.requests.get_or_create(&RouteLabel {
+        method: String::new(),
+        route: String::new(),
+        status: 200,
+    }));
+    drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
+    let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    let text = metrics.text();
+    for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, meaning) = help.split_once(' ').unwrap_or((help, ""));
+        let kind = text
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("# TYPE ")?
+                    .strip_prefix(name)?
+                    .strip_prefix(' ')
+            })
+            .unwrap_or_default();
+        let labels = text
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .find_map(|line| {
+                line.split_once('{')?
+                    .1
+                    .split_once('}')
+                    .map(|(labels, _)| labels)
+            })
+            .map(label_names)
+            .unwrap_or_default();
+        table.push_str(&format!(
+            "| `{name}` | {kind} | {labels} | {} |\n",
+            meaning.trim_end_matches('.')
+        ));
+    }
+    table
+}
+
+/// `a="x",le="1"` as `a`; `le` is the histogram's own.
+fn label_names(labels: &str) -> String {
+    labels
+        .split(',')
+        .filter_map(|pair| pair.split_once('=').map(|(name, _)| name))
+        .filter(|name| *name != "le")
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::events::Outcome;
+    use super::*;
+
+    #[test]
+    fn an_event_is_counted_once() {
+        let metrics = Metrics::default();
+        metrics.emit(&Event::SessionStarted {
+            session: "sess_1",
+            tenant: "default",
+        });
+        assert_eq!(metrics.active_sessions(), 1);
+        metrics.emit(&Event::TurnStage {
+            session: "sess_1",
+            stage: Stage::FirstAudio,
+            after: Duration::from_millis(310),
+        });
+        metrics.emit(&Event::SessionEnded {
+            session: "sess_1",
+            outcome: Outcome::ClientClosed,
+            lasted: Duration::from_secs(3),
+        });
+        metrics.emit(&Event::AudioDropped {
+            session: "sess_1",
+            frames: 4,
+        });
+        let text = metrics.text();
+        for line in [
+            "antiphon_sessions_active 0",
+            "antiphon_sessions_total{outcome=\"client_closed\"} 1",
+            "antiphon_turn_stage_seconds_count{stage=\"first_audio\"} 1",
+            "antiphon_turn_stage_seconds_bucket{le=\"0.3\",stage=\"first_audio\"} 0",
+            "antiphon_turn_stage_seconds_bucket{le=\"0.4\",stage=\"first_audio\"} 1",
+            "antiphon_audio_frames_dropped_total 4",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_table_lists_every_family_with_its_labels() {
+        let table = metrics_markdown();
+        assert!(
+            table.contains("| `antiphon_turn_stage_seconds` | histogram | stage | Time from"),
+            "{table}"
+        );
+        assert!(
+            table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
+            "{table}"
+        );
+        assert_eq!(table.lines().count(), 2 + 13);
+    }
+}

@@ -1,0 +1,148 @@
+//! Starts the server and ends it.
+//! Called by the binary ([`run`]) and by the test world ([`Server::start`]).
+//! Never prints a key, except inside the page's address on a loopback listener with a bootstrap key.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::app::AppError;
+use crate::lifecycle::{Drained, listen_to_signals};
+use crate::{App, Config, http, observe};
+
+/// Why the server did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store or the keys could not be opened.
+    #[error("cannot start the server")]
+    App(#[from] AppError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process may not listen to signals.
+    #[error("cannot listen to signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the store, binds the port and begins to load the models in the background.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn start(config: Config) -> Result<Self, RunError> {
+        let address = config.server.listen.clone();
+        let app = App::open(config).await?;
+        let listen_error = |source| RunError::Listen {
+            address: address.clone(),
+            source,
+        };
+        let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        app.load_catalog();
+        let router = http::router::router(Arc::clone(&app));
+        let accepting = tokio::spawn(http::accept::serve(Arc::clone(&app), listener, router));
+        Ok(Self {
+            app,
+            address,
+            accepting,
+        })
+    }
+
+    /// Takes nobody new, waits up to `limit` for what is running, then closes everything.
+    pub async fn stop(self, limit: Duration) -> Drained {
+        let drained = self.app.lifecycle.drain(limit).await;
+        self.accepting.abort();
+        self.app.store.sql.close().await;
+        drained
+    }
+}
+
+/// Runs the server until SIGTERM or SIGINT and a drain.
+///
+/// # Errors
+/// [`RunError`] when it cannot start.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    observe::logging::start(&config.log);
+    let server = Server::start(config).await?;
+    listen_to_signals(&server.app.lifecycle).map_err(RunError::Signals)?;
+    announce(&server);
+    server.app.lifecycle.soft().cancelled().await;
+    let limit = Duration::from_secs(server.app.config.server.drain_s);
+    match server.stop(limit).await {
+        Drained::Clean => tracing::info!("stopped"),
+        Drained::Forced { cut_off } => tracing::warn!(cut_off, "stopped with work cut off"),
+    }
+    Ok(())
+}
+
+/// The first lines that a person reads.
+fn announce(server: &Server) {
+    let config = &server.app.config;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pipeline = config.pipeline.name,
+        "listening on http://{}",
+        server.address
+    );
+    if let Some(notice) = observe::llm_notice(config) {
+        tracing::info!("{notice}");
+    }
+    if let Some(page) = page_address(config, server.address) {
+        // the one line that may hold a key bypasses the log: it is for the person at this terminal
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "\n  Talk to it: {page}\n");
+    }
+}
+
+/// The page's address with the bootstrap key in its fragment, which browsers do not send; only where nobody but
+/// this machine can use it.
+fn page_address(config: &Config, address: SocketAddr) -> Option<String> {
+    let key = config
+        .auth
+        .bootstrap_api_key
+        .as_ref()
+        .filter(|_| address.ip().is_loopback())?;
+    let key: String = url::form_urlencoded::byte_serialize(key.reveal().as_bytes()).collect();
+    Some(format!("http://{address}/#key={key}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn the_key_is_shown_on_loopback_only() {
+        let mut config = Config::default();
+        let (home, world) = (
+            "127.0.0.1:8080".parse().unwrap(),
+            "0.0.0.0:8080".parse().unwrap(),
+        );
+        assert_eq!(page_address(&config, home), None);
+        config.auth.bootstrap_api_key = Some(Secret::new("a-bootstrap-key/1"));
+        assert_eq!(
+            page_address(&config, home).as_deref(),
+            Some("http://127.0.0.1:8080/#key=a-bootstrap-key%2F1")
+        );
+        assert_eq!(page_address(&config, world), None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What operators ask: `/health`, `/ready`, `/info`, `/metrics`, `/docs`, `/openapi.json`, the page, and the end.
+
+use std::time::Duration;
+
+use gateway::lifecycle::Drained;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::{PATIENCE, World};
+
+async fn json(world: &World, path: &str) -> (StatusCode, Value) {
+    let response = world.anonymous(Method::GET, path).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_healthy_server_says_so() {
+    let world = World::start(|_| {}).await;
+    assert_eq!(json(&world, "/health").await.1["status"], "ok");
+    let (status, ready) = json(&world, "/ready").await;
+    assert_eq!(
+        (status, &ready["ready"]),
+        (StatusCode::OK, &Value::Bool(true)),
+        "{ready}"
+    );
+    let info = json(&world, "/info").await.1;
+    assert_eq!(
+        (&info["name"], &info["pipeline"]),
+        (&"antiphon".into(), &"scripted".into()),
+        "{info}"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_database_or_a_stop_makes_the_server_unready() {
+    let world = World::start(|_| {}).await;
+    world.app().store.sql.close().await;
+    let (status, ready) = json(&world, "/ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let checks = ready["checks"].as_array().unwrap();
+    let database = checks
+        .iter()
+        .find(|check| check["name"] == "database")
+        .unwrap();
+    assert!(
+        database["ok"] == false && database["detail"].is_string(),
+        "{ready}"
+    );
+}
+
+#[tokio::test]
+async fn a_pipeline_that_cannot_load_leaves_the_port_open_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = crate::world::config(&folder);
+    config.pipeline.name = "local".to_owned();
+    let server = gateway::Server::start(config).await.unwrap();
+    let refused = server.app.catalog.wait(PATIENCE).await.err();
+    assert!(
+        matches!(refused, Some(gateway::app::CatalogUnavailable::Failed(_))),
+        "{refused:?}"
+    );
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .build()
+        .unwrap();
+    let ready = client
+        .get(format!("http://{}/ready", server.address))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let models = client.get(format!("http://{}/v1/models", server.address));
+    let response = models.bearer_auth(crate::world::KEY).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(server.stop(PATIENCE).await, Drained::Clean);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_unknown_paths_by_none() {
+    let world = World::start(|_| {}).await;
+    for path in ["/v1/models/a", "/v1/models/b", "/secret/path?key=x"] {
+        world.get(path).send().await.unwrap();
+    }
+    let response = world
+        .anonymous(Method::GET, "/metrics")
+        .send()
+        .await
+        .unwrap();
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let text = response.text().await.unwrap();
+    for line in [
+        "antiphon_http_requests_total{method=\"GET\",route=\"/v1/models/{id}\",status=\"404\"} 2",
+        "antiphon_http_requests_total{method=\"GET\",route=\"(none)\",status=\"404\"} 1",
+        "antiphon_pipeline_ready 1",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is missing in\n{text}"
+        );
+    }
+    assert!(!text.contains("secret") && text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id() {
+    let world = World::start(|_| {}).await;
+    let id = |response: reqwest::Response| {
+        response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let own = world
+        .get("/health")
+        .header("x-request-id", "trace-42")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(id(own), "trace-42");
+    for unusable in ["a b", &"x".repeat(129)] {
+        let response = world
+            .get("/health")
+            .header("x-request-id", unusable)
+            .send()
+            .await
+            .unwrap();
+        assert!(id(response).starts_with("req_"), "{unusable}");
+    }
+}
+
+#[tokio::test]
+async fn the_interface_is_documented_route_by_route() {
+    let world = World::start(|_| {}).await;
+    let (status, document) = json(&world, "/openapi.json").await;
+    assert_eq!(status, StatusCode::OK);
+    let paths = document["paths"].as_object().unwrap();
+    for path in [
+        "/v1/models",
+        "/v1/models/{id}",
+        "/v1/realtime/client_secrets",
+        "/v1/realtime/sessions",
+        "/v1/realtime/transcription_sessions",
+        "/v1/audio/transcriptions",
+        "/v1/audio/speech",
+    ] {
+        assert!(paths.contains_key(path), "{path} is not documented");
+    }
+    let events = json(&world, "/asyncapi.json").await.1;
+    assert!(events["asyncapi"].is_string(), "{events}");
+    let page = world.anonymous(Method::GET, "/docs").send().await.unwrap();
+    assert!(
+        page.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    let html = page.text().await.unwrap();
+    assert!(paths.keys().all(|path| html.contains(path.as_str())));
+    assert!(!html.contains("<script") && !html.contains("https://"));
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_a_policy_and_checked_by_its_tag() {
+    let world = World::start(|_| {}).await;
+    let response = world.anonymous(Method::GET, "/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    if let Some(tag) = response.headers().get("etag").cloned() {
+        let headers = response.headers();
+        assert_eq!(headers["cache-control"], "no-cache");
+        assert!(
+            headers["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .contains("script-src 'self'")
+        );
+        let again = world
+            .anonymous(Method::GET, "/")
+            .header("if-none-match", tag)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    } else {
+        assert!(
+            response.text().await.unwrap().contains("/docs"),
+            "a build without the page says so"
+        );
+    }
+    let lost = world
+        .anonymous(Method::GET, "/../Cargo.toml")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(lost.status(), StatusCode::NOT_FOUND);
+    let wrong = world
+        .anonymous(Method::DELETE, "/v1/models")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(wrong.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert!(wrong.json::<Value>().await.unwrap()["error"]["message"].is_string());
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_request_that_is_being_answered() {
+    let world = World::start(|_| {}).await;
+    let body = r#"{"model":"tts-1","voice":"alloy","input":"good bye","response_format":"pcm"}"#;
+    let mut socket = TcpStream::connect(world.server().address).await.unwrap();
+    let head = format!(
+        "POST /v1/audio/speech HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        world.key(),
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    // the server has read the head once it shows the connection
+    while !world
+        .app()
+        .metrics
+        .text()
+        .contains("antiphon_connections_open 1")
+    {
+        tokio::task::yield_now().await;
+    }
+    let (server, _folder) = world.into_server();
+    let lifecycle = server.app.lifecycle.clone();
+    let stopping = tokio::spawn(server.stop(PATIENCE));
+    lifecycle.soft().cancelled().await;
+    socket.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let head = String::from_utf8_lossy(&answer[..64.min(answer.len())]).into_owned();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!(stopping.await.unwrap(), Drained::Clean);
+}
+
+#[tokio::test]
+async fn a_stop_cuts_off_what_does_not_end() {
+    let world = World::start(|_| {}).await;
+    let mut socket = TcpStream::connect(world.server().address).await.unwrap();
+    let head = "POST /v1/audio/speech HTTP/1.1\r\nhost: here\r\ncontent-length: 5\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let (server, _folder) = world.into_server();
+    server.app.lifecycle.spawn(std::future::pending::<()>());
+    let drained = server.stop(Duration::from_millis(1)).await;
+    assert!(matches!(drained, Drained::Forced { .. }), "{drained:?}");
+}
