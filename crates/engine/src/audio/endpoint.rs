@@ -31,7 +31,7 @@ pub struct EndpointConfig {
     /// How much silence ends the speech. May be changed while it is running.
     pub silence_ms: u64,
     /// How much silence announces a pause, for work that can be thrown away. Shorter announces
-    /// sooner and more often wrongly: the closure of a "p" or "t" lasts 50 to 100 ms.
+    /// sooner and more often wrongly: the closure of a "p" or "t" lasts 50 to 100 ms. Default 64.
     pub first_silence_ms: u64,
 }
 

@@ -11,6 +11,7 @@ pub mod g711;
 pub mod level;
 pub mod pcm;
 pub mod resample;
+pub mod silence;
 pub mod vad;
 pub mod wav;
 

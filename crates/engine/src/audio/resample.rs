@@ -3,9 +3,10 @@
 //! It never allocates in steady state, and the output never shifts in time.
 //!
 //! Blocks are about 10 ms (rubato's FFT resampler, two per 20 ms frame), so it holds back 10 ms of
-//! input plus half a block of filter delay: 15 ms at most between the usual rates. The filter is
-//! a Blackman-Harris window of one block: aliases lie below -90 dB, and the pass band of an 8 kHz
-//! stream reaches 3.5 kHz, above the telephone band.
+//! input plus half a block of filter delay: 15 ms at most between 8, 16, 24 and 48 kHz, 10 ms from
+//! 22.05 to 24 kHz. Rates with few common factors need longer blocks: 30 ms from 22.05 to 16 kHz,
+//! 60 ms from 11.025 to 16 kHz. The filter is a Blackman-Harris window of one block, and the pass
+//! band of an 8 kHz stream covers the telephone band.
 
 use std::fmt;
 

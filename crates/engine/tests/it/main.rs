@@ -9,10 +9,12 @@
     reason = "tests; json! values are made for the call that takes them, and event types are no file names"
 )]
 
+mod audio;
 mod conversation;
 mod editing;
 mod ladder;
 mod replies;
 mod simulator;
+mod speech;
 mod turns;
 mod world;

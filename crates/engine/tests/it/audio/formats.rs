@@ -37,7 +37,10 @@ fn rates_are_bounded_and_rounded_down() {
     assert_eq!(piper.samples(20), 441);
     assert_eq!(piper.duration_ms(440), 19);
     assert_eq!(piper.to_string(), "22050 Hz");
-    assert_eq!(piper.duration_ms(u64::MAX), u64::MAX / 22_050 * 1_000 + 709);
+    assert_eq!(
+        piper.duration_ms(u64::MAX),
+        (u128::from(u64::MAX) * 1_000 / 22_050) as u64
+    );
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn levels_and_gain() {
     assert!((rms(&sine(440.0, 16_000, 16_000, 0.5)) - 0.5 / 2.0_f32.sqrt()).abs() < 1e-3);
     assert!((peak(&[-16_384, 3]) - 0.5).abs() < 1e-6);
     assert!((dbfs(0.1) + 20.0).abs() < 1e-4);
-    assert_eq!(dbfs(0.0), f32::NEG_INFINITY);
+    assert!(dbfs(0.0).is_infinite() && dbfs(0.0) < 0.0);
     let mut samples = [100, -100, 30_000, -30_000];
     apply_gain(&mut samples, 2.0);
     assert_eq!(samples, [200, -200, i16::MAX, i16::MIN]);

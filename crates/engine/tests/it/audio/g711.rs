@@ -4,10 +4,10 @@ use engine::audio::g711::{
     ALAW_SILENCE, Law, ULAW_SILENCE, decode_alaw, decode_ulaw, encode_alaw, encode_ulaw,
 };
 
-/// Decision values and quantised values of the positive half, as the recommendation lists them:
+/// Decision values and doubled quantised values of the positive half, as the recommendation lists them:
 /// eight segments of sixteen intervals. `widths` are the interval widths per segment, `first` is
 /// the width of the very first interval when it differs.
-fn tables(widths: [i32; 8], first: i32) -> (Vec<i32>, Vec<f64>) {
+fn tables(widths: [i32; 8], first: i32) -> (Vec<i32>, Vec<i32>) {
     let mut decisions = vec![0];
     for (segment, &width) in widths.iter().enumerate() {
         for interval in 0..16 {
@@ -19,10 +19,7 @@ fn tables(widths: [i32; 8], first: i32) -> (Vec<i32>, Vec<f64>) {
             decisions.push(decisions[decisions.len() - 1] + step);
         }
     }
-    let outputs = decisions
-        .windows(2)
-        .map(|pair| f64::from(pair[0] + pair[1]) / 2.0)
-        .collect();
+    let outputs = decisions.windows(2).map(|pair| pair[0] + pair[1]).collect();
     (decisions, outputs)
 }
 
@@ -74,15 +71,15 @@ fn every_byte_decodes_to_the_middle_of_its_interval() {
     for number in 0..128_u8 {
         // the first µ-law interval is symmetric around zero and decodes to zero
         let value = if number == 0 {
-            0.0
+            0
         } else {
-            ulaw[usize::from(number)] * 4.0
+            ulaw[usize::from(number)] * 2
         };
-        assert_eq!(f64::from(decode_ulaw(0xFF - number)), value);
-        assert_eq!(f64::from(decode_ulaw(0x7F - number)), -value);
-        let value = alaw[usize::from(number)] * 16.0;
-        assert_eq!(f64::from(decode_alaw((number | 0x80) ^ 0x55)), value);
-        assert_eq!(f64::from(decode_alaw(number ^ 0x55)), -value);
+        assert_eq!(i32::from(decode_ulaw(0xFF - number)), value);
+        assert_eq!(i32::from(decode_ulaw(0x7F - number)), -value);
+        let value = alaw[usize::from(number)] * 8;
+        assert_eq!(i32::from(decode_alaw((number | 0x80) ^ 0x55)), value);
+        assert_eq!(i32::from(decode_alaw(number ^ 0x55)), -value);
     }
 }
 
