@@ -4,6 +4,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+#[cfg(feature = "local")]
+use local::LocalModels;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
@@ -15,6 +17,11 @@ use crate::{
     ports::{Llm, Stt, Tts},
     scripted::{self, ScriptedConfig, ScriptedLlm, ScriptedStt, ScriptedTts},
     transcribe::Transcriber,
+};
+#[cfg(feature = "local")]
+use crate::{
+    llm::Unconfigured,
+    local::{LocalLlm, LocalStt, LocalTranscriber, LocalTts},
 };
 
 /// Which providers a server offers.
@@ -67,7 +74,12 @@ fn hidden<S: Serializer>(key: &Option<SecretString>, serializer: S) -> Result<S:
 /// Why no catalog could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
+    /// The local models cannot be loaded.
+    #[cfg(feature = "local")]
+    #[error(transparent)]
+    Local(#[from] local::LocalError),
     /// This build has no local models.
+    #[cfg(not(feature = "local"))]
     #[error(
         "pipeline local: this build has no local models; build with the feature `local`, or set the pipeline to scripted"
     )]
@@ -114,6 +126,8 @@ pub struct Pipeline {
 #[derive(Clone)]
 pub struct Catalog {
     pipeline: Pipeline,
+    #[cfg(feature = "local")]
+    models: Option<LocalModels>,
 }
 
 impl Catalog {
@@ -121,15 +135,32 @@ impl Catalog {
     ///
     /// Errors: see [`CatalogError`]; each says what to do.
     pub fn open(config: CatalogConfig) -> Result<Self, CatalogError> {
-        let mut pipeline = match config.pipeline {
-            PipelineKind::Scripted => scripted_pipeline(config.scripted),
+        let mut catalog = match config.pipeline {
+            PipelineKind::Scripted => Self::of(scripted_pipeline(config.scripted)),
+            #[cfg(feature = "local")]
+            PipelineKind::Local => {
+                let models = crate::local::open(&config)?;
+                Self {
+                    models: Some(models.clone()),
+                    ..Self::of(local_pipeline(models))
+                }
+            }
+            #[cfg(not(feature = "local"))]
             PipelineKind::Local => return Err(CatalogError::NotBuilt),
         };
         if let Some(llm) = config.llm {
-            pipeline.llm_model = Some(llm.model.clone());
-            pipeline.llm = Arc::new(open_llm(llm)?);
+            catalog.pipeline.llm_model = Some(llm.model.clone());
+            catalog.pipeline.llm = Arc::new(open_llm(llm)?);
         }
-        Ok(Self { pipeline })
+        Ok(catalog)
+    }
+
+    fn of(pipeline: Pipeline) -> Self {
+        Self {
+            pipeline,
+            #[cfg(feature = "local")]
+            models: None,
+        }
     }
 
     /// The pipeline for conversations with this model name; `None` for a name nobody knows.
@@ -179,6 +210,21 @@ impl Catalog {
 
     /// Jobs waiting for local models right now.
     pub fn queue_depths(&self) -> QueueDepths {
+        #[cfg(feature = "local")]
+        if let Some(models) = &self.models {
+            let local::QueueDepths {
+                stt,
+                turn,
+                tts,
+                llm,
+            } = models.queue_depths();
+            return QueueDepths {
+                stt,
+                turn,
+                tts,
+                llm,
+            };
+        }
         QueueDepths::default()
     }
 }
@@ -196,6 +242,23 @@ fn scripted_pipeline(config: ScriptedConfig) -> Pipeline {
         llm: Arc::new(ScriptedLlm::new(Arc::clone(&config))),
         tts: Arc::new(ScriptedTts::new(config)),
         llm_model: None,
+    }
+}
+
+#[cfg(feature = "local")]
+fn local_pipeline(models: LocalModels) -> Pipeline {
+    let llm: Arc<dyn Llm> = if models.has_llm() {
+        Arc::new(LocalLlm::new(models.clone()))
+    } else {
+        Arc::new(Unconfigured)
+    };
+    Pipeline {
+        name: crate::local::NAME,
+        stt: Arc::new(LocalStt::new(models.clone())),
+        llm,
+        tts: Arc::new(LocalTts::new(models.clone())),
+        llm_model: None,
+        transcriber: Transcriber::Local(LocalTranscriber::new(models)),
     }
 }
 

@@ -6,6 +6,8 @@ pub mod catalog;
 pub mod error;
 pub mod http;
 pub mod llm;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod models;
 pub mod ports;
 pub mod scripted;
@@ -18,4 +20,4 @@ pub use catalog::{
 };
 pub use error::{Kind, ProviderError};
 pub use models::{ModelInfo, ModelKind};
-pub use transcribe::{Segment, Transcriber, Transcription, transcribe_once};
+pub use transcribe::{Detail, Segment, Transcriber, Transcription, transcribe_once};

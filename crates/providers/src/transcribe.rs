@@ -30,6 +30,21 @@ pub struct Segment {
     pub compression_ratio: f32,
 }
 
+impl Segment {
+    /// The only segment of a recording of which nothing more is known than its words.
+    pub fn whole(text: &str, audio_ms: u64) -> Self {
+        Self {
+            start_ms: 0,
+            end_ms: audio_ms,
+            text: text.trim().to_owned(),
+            tokens: Vec::new(),
+            avg_logprob: 0.0,
+            no_speech_prob: 0.0,
+            compression_ratio: 1.0,
+        }
+    }
+}
+
 /// A transcribed recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcription {
@@ -39,7 +54,7 @@ pub struct Transcription {
     pub language: Option<String>,
     /// Length of the recording, in ms.
     pub audio_ms: u64,
-    /// In order of time; empty where there are no words.
+    /// In order of time; empty where there are no words, or where they were not asked for.
     pub segments: Vec<Segment>,
     /// Tokens with their natural-log probabilities, when asked for and known.
     pub logprobs: Vec<(String, f32)>,
@@ -74,8 +89,12 @@ pub async fn transcribe_once(
                 audio_ms,
                 logprobs,
             } => {
+                let mut segment = Segment::whole(&text, audio_ms);
+                let sum: f32 = logprobs.iter().map(|(_, logprob)| logprob).sum();
+                segment.avg_logprob = sum / logprobs.len().max(1) as f32;
+                let silent = segment.text.is_empty();
                 return Ok(Transcription {
-                    segments: whole(&text, audio_ms, &logprobs).into_iter().collect(),
+                    segments: if silent { Vec::new() } else { vec![segment] },
                     text,
                     language,
                     audio_ms,
@@ -92,22 +111,14 @@ pub async fn transcribe_once(
     ))
 }
 
-fn whole(text: &str, audio_ms: u64, logprobs: &[(String, f32)]) -> Option<Segment> {
-    let text = text.trim();
-    let sum: f32 = logprobs.iter().map(|(_, logprob)| logprob).sum();
-    (!text.is_empty()).then(|| Segment {
-        start_ms: 0,
-        end_ms: audio_ms,
-        text: text.to_owned(),
-        tokens: Vec::new(),
-        avg_logprob: if logprobs.is_empty() {
-            0.0
-        } else {
-            sum / logprobs.len() as f32
-        },
-        no_speech_prob: 0.0,
-        compression_ratio: 1.0,
-    })
+/// How much of a transcription is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// The words.
+    #[default]
+    Text,
+    /// Segments with their times; a local model takes several times as long for them.
+    Segments,
 }
 
 /// Ears for whole recordings: the streaming port, or something that knows more than it tells there.
@@ -115,6 +126,9 @@ fn whole(text: &str, audio_ms: u64, logprobs: &[(String, f32)]) -> Option<Segmen
 pub enum Transcriber {
     /// One utterance, one segment.
     Stream(Arc<dyn Stt>),
+    /// The models of this machine.
+    #[cfg(feature = "local")]
+    Local(crate::local::LocalTranscriber),
 }
 
 impl Transcriber {
@@ -125,9 +139,18 @@ impl Transcriber {
         &self,
         audio: Arc<[i16]>,
         options: SttOptions,
+        detail: Detail,
     ) -> Result<Transcription, ProviderError> {
         match self {
-            Self::Stream(stt) => transcribe_once(stt.as_ref(), audio, options).await,
+            Self::Stream(stt) => {
+                let mut whole = transcribe_once(stt.as_ref(), audio, options).await?;
+                if detail == Detail::Text {
+                    whole.segments.clear();
+                }
+                Ok(whole)
+            }
+            #[cfg(feature = "local")]
+            Self::Local(whisper) => whisper.transcribe(audio, options, detail).await,
         }
     }
 }

@@ -144,13 +144,13 @@ impl Reading {
                 .push(&part, &mut messages)
                 .map_err(|error| protocol(error.to_string()))?;
             let alive = !messages.is_empty();
-            let marked = take(&mut messages, assembly, &mut events)?;
+            let marked = take(&mut messages, assembly, &mut events);
             for event in events.drain(..) {
                 if self.send(event).await.is_err() {
                     return Ok(End::Unheard);
                 }
             }
-            if marked {
+            if marked? {
                 return Ok(End::Marked);
             }
             // comments keep a connection alive, not an answer
