@@ -111,7 +111,11 @@ fn strip_inline_marks(word: &str) -> String {
     for c in word.chars() {
         match c {
             // snake_case is two words, _emphasis_ is one
-            '_' if inner.contains('_') && !inner.starts_with(c) => kept.push(' '),
+            '_' if inner.contains('_') && !inner.starts_with(c) && !kept.ends_with(' ') => {
+                kept.push(' ');
+            }
+            // "C#" is a name, "# Title" is not
+            '#' if kept.ends_with(char::is_alphanumeric) => kept.push(c),
             '*' | '_' | '`' | '~' | '#' | '[' | ']' | '|' | '\\' | '<' | '>' | '{' | '}' => {}
             c if is_picture(c) => {}
             c => kept.push(c),

@@ -17,6 +17,8 @@ fn marks_are_not_read() {
         ("_really_ good", "really good"),
         ("use snake_case here", "use snake case here"),
         ("See https://example.com/a_b?c=d. Now.", "See link. Now."),
+        ("a__b__", "a b"),
+        ("learn C# and #music", "learn C# and music"),
         ("(www.example.com)", "(link)"),
         ("the [manual](https://a.b/c_(d)) says", "the manual says"),
         ("Great! 😀👩\u{200D}🚀 Go ❤\u{FE0F}.", "Great! Go."),
