@@ -28,7 +28,7 @@ use tokens::Vocabulary;
 pub use transcript::{Segment, TranscribeRequest, Transcript};
 
 use crate::{
-    Cancel, CancelHook, LocalError, export,
+    Cancel, CancelHook, LocalError, export, memory,
     runtime::{self, CancellableRun, SessionConfig},
 };
 
@@ -41,6 +41,9 @@ const TAIL: usize = 16_000;
 const FULL_FRAMES: usize = 3000;
 /// Most utterances in one batch: beyond it each takes as long as alone (measured, spec section 6).
 pub const MAX_BATCH: usize = 4;
+/// Windows from 12 s on leave so much freed memory behind that it is worth giving back; live turns
+/// are shorter, and their next one needs it at once.
+const WORTH_TRIMMING_FRAMES: usize = 1200;
 /// Most tokens of a transcript, and of a prompt: half of what the decoder knows.
 const MOST_TOKENS: usize = decode::CONTEXT / 2;
 /// Faster than anyone speaks, to stop a decoder that rambles in a short clip.
@@ -73,6 +76,16 @@ struct Piece {
     samples: Range<usize>,
     window: Window,
     prefix: Vec<u32>,
+}
+
+impl Piece {
+    /// Frames the encoder will be given, which its scratch memory grows with.
+    fn scratch_frames(&self) -> usize {
+        match self.window {
+            Window::Clip => frames(self.samples.len()),
+            Window::Full => FULL_FRAMES,
+        }
+    }
 }
 
 impl Whisper {
@@ -120,7 +133,12 @@ impl Whisper {
             }
         }
         let mut outcomes: Vec<Option<Outcome>> = pieces.iter().map(|_| None).collect();
+        let mut longest = 0;
         for batch in batches(&pieces) {
+            longest = batch
+                .iter()
+                .map(|at| pieces[*at].scratch_frames())
+                .fold(longest, usize::max);
             match self.run(&batch, &pieces, jobs) {
                 Ok(done) => {
                     for (at, outcome) in batch.into_iter().zip(done) {
@@ -133,6 +151,9 @@ impl Whisper {
                     }
                 }
             }
+        }
+        if longest >= WORTH_TRIMMING_FRAMES {
+            memory::give_back_after(longest as u64 * 10);
         }
         for (piece, outcome) in pieces.iter().zip(outcomes) {
             let (Ok(transcript), Some(outcome)) = (&mut results[piece.job], outcome) else {

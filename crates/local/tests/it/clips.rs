@@ -144,23 +144,33 @@ const SPOKEN: [(&str, &str); 6] = [
     ),
 ];
 
-/// What a voice model said, the same at every call. Kokoro, because Piper varies its voice at random.
+/// What a voice model said, in clips of 3 to 5 s.
 pub(crate) fn synthetic() -> Vec<Clip> {
-    let mut kokoro = Kokoro::open(&models_dir()).expect("the voice model opens");
+    let mut kokoro = kokoro();
     SPOKEN
         .iter()
-        .map(|(voice, words)| {
-            let speech = kokoro
-                .synthesise(words, voice, 1.0, &Cancel::new())
-                .expect("it speaks");
-            let audio = resample(&speech.samples, speech.rate_hz);
-            Clip {
-                name: format!("{voice}: {words}"),
-                audio,
-                words,
-            }
+        .map(|(voice, words)| Clip {
+            name: format!("{voice}: {words}"),
+            audio: speak(&mut kokoro, voice, words),
+            words,
         })
         .collect()
+}
+
+/// `words` in the Kokoro voice `voice`, 16 kHz: the same at every call, while Piper varies.
+pub(crate) fn spoken(voice: &str, words: &str) -> Vec<i16> {
+    speak(&mut kokoro(), voice, words)
+}
+
+fn kokoro() -> Kokoro {
+    Kokoro::open(&models_dir()).unwrap_or_else(|error| panic!("kokoro does not open: {error}"))
+}
+
+fn speak(kokoro: &mut Kokoro, voice: &str, words: &str) -> Vec<i16> {
+    let speech = kokoro
+        .synthesise(words, voice, 1.0, &Cancel::new())
+        .expect("it speaks");
+    resample(&speech.samples, speech.rate_hz)
 }
 
 /// `samples` at 16 kHz: a windowed sinc, low-pass at the lower of the two rates.

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::{Cancel, LocalError, Piper, TranscribeRequest, Transcript, Whisper, whisper::Window};
+use local::{LocalError, TranscribeRequest, Transcript, Whisper, whisper::Window};
 
-use crate::clips::{Clip, PER_MS, human, models_dir, recording, resample, synthetic, word_errors};
+use crate::clips::{Clip, PER_MS, human, models_dir, recording, spoken, synthetic, word_errors};
 
 fn whisper() -> Whisper {
     Whisper::open(&models_dir()).unwrap_or_else(|error| panic!("whisper does not open: {error}"))
@@ -88,11 +88,7 @@ fn several_utterances_at_once_give_what_each_gives_alone() {
 
 #[test]
 fn a_prompt_teaches_a_name() {
-    let mut piper = Piper::open(&models_dir()).expect("the voice model opens");
-    let speech = piper
-        .synthesise("Please ask Antiphon to call me back.", 1.0, &Cancel::new())
-        .expect("it speaks");
-    let audio = resample(&speech.samples, speech.rate_hz);
+    let audio = spoken("af_heart", "Please ask Antiphon to call me back.");
     let mut whisper = whisper();
     let mut biased = request(&audio);
     biased.prompt = Some("Antiphon is a voice server. I use Antiphon every day.".to_owned());
