@@ -3,7 +3,10 @@
 //! It is not a test: nothing fails when a number is bad.
 #![expect(clippy::print_stdout, reason = "a program whose output is a table")]
 #![expect(clippy::disallowed_methods, reason = "measuring time is the purpose")]
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot run should stop")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot run should stop"
+)]
 
 use std::{fs, path::Path, time::Instant};
 
@@ -16,7 +19,10 @@ const CLAUSES: [(&str, &str); 5] = [
     ("2 words", "Hello there."),
     ("3 words", "How are you?"),
     ("5 words", "Yes, we open at nine."),
-    ("12 words", "You can bring the package back to any shop within thirty days."),
+    (
+        "12 words",
+        "You can bring the package back to any shop within thirty days.",
+    ),
     (
         "30 words",
         "The weather tomorrow will be mostly dry with some clouds in the morning, and in the \
@@ -27,7 +33,12 @@ const CLAUSES: [(&str, &str); 5] = [
 fn memory_mb(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 fn table(name: &str, mut speak: impl FnMut(&str) -> Result<Audio, LocalError>) {
@@ -42,8 +53,12 @@ fn table(name: &str, mut speak: impl FnMut(&str) -> Result<Audio, LocalError>) {
             .collect();
         runs.sort_unstable();
         let (ms, spoken_ms) = runs[3];
-        println!("{name:24} {label:9} {ms:5} ms (min {:4}) for {spoken_ms} ms of speech, rss {} MB, peak {} MB",
-            runs[0].0, memory_mb("VmRSS"), memory_mb("VmHWM"));
+        println!(
+            "{name:24} {label:9} {ms:5} ms (min {:4}) for {spoken_ms} ms of speech, rss {} MB, peak {} MB",
+            runs[0].0,
+            memory_mb("VmRSS"),
+            memory_mb("VmHWM")
+        );
     }
 }
 
@@ -62,7 +77,11 @@ fn main() {
             }
             let config = SessionConfig { threads, memory };
             let mut piper = Piper::open_with(models, config).unwrap();
-            println!("{name}: loaded, rss {} MB, peak {} MB", memory_mb("VmRSS"), memory_mb("VmHWM"));
+            println!(
+                "{name}: loaded, rss {} MB, peak {} MB",
+                memory_mb("VmRSS"),
+                memory_mb("VmHWM")
+            );
             table(&name, |text| piper.synthesise(text, 1.0, &cancel));
         }
     }

@@ -7,12 +7,12 @@ mod cancel;
 mod chat;
 mod error;
 pub mod export;
-pub mod models;
-pub mod phonemes;
 mod kokoro;
 #[cfg(feature = "llama")]
 mod llama;
 mod memory;
+pub mod models;
+pub mod phonemes;
 mod piper;
 pub mod runtime;
 mod scheduler;
@@ -22,10 +22,10 @@ mod voice;
 pub mod whisper;
 
 pub use cancel::{Cancel, CancelHook};
-pub use error::LocalError;
 pub use chat::{
     ChatMessage, ChatRole, FinishReason, GenerateRequest, Generation, LlmEvent, Sampling,
 };
+pub use error::LocalError;
 pub use kokoro::Kokoro;
 pub use piper::Piper;
 pub use scheduler::{

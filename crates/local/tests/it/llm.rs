@@ -10,7 +10,11 @@ use local::{
 use crate::clips::models_dir;
 
 fn open(llm: LlmConfig) -> LocalModels {
-    let config = LocalConfig { parts: vec![Part::Llm], llm, ..LocalConfig::new(models_dir()) };
+    let config = LocalConfig {
+        parts: vec![Part::Llm],
+        llm,
+        ..LocalConfig::new(models_dir())
+    };
     LocalModels::open(&config).unwrap_or_else(|error| panic!("no language model: {error}"))
 }
 
@@ -19,13 +23,19 @@ const INSTRUCTIONS: &str = "You are the receptionist of a small hotel. You answe
 
 fn ask(session: &str, question: &str) -> GenerateRequest {
     GenerateRequest {
-        origin: Origin { session: session.to_owned(), priority: Priority::Live },
+        origin: Origin {
+            session: session.to_owned(),
+            priority: Priority::Live,
+        },
         messages: vec![
             ChatMessage::new(ChatRole::System, INSTRUCTIONS),
             ChatMessage::new(ChatRole::User, question),
         ],
         max_tokens: 24,
-        sampling: Sampling { temperature: 0.0, ..Sampling::default() },
+        sampling: Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        },
         ..GenerateRequest::default()
     }
 }
@@ -43,9 +53,23 @@ fn read(mut generation: Generation) -> Result<Answer, LocalError> {
     while let Some(event) = generation.next_blocking() {
         match event {
             LlmEvent::Text(more) => text.push_str(&more),
-            LlmEvent::Done { prompt_tokens, cached_tokens, output_tokens, finish } => {
-                assert!(generation.next_blocking().is_none(), "something came after the end");
-                return Ok(Answer { text, prompt_tokens, cached_tokens, output_tokens, finish });
+            LlmEvent::Done {
+                prompt_tokens,
+                cached_tokens,
+                output_tokens,
+                finish,
+            } => {
+                assert!(
+                    generation.next_blocking().is_none(),
+                    "something came after the end"
+                );
+                return Ok(Answer {
+                    text,
+                    prompt_tokens,
+                    cached_tokens,
+                    output_tokens,
+                    finish,
+                });
             }
             LlmEvent::Failed(error) => return Err(error),
         }
@@ -65,7 +89,11 @@ fn it_answers_in_text_and_counts_tokens() {
     println!("{}", said.text);
     assert!(said.text.to_lowercase().contains("seven"), "{}", said.text);
     assert!(!said.text.contains("<|"), "control tokens in {}", said.text);
-    assert!((50..120).contains(&said.prompt_tokens), "{} tokens", said.prompt_tokens);
+    assert!(
+        (50..120).contains(&said.prompt_tokens),
+        "{} tokens",
+        said.prompt_tokens
+    );
     assert!((1..=24).contains(&said.output_tokens));
 }
 
@@ -75,8 +103,12 @@ fn the_next_turn_finds_its_prompt_cached_and_a_new_session_finds_the_instruction
     let first = answer(&models, ask("a", "When is breakfast?"));
     assert_eq!(first.cached_tokens, 0);
     let mut second = ask("a", "When is breakfast?");
-    second.messages.push(ChatMessage::new(ChatRole::Assistant, &*first.text));
-    second.messages.push(ChatMessage::new(ChatRole::User, "And where is the pool?"));
+    second
+        .messages
+        .push(ChatMessage::new(ChatRole::Assistant, &*first.text));
+    second
+        .messages
+        .push(ChatMessage::new(ChatRole::User, "And where is the pool?"));
     let second = answer(&models, second);
     assert!(
         second.cached_tokens >= first.prompt_tokens,
@@ -115,8 +147,15 @@ fn a_warmed_prompt_is_cached_for_the_question() {
 
 #[test]
 fn several_conversations_at_once_are_kept_apart() {
-    let models = open(LlmConfig { sequences: 4, ..LlmConfig::default() });
-    let questions = ["When is breakfast?", "Where is the pool?", "May I bring my dog?"];
+    let models = open(LlmConfig {
+        sequences: 4,
+        ..LlmConfig::default()
+    });
+    let questions = [
+        "When is breakfast?",
+        "Where is the pool?",
+        "May I bring my dog?",
+    ];
     let alone: HashMap<&str, String> = questions
         .iter()
         .map(|question| (*question, answer(&models, ask(question, question)).text))
@@ -125,7 +164,10 @@ fn several_conversations_at_once_are_kept_apart() {
         .map(|n| {
             let question = questions[n % 3];
             let session = format!("{question} {n}");
-            (question, models.generate(ask(&session, question)).expect("accepted"))
+            (
+                question,
+                models.generate(ask(&session, question)).expect("accepted"),
+            )
         })
         .collect();
     for (question, generation) in asked {
@@ -145,14 +187,34 @@ fn limits_stop_texts_and_seeds_are_obeyed() {
     assert_eq!((said.output_tokens, said.finish), (3, FinishReason::Length));
     short.max_tokens = 24;
     let full = answer(&models, short.clone()).text;
-    let word = full.split_whitespace().nth(2).expect("three words").to_owned();
+    let word = full
+        .split_whitespace()
+        .nth(2)
+        .expect("three words")
+        .to_owned();
     short.stop = vec![word.clone()];
     let stopped = answer(&models, short.clone());
     assert_eq!(stopped.finish, FinishReason::Stop);
-    assert!(full.starts_with(&stopped.text) && !stopped.text.contains(&word), "{}", stopped.text);
+    assert!(
+        full.starts_with(&stopped.text) && !stopped.text.contains(&word),
+        "{}",
+        stopped.text
+    );
     let warm = |seed| {
-        let sampling = Sampling { temperature: 1.2, seed, ..Sampling::default() };
-        answer(&models, GenerateRequest { sampling, stop: Vec::new(), ..short.clone() }).text
+        let sampling = Sampling {
+            temperature: 1.2,
+            seed,
+            ..Sampling::default()
+        };
+        answer(
+            &models,
+            GenerateRequest {
+                sampling,
+                stop: Vec::new(),
+                ..short.clone()
+            },
+        )
+        .text
     };
     let (one, two) = (warm(1), warm(2));
     assert_ne!(one, two);
@@ -160,11 +222,22 @@ fn limits_stop_texts_and_seeds_are_obeyed() {
 
 #[test]
 fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
-    let models = open(LlmConfig { conversation_tokens: 96, ..LlmConfig::default() });
+    let models = open(LlmConfig {
+        conversation_tokens: 96,
+        ..LlmConfig::default()
+    });
     let long = ask("a", &"and another thing ".repeat(50));
-    let error = read(models.generate(long).expect("accepted")).err().expect("too long");
+    let error = read(models.generate(long).expect("accepted"))
+        .err()
+        .expect("too long");
     assert!(
-        matches!(error, LocalError::ContextFull { prompt_tokens: 150.., limit_tokens: 96 }),
+        matches!(
+            error,
+            LocalError::ContextFull {
+                prompt_tokens: 150..,
+                limit_tokens: 96
+            }
+        ),
         "{error}"
     );
     let fits = ask("a", "Hello?");
@@ -173,7 +246,11 @@ fn a_prompt_that_does_not_fit_is_refused_with_its_size() {
 
 #[test]
 fn more_conversations_than_the_context_holds_are_served_by_forgetting() {
-    let config = LlmConfig { context_tokens: 256, conversation_tokens: 256, ..LlmConfig::default() };
+    let config = LlmConfig {
+        context_tokens: 256,
+        conversation_tokens: 256,
+        ..LlmConfig::default()
+    };
     let models = open(config);
     for session in 0..6 {
         // nothing in common, so nothing is shared
@@ -186,11 +263,21 @@ fn more_conversations_than_the_context_holds_are_served_by_forgetting() {
 
 #[test]
 fn a_dropped_or_cancelled_generation_makes_room_at_once() {
-    let models = open(LlmConfig { sequences: 1, ..LlmConfig::default() });
+    let models = open(LlmConfig {
+        sequences: 1,
+        ..LlmConfig::default()
+    });
     let endless = |session: &str| GenerateRequest {
         max_tokens: 1_500,
-        sampling: Sampling { temperature: 1.5, repeat_penalty: 1.3, seed: 3 },
-        ..ask(session, "Count from one to one thousand, in words, leaving nothing out.")
+        sampling: Sampling {
+            temperature: 1.5,
+            repeat_penalty: 1.3,
+            seed: 3,
+        },
+        ..ask(
+            session,
+            "Count from one to one thousand, in words, leaving nothing out.",
+        )
     };
     let mut first = models.generate(endless("a")).expect("accepted");
     assert!(matches!(first.next_blocking(), Some(LlmEvent::Text(_))));
@@ -216,8 +303,18 @@ fn what_people_say_is_never_a_control_token() {
 
 #[test]
 fn an_absent_model_names_the_command_that_fetches_it() {
-    let llm = LlmConfig { model: "absent".to_owned(), ..LlmConfig::default() };
-    let config = LocalConfig { parts: vec![Part::Llm], llm, ..LocalConfig::new(models_dir()) };
+    let llm = LlmConfig {
+        model: "absent".to_owned(),
+        ..LlmConfig::default()
+    };
+    let config = LocalConfig {
+        parts: vec![Part::Llm],
+        llm,
+        ..LocalConfig::new(models_dir())
+    };
     let error = LocalModels::open(&config).err().expect("not there");
-    assert!(error.to_string().contains("antiphon models pull"), "{error}");
+    assert!(
+        error.to_string().contains("antiphon models pull"),
+        "{error}"
+    );
 }
