@@ -214,10 +214,9 @@ impl Utterance {
                 Err(_) => Ok(self.live()?.await?.text),
             };
         }
-        let Ok(live) = self.live() else {
+        let Ok(mut live) = self.live() else {
             return Ok(guess.await?.text);
         };
-        let mut live = live;
         tokio::select! {
             biased;
             Ok(transcript) = &mut guess => Ok(transcript.text),

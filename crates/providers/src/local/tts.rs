@@ -25,8 +25,9 @@ use crate::{
 
 /// Slices per second of audio: 100 ms each, so that what is not yet sent can still be cut.
 const SLICES_PER_SECOND: usize = 10;
-/// Pieces that may wait in the port's channel.
-const WAITING_PIECES: usize = 16;
+/// Pieces that may wait in the port's channel: a caller that blocks on the next piece does not read
+/// events, and then no piece would ever be done.
+const WAITING_PIECES: usize = 512;
 /// Pieces in synthesis behind the one that is delivered: one keeps the model busy, more would
 /// compute speech that a barge-in throws away.
 const AHEAD: usize = 1;

@@ -22,8 +22,8 @@ pub const RATE_HZ: u32 = 24_000;
 /// Audio per event, in ms.
 const SLICE_MS: u64 = 50;
 const SAMPLES_PER_MS: u64 = RATE_HZ as u64 / 1000;
-/// Pieces that may wait to be spoken.
-const WAITING_PIECES: usize = 16;
+/// Pieces that may wait to be spoken: a caller that blocks on the next piece does not read events.
+const WAITING_PIECES: usize = 512;
 /// Peak of the sum of both tones, out of 32767: clear, not loud.
 const PEAK: f32 = 9_000.0;
 /// Length of the fade at both ends of a piece, in samples: without it the tone clicks.
