@@ -20,7 +20,7 @@ const STEP_MS: u64 = 20;
 /// Speech of this length starts a turn.
 const MIN_SPEECH_MS: u64 = 64;
 /// The first silence of this length starts speculative work.
-const FIRST_SILENCE_MS: u64 = 48;
+const FIRST_SILENCE_MS: u64 = 64;
 /// A turn that reads as finished ends after this much silence under `semantic_vad`.
 const SEMANTIC_HOLD_MS: u64 = 200;
 /// Samples per ms of the audio given to detection and transcription.

@@ -193,10 +193,13 @@ impl Wiring {
             loop {
                 let event = tokio::select! {
                     piece = pieces.recv(), if to_provider.is_some() => {
-                        match (piece, &to_provider) {
-                            (Some(piece), Some(sender)) if sender.send(piece).await.is_ok() => {}
-                            // no more text will come, or none is taken
-                            _ => to_provider = None,
+                        let taken = match (piece, &to_provider) {
+                            (Some(piece), Some(sender)) => sender.send(piece).await.is_ok(),
+                            _ => false,
+                        };
+                        if !taken {
+                            // no more text will come, or none is taken any more
+                            to_provider = None;
                         }
                         continue;
                     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use tokio::sync::mpsc;
-use wire::realtime::{ErrorBody, beta, decode, fast};
+use wire::realtime::{beta, decode, fast};
 
 use super::Shape;
 use crate::edge::Inbound;
@@ -41,10 +41,7 @@ pub(super) async fn read(
         };
         let heard = match message {
             Message::Text(text) => translate(text.as_str(), shape),
-            Message::Binary(_) => Inbound::Rejected(ErrorBody::invalid(
-                "invalid_event",
-                "Binary frames are not part of the protocol: send each event as one JSON text frame, audio as base64 in input_audio_buffer.append.",
-            )),
+            Message::Binary(_) => Inbound::Rejected(decode::binary_frame().error),
             Message::Close(_) => return Gone::Closed,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
@@ -58,9 +55,7 @@ pub(super) async fn read(
 fn translate(text: &str, shape: Shape) -> Inbound {
     if let Some(append) = fast::append(text) {
         let mut bytes = Vec::new();
-        if engine::audio::b64::decode(append.audio, &mut bytes).is_ok()
-            && bytes.len() <= decode::MAX_APPEND_BYTES
-        {
+        if engine::audio::b64::decode(append.audio, &mut bytes).is_ok() {
             return Inbound::Audio(Bytes::from(bytes));
         }
         // the slow path says exactly what is wrong
@@ -68,8 +63,8 @@ fn translate(text: &str, shape: Shape) -> Inbound {
     let decoded = match shape {
         Shape::Ga => decode::client_event(text),
         Shape::Beta => match serde_json::from_str(text) {
-            Ok(value) => decode::client_event(&beta::client_to_ga(value).to_string()),
-            Err(_) => decode::client_event(text),
+            Ok(value) => decode::client_value(&beta::client_to_ga(value)),
+            Err(error) => Err(decode::not_json(&error)),
         },
     };
     match decoded {

@@ -14,7 +14,7 @@ use axum::routing::get;
 use engine::session::settings::{self, Template};
 use engine::session::{Policy, Session};
 use futures_util::StreamExt as _;
-use providers::Pipeline;
+use providers::{Catalog, Pipeline};
 use serde::Deserialize;
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
@@ -30,6 +30,8 @@ use crate::session::{Active, Call};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
 const REFUSED: u16 = 1008;
+/// How long a connection waits for models that are still being loaded.
+const MODELS_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// How long the last events and the close frame may take.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(5);
 /// The subprotocol we answer with, and the one that marks the beta shape.
@@ -73,7 +75,12 @@ async fn upgrade(
     let socket = limits(socket).protocols([PROTOCOL]);
     Ok(socket
         .on_upgrade(move |socket| async move {
-            match prepare(&app, &principal, &wanted) {
+            // a client that comes while the models are still being loaded is let in as soon as they are there
+            let prepared = match app.catalog.wait(MODELS_WITHIN).await {
+                Ok(catalog) => prepare(&app, &catalog, &principal, &wanted),
+                Err(error) => Err(ErrorBody::server("models_unavailable", error.to_string())),
+            };
+            match prepared {
                 Ok((session, pipeline)) => {
                     let call = Call {
                         session,
@@ -121,19 +128,17 @@ fn shape(headers: &HeaderMap) -> Shape {
 /// The session this connection wants, and who answers in it.
 fn prepare(
     app: &App,
+    catalog: &Catalog,
     principal: &Principal,
     wanted: &Wanted,
 ) -> Result<(Session, Pipeline), ErrorBody> {
     let stored = match &principal.stored_session {
-        Some(stored) => decode::session_update(stored, "session")?,
+        Some(stored) => decode::session_update(stored, "session").map_err(|refused| refused.error)?,
         None => SessionUpdate::default(),
     };
     let transcribes = wanted.intent.as_deref() == Some("transcription");
     let kind = if transcribes { SessionKind::Transcription } else { stored.kind.unwrap_or_default() };
     let model = wanted.model.clone().or_else(|| stored.model.clone());
-    let catalog = app.catalog().ok_or_else(|| {
-        ErrorBody::server("models_loading", "The models are still being loaded: try again in a moment.")
-    })?;
     let pipeline = match (&model, kind) {
         (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
         (Some(model), SessionKind::Transcription) => {

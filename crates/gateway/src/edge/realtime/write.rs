@@ -91,12 +91,8 @@ impl Pen {
                 socket.send(Message::Text(text.into())).await
             }
             Shape::Beta => {
-                let Ok(value) = serde_json::to_value(event) else { return Ok(()) };
-                for mut translated in beta::server_to_beta(value) {
-                    if let Some(object) = translated.as_object_mut() {
-                        object.insert("event_id".to_owned(), self.ids.next("event").into());
-                    }
-                    socket.send(Message::Text(translated.to_string().into())).await?;
+                for text in beta::write_events(event, &self.ids.next("event")) {
+                    socket.send(Message::Text(text.into())).await?;
                 }
                 Ok(())
             }
