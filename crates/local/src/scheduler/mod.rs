@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use config::{Limits, LlmConfig, LocalConfig, Origin, Part};
 pub use pending::Pending;
+#[cfg(feature = "llama")]
 pub(crate) use pending::child;
 pub use queue::{Priority, QueueLimits};
 

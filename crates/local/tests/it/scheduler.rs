@@ -144,7 +144,8 @@ fn more_speech_than_can_be_served_is_refused_and_cancelling_makes_room() {
         waiting.len()
     );
     reply.cancel();
-    assert_eq!(models.queue_depths().tts, 0);
+    // only the first may still wait to be taken
+    assert!(models.queue_depths().tts <= 1);
     let next = models.speak(SpeakRequest {
         origin: origin("b"),
         ..speak("Next.")
