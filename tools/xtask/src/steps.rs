@@ -40,7 +40,7 @@ pub(crate) fn ci(root: &Path) -> Result<bool> {
     let ready = run.command("build", build.args(FEATURES))?;
     if ready {
         let mut server = Command::new(graph.target.join("debug").join("antiphon"));
-        run.command("models", server.args(["models", "pull"]))?;
+        run.command("models", server.args(["models", "pull", "--set", "all"]))?;
     }
     let mut tests = cargo(&[
         "nextest",
