@@ -3,7 +3,7 @@
 //! It never excuses a file: a test that cannot run here is taken out, not ignored.
 
 use crate::finding::Finding;
-use crate::tree::{Tree, code, extension, is_test};
+use crate::tree::{Tree, code, extension, file_name, is_test};
 
 /// What must not stand anywhere. The words are spelled in two halves so that this file does not match itself.
 const NOWHERE: [(&str, &str); 9] = [
@@ -41,7 +41,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         let rust = extension(path) == "rs";
         // With the clock paused a sleep takes no time: it moves the clock.
         let paused = text.contains("start_paused = true");
-        let mut in_tests = is_test(path);
+        // In Python a test is a file `test_*.py`; what starts a server for it may poll until it answers.
+        let mut in_tests = match extension(path) {
+            "py" => file_name(path).starts_with("test_"),
+            _ => is_test(path),
+        };
         for (index, line) in text.lines().enumerate() {
             in_tests = in_tests || (rust && line.trim() == "#[cfg(test)]");
             for (word, what) in NOWHERE {
@@ -96,5 +100,13 @@ mod tests {
             lines,
             [("a/src/inline.rs", Some(4)), ("a/tests/live.rs", Some(1))]
         );
+    }
+
+    #[test]
+    fn a_python_test_may_not_sleep_but_its_server_may_be_awaited() {
+        let sleeps = concat!("time.sl", "eep(1)\n");
+        let tree = Tree::of(&[("tests/test_a.py", sleeps), ("tests/server.py", sleeps)]);
+        let places: Vec<String> = check(&tree).into_iter().map(|found| found.place).collect();
+        assert_eq!(places, ["tests/test_a.py"]);
     }
 }
