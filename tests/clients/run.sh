@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Real clients against a real server: the official SDKs for Python and Node, clients of the older shape, and raw sockets.
+# Called by `cargo xtask ci` with the server in ANTIPHON_BIN; by hand, after a debug build, without arguments.
+# Never reaches the network, and stops whatever it started: each suite owns its server and ends it.
+set -euo pipefail
+cd "$(dirname "$0")"
+repository=$(cd ../.. && pwd)
+
+export ANTIPHON_BIN="${ANTIPHON_BIN:-$repository/target/debug/antiphon}"
+[ -x "$ANTIPHON_BIN" ] || { echo "clients: no server at $ANTIPHON_BIN; build it, or set ANTIPHON_BIN" >&2; exit 1; }
+# `make test` has the environment in PATH already; by hand the one that it made is next.
+python -c 'import openai, pytest' 2>/dev/null || PATH="$repository/.venv/bin:$PATH"
+
+# What is said over the sockets is kept for a look at a failure, and overwritten by the next run.
+ANTIPHON_RECORDINGS="${ANTIPHON_RECORDINGS:-$repository/target/client-recordings}"
+export ANTIPHON_RECORDINGS
+rm -rf "$ANTIPHON_RECORDINGS"
+mkdir -p "$ANTIPHON_RECORDINGS"
+export PYTHONDONTWRITEBYTECODE=1
+
+failed=()
+step() {
+  local name=$1
+  shift
+  echo "==> $name"
+  "$@" || failed+=("$name")
+}
+
+step "python clients" python -m pytest -q -p no:cacheprovider python
+step "node clients" python python/live.py node --test --test-reporter=spec node/
+"$ANTIPHON_BIN" asyncapi >"$ANTIPHON_RECORDINGS/asyncapi.json"
+step "recordings" python python/validate.py "$ANTIPHON_RECORDINGS" "$ANTIPHON_RECORDINGS/asyncapi.json"
+
+[ ${#failed[@]} -eq 0 ] || { echo "clients: failed: ${failed[*]} (recordings in $ANTIPHON_RECORDINGS)" >&2; exit 1; }
