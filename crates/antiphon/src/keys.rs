@@ -1,0 +1,215 @@
+//! `antiphon keys`: API keys without a database tool, also while the server runs.
+//! `main` calls it.
+//! It never shows a key again after it was made: the database has only its hash.
+
+use std::io::Write;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use gateway::{
+    Config,
+    auth::{ApiKeys, DEFAULT_TENANT, NewKey, Scope, Scopes},
+    clock::Clock,
+};
+use serde_json::json;
+use store::{ApiKey, Sql};
+
+/// API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; it is shown this once
+    Create(CreateArgs),
+    /// Show the keys, without their secrets
+    List {
+        /// One JSON document for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key open nothing from now on
+    Revoke {
+        /// Public id, as `keys list` shows it
+        id: String,
+    },
+}
+
+/// What a new key is to be.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// What to call it
+    #[arg(long)]
+    name: String,
+    /// What it may do, such as `realtime:connect`; may be repeated [default: everything]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// One JSON document for programs
+    #[arg(long)]
+    json: bool,
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    Scope::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        format!("there are {}", known.join(", "))
+    })
+}
+
+/// Runs `command` on the database of `config`.
+pub(crate) async fn run(
+    command: KeysCommand,
+    config: &Config,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let sql = Sql::open(&config.database_url()).await?;
+    let done = match command {
+        KeysCommand::Create(args) => create(&sql, args, out).await,
+        KeysCommand::List { json } => list(&sql, json, out).await,
+        KeysCommand::Revoke { id } => revoke(&sql, &id, out).await,
+    };
+    sql.close().await;
+    done
+}
+
+async fn create(sql: &Sql, args: CreateArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = ApiKeys::open(sql.clone(), Clock::default(), None).await?;
+    let scopes = if args.scopes.is_empty() {
+        Scopes::full()
+    } else {
+        args.scopes.into_iter().collect()
+    };
+    let new = NewKey {
+        tenant: DEFAULT_TENANT.to_owned(),
+        name: args.name,
+        scopes,
+    };
+    let made = keys.create(&new).await?;
+    let key = made.text.reveal();
+    if args.json {
+        let document =
+            json!({"id": made.id, "name": new.name, "scopes": scopes.names(), "key": key});
+        writeln!(out, "{document}")?;
+    } else {
+        writeln!(out, "{key}")?;
+        writeln!(
+            out,
+            "id {}; this is the only time the key is shown",
+            made.id
+        )?;
+    }
+    Ok(())
+}
+
+async fn list(sql: &Sql, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = sql.list_keys(DEFAULT_TENANT).await?;
+    if json {
+        let document: Vec<_> = keys.iter().map(document).collect();
+        writeln!(out, "{}", serde_json::Value::from(document))?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<24} {:<20} {:<20} {:<10} scopes",
+        "id", "name", "made", "state"
+    )?;
+    for key in keys {
+        let state = if key.revoked_at.is_some() {
+            "revoked"
+        } else {
+            "active"
+        };
+        let made = key.created_at.format("%Y-%m-%d %H:%M:%SZ");
+        let scopes = key.scopes.join(" ");
+        writeln!(
+            out,
+            "{:<24} {:<20} {made:<20} {state:<10} {scopes}",
+            key.id, key.name
+        )?;
+    }
+    Ok(())
+}
+
+fn document(key: &ApiKey) -> serde_json::Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "scopes": key.scopes,
+        "created_at": key.created_at.to_rfc3339(),
+        "last_used_at": key.last_used_at.map(|at| at.to_rfc3339()),
+        "revoked_at": key.revoked_at.map(|at| at.to_rfc3339()),
+    })
+}
+
+async fn revoke(sql: &Sql, id: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    if !sql
+        .revoke_key(DEFAULT_TENANT, id, Clock::default().utc())
+        .await?
+    {
+        bail!("no active key has the id {id}; `antiphon keys list` shows them");
+    }
+    writeln!(out, "key {id} is revoked")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn run_in(dir: &std::path::Path, command: KeysCommand) -> anyhow::Result<String> {
+        let mut config = Config::default();
+        config.server.data_dir = Some(dir.display().to_string());
+        let mut out = Vec::new();
+        run(command, &config, &mut out).await?;
+        Ok(String::from_utf8(out)?)
+    }
+
+    fn create(json: bool) -> KeysCommand {
+        let scopes = vec![Scope::RealtimeConnect];
+        KeysCommand::Create(CreateArgs {
+            name: "laptop".into(),
+            scopes,
+            json,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_key_lives_from_making_to_revoking() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let made: serde_json::Value =
+            serde_json::from_str(&run_in(dir, create(true)).await.unwrap()).unwrap();
+        let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+        assert_eq!(made["scopes"], json!(["realtime:connect"]));
+
+        let sql = Sql::open(&format!("sqlite:{}", dir.join("antiphon.db").display()))
+            .await
+            .unwrap();
+        let keys = ApiKeys::open(sql.clone(), Clock::default(), None)
+            .await
+            .unwrap();
+        keys.verify(key).await.unwrap();
+
+        let table = run_in(dir, KeysCommand::List { json: false })
+            .await
+            .unwrap();
+        assert!(table.contains(id) && table.contains("laptop") && table.contains("active"));
+        assert!(!table.contains(key), "a key is shown once");
+
+        let revoke = |id: &str| KeysCommand::Revoke { id: id.to_owned() };
+        run_in(dir, revoke(id)).await.unwrap();
+        let again = ApiKeys::open(sql, Clock::default(), None).await.unwrap();
+        again.verify(key).await.unwrap_err();
+        let error = run_in(dir, revoke(id)).await.unwrap_err().to_string();
+        assert!(error.contains("no active key has the id"), "{error}");
+        let listed = run_in(dir, KeysCommand::List { json: true }).await.unwrap();
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        assert!(listed[0]["revoked_at"].is_string(), "{listed}");
+    }
+
+    #[tokio::test]
+    async fn people_get_the_key_on_a_line_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = run_in(dir.path(), create(false)).await.unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(!lines[0].contains(' ') && lines[0].len() > 30, "{text}");
+    }
+}
