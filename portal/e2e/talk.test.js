@@ -15,7 +15,7 @@ const PATIENT = { timeout: 30_000 };
 
 before(async () => {
   server = await startServer({
-    ANTIPHON_SCRIPTED__TRANSCRIPTS: '["what is the weather like today"]',
+    ANTIPHON_SCRIPTED__TRANSCRIPTS: "what is the weather like today",
     ANTIPHON_SCRIPTED__STT_MS: "40", ANTIPHON_SCRIPTED__FIRST_TOKEN_MS: "60",
   });
   browser = await chromium.launch({

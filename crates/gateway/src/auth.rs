@@ -87,12 +87,13 @@ pub async fn authenticate(app: &App, credential: &Credential) -> Result<Principa
 }
 
 fn note_refusal(app: &App, error: &AuthError, credential: &Credential) {
-    match error.reason() {
-        Some(reason) => app.metrics.emit(&Event::KeyRefused {
+    if let Some(reason) = error.reason() {
+        app.metrics.emit(&Event::KeyRefused {
             reason,
             key_id: key_text::public_id(credential.reveal()),
-        }),
-        None => tracing::error!(error = %chain(error), "cannot check an api key"),
+        });
+    } else {
+        tracing::error!(error = %chain(error), "cannot check an api key");
     }
 }
 

@@ -9,7 +9,7 @@ use rust_embed::RustEmbed;
 use crate::http::ApiError;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../portal/public"]
+#[folder = "../../portal/public"]
 #[allow_missing = true]
 struct Files;
 

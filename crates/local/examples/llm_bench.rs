@@ -35,12 +35,12 @@ fn request(session: &str, turns: &[&str], max_tokens: u32) -> GenerateRequest {
         The airport bus leaves every half hour from the station square, five minutes on foot. \
         Rooms have a view of the sea or of the garden; those with a balcony are on the top floor. \
         If you do not know an answer, say that you will ask the manager and call back.";
-    let roles = [ChatRole::User, ChatRole::Assistant].into_iter().cycle();
+    let speakers = [ChatRole::User, ChatRole::Assistant].into_iter().cycle();
     let mut messages = vec![ChatMessage::new(ChatRole::System, rules)];
     messages.extend(
         turns
             .iter()
-            .zip(roles)
+            .zip(speakers)
             .map(|(text, role)| ChatMessage::new(role, *text)),
     );
     GenerateRequest {
@@ -72,7 +72,7 @@ fn timed(mut generation: Generation, start: Instant) -> String {
                 ..
             } => {
                 let first = first.unwrap();
-                let rest = (start.elapsed() - first).as_secs_f64();
+                let rest = start.elapsed().saturating_sub(first).as_secs_f64();
                 let speed = f64::from(output_tokens - 1) / rest;
                 return format!(
                     "first token {} ms, prompt {prompt_tokens} ({cached_tokens} cached), \

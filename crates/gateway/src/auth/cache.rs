@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Principal;
 
 /// How long Argon2's verdict holds (spec/dependencies §5).
-const VERDICT_HOLDS: Duration = Duration::from_secs(300);
+const VERDICT_HOLDS: Duration = Duration::from_mins(5);
 
 /// How long a verdict is used without asking the database whether the key was revoked meanwhile:
 /// the command line revokes keys from another process.

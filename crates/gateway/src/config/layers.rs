@@ -2,6 +2,9 @@
 //! Called by `Config::load` only.
 //! Never shows a secret in a message and never reads the process environment itself.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -100,7 +103,7 @@ pub(super) fn load(
         key: problem.key.to_owned(),
         value: problem.value,
         source_name: origin(problem.key),
-        expected: problem.expected.to_owned(),
+        expected: problem.expected.into_owned(),
     })?;
     Ok(config)
 }
@@ -249,7 +252,7 @@ fn apply(tree: &mut Value, setting: &Setting) -> Result<(), ConfigError> {
         let reason = error.to_string();
         let expected = reason
             .rsplit_once("expected ")
-            .map_or(reason.as_str(), |(_, e)| e);
+            .map_or(reason.as_str(), |(_, e)| plain(e));
         return Err(ConfigError::Invalid {
             key: setting.key.clone(),
             value: if secret(&setting.key) {
@@ -265,6 +268,17 @@ fn apply(tree: &mut Value, setting: &Setting) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The deserializer's names of kinds in words for people.
+fn plain(kind: &str) -> &str {
+    match kind {
+        "usize" | "u64" | "u32" => "a whole number",
+        "a boolean" => "true or false",
+        "a string" => "text",
+        "a sequence" => "a list",
+        other => other,
+    }
+}
+
 fn set(tree: &mut Value, key: &str, value: Value) {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     tree[section][name] = value;
@@ -278,7 +292,7 @@ pub(super) fn secret(key: &str) -> bool {
 struct Problem {
     key: &'static str,
     value: String,
-    expected: &'static str,
+    expected: Cow<'static, str>,
 }
 
 fn check(config: &Config) -> Result<(), Problem> {
@@ -287,11 +301,11 @@ fn check(config: &Config) -> Result<(), Problem> {
 }
 
 fn check_places(config: &Config) -> Result<(), Problem> {
-    let problem = |key, value: &str, expected| {
+    let problem = |key, value: &str, expected: &'static str| {
         Err(Problem {
             key,
             value: value.to_owned(),
-            expected,
+            expected: expected.into(),
         })
     };
     let listen = &config.server.listen;
@@ -354,115 +368,73 @@ fn check_places(config: &Config) -> Result<(), Problem> {
 
 fn check_ranges(config: &Config) -> Result<(), Problem> {
     let (server, sessions, limits) = (&config.server, &config.sessions, &config.limits);
-    let ranges: [(&'static str, u64, u64, u64, &'static str); 15] = [
-        (
-            "server.max_connections",
-            server.max_connections as u64,
-            1,
-            1_000_000,
-            "1 to 1000000",
-        ),
-        (
-            "server.header_timeout_ms",
-            server.header_timeout_ms,
-            100,
-            300_000,
-            "100 to 300000",
-        ),
-        ("server.drain_s", server.drain_s, 0, 3600, "0 to 3600"),
-        (
-            "auth.max_client_secrets",
-            config.auth.max_client_secrets as u64,
-            1,
-            10_000_000,
-            "1 to 10000000",
-        ),
-        (
-            "sessions.max_duration_s",
-            sessions.max_duration_s,
-            1,
-            86_400,
-            "1 to 86400",
-        ),
-        (
-            "sessions.retained_audio_bytes",
-            sessions.retained_audio_bytes as u64,
-            4800,
-            1 << 30,
-            "4800 to 1073741824",
-        ),
-        (
-            "sessions.max_items",
-            sessions.max_items as u64,
-            1,
-            1_000_000,
-            "1 to 1000000",
-        ),
-        (
-            "sessions.max_sessions",
-            sessions.max_sessions as u64,
-            1,
-            1_000_000,
-            "1 to 1000000",
-        ),
-        (
-            "sessions.send_queue_events",
-            sessions.send_queue_events as u64,
-            16,
-            1_000_000,
-            "16 to 1000000",
-        ),
-        (
-            "sessions.context_tokens",
-            u64::from(sessions.context_tokens),
-            64,
-            10_000_000,
-            "64 to 10000000",
-        ),
-        (
-            "limits.json_bytes",
-            limits.json_bytes as u64,
-            1024,
-            1 << 30,
-            "1024 to 1073741824",
-        ),
-        (
-            "limits.upload_bytes",
-            limits.upload_bytes as u64,
-            1024,
-            1 << 30,
-            "1024 to 1073741824",
-        ),
-        (
-            "limits.speech_characters",
-            limits.speech_characters as u64,
-            1,
-            1_000_000,
-            "1 to 1000000",
-        ),
-        (
-            "limits.body_idle_s",
-            limits.body_idle_s,
-            1,
-            3600,
-            "1 to 3600",
-        ),
-        (
-            "limits.concurrent_audio_requests",
-            limits.concurrent_audio_requests as u64,
-            1,
-            100_000,
-            "1 to 100000",
-        ),
-    ];
-    for (key, value, min, max, expected) in ranges {
-        if !(min..=max).contains(&value) {
-            return Err(Problem {
-                key,
-                value: value.to_string(),
-                expected,
-            });
-        }
+    within(
+        "server.max_connections",
+        server.max_connections,
+        1..=1_000_000,
+    )?;
+    within(
+        "server.header_timeout_ms",
+        server.header_timeout_ms,
+        100..=300_000,
+    )?;
+    within("server.drain_s", server.drain_s, 0..=3600)?;
+    within(
+        "auth.max_client_secrets",
+        config.auth.max_client_secrets,
+        1..=10_000_000,
+    )?;
+    within(
+        "sessions.max_duration_s",
+        sessions.max_duration_s,
+        1..=86_400,
+    )?;
+    within(
+        "sessions.retained_audio_bytes",
+        sessions.retained_audio_bytes,
+        4800..=1 << 30,
+    )?;
+    within("sessions.max_items", sessions.max_items, 1..=1_000_000)?;
+    within(
+        "sessions.max_sessions",
+        sessions.max_sessions,
+        1..=1_000_000,
+    )?;
+    within(
+        "sessions.send_queue_events",
+        sessions.send_queue_events,
+        16..=1_000_000,
+    )?;
+    within(
+        "sessions.context_tokens",
+        sessions.context_tokens,
+        64..=10_000_000,
+    )?;
+    within("limits.json_bytes", limits.json_bytes, 1024..=1 << 30)?;
+    within("limits.upload_bytes", limits.upload_bytes, 1024..=1 << 30)?;
+    within(
+        "limits.speech_characters",
+        limits.speech_characters,
+        1..=1_000_000,
+    )?;
+    within("limits.body_idle_s", limits.body_idle_s, 1..=3600)?;
+    within(
+        "limits.concurrent_audio_requests",
+        limits.concurrent_audio_requests,
+        1..=100_000,
+    )
+}
+
+fn within<N>(key: &'static str, value: N, allowed: RangeInclusive<N>) -> Result<(), Problem>
+where
+    N: Copy + PartialOrd + Display,
+{
+    if allowed.contains(&value) {
+        return Ok(());
     }
-    Ok(())
+    Err(Problem {
+        key,
+        value: value.to_string(),
+        expected: format!("{} to {}", allowed.start(), allowed.end()).into(),
+    })
 }

@@ -79,7 +79,7 @@ fn a_wrong_value_is_one_sentence_with_key_value_and_expectation() {
     let error = |environment: &[(&str, &str)]| load(environment).unwrap_err().to_string();
     assert_eq!(
         error(&[("ANTIPHON_SESSIONS__MAX_ITEMS", "many")]),
-        "sessions.max_items is \"many\" (from ANTIPHON_SESSIONS__MAX_ITEMS), expected usize"
+        "sessions.max_items is \"many\" (from ANTIPHON_SESSIONS__MAX_ITEMS), expected a whole number"
     );
     assert_eq!(
         error(&[("ANTIPHON_LOG__FORMAT", "xml")]),

@@ -35,6 +35,10 @@ pub enum Inbound {
 
 /// What the session tells a protocol's writer.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are events, and boxing each audio delta would allocate on the hot path"
+)]
 pub enum Outbound {
     /// An event for the client.
     Event(ServerEvent),
@@ -71,5 +75,11 @@ pub struct Line {
 pub fn connection(send_queue_events: usize) -> (Edge, Line) {
     let (inbound_tx, inbound) = mpsc::channel(INBOUND_MESSAGES);
     let (outbound, outbound_rx) = mpsc::channel(send_queue_events.max(1));
-    (Edge { inbound, outbound }, Line { inbound: inbound_tx, outbound: outbound_rx })
+    (
+        Edge { inbound, outbound },
+        Line {
+            inbound: inbound_tx,
+            outbound: outbound_rx,
+        },
+    )
 }

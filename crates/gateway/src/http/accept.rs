@@ -32,15 +32,15 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: applicat
 retry-after: 5\r\nconnection: close\r\n\r\n\
 {\"error\":{\"message\":\"Too many connections are open.\",\"type\":\"server_error\",\"param\":null,\"code\":\"server_overloaded\"}}     ";
 
-/// Accepts connections until the soft stop.
+/// Longest wait for a request head while the server drains, so that silent clients do not hold the drain up.
+const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Accepts connections until it is aborted: while the server drains, `/ready` must still say no and new sessions
+/// must still hear why they are refused.
 pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
     let slots = Arc::new(Semaphore::new(app.config.server.max_connections));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = app.lifecycle.soft().cancelled() => return,
-        };
-        let (stream, peer) = match accepted {
+        let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -73,9 +73,16 @@ async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, 
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)
     });
+    let draining = app.lifecycle.stopping();
+    let patience = Duration::from_millis(app.config.server.header_timeout_ms);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(app.config.server.header_timeout_ms))
+        .header_read_timeout(if draining {
+            patience.min(DRAIN_HEADER_TIMEOUT)
+        } else {
+            patience
+        })
+        .keep_alive(!draining)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(connection), service)
         .with_upgrades();
@@ -83,7 +90,8 @@ async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, 
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = app.lifecycle.hard().cancelled() => return,
-        () = app.lifecycle.soft().cancelled() => {
+        // one that came during the drain has its one request answered first
+        () = app.lifecycle.soft().cancelled(), if !draining => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,

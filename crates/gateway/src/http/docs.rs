@@ -32,7 +32,11 @@ pub(crate) async fn openapi() -> Response {
 }
 
 pub(crate) async fn asyncapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], asyncapi_json()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        asyncapi_json(),
+    )
+        .into_response()
 }
 
 pub(crate) async fn page() -> Response {

@@ -53,10 +53,6 @@ async fn method_not_allowed() -> ApiError {
 }
 
 /// A handler's panic is one failed request; the panic hook has logged where it happened.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that the layer calls"
-)]
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     ApiError::internal().into_response()

@@ -281,7 +281,7 @@ impl Metrics {
 fn log(event: &Event<'_>) {
     match event {
         Event::SessionStarted { session, tenant } => {
-            tracing::info!(session, tenant, "session started")
+            tracing::info!(session, tenant, "session started");
         }
         Event::SessionEnded {
             session,
@@ -304,10 +304,10 @@ fn log(event: &Event<'_>) {
             "turn reached a stage"
         ),
         Event::AudioDropped { session, frames } => {
-            tracing::warn!(session, frames, "dropped audio frames")
+            tracing::warn!(session, frames, "dropped audio frames");
         }
         Event::SlowClientClosed { session } => {
-            tracing::warn!(session, "closed a client that does not read")
+            tracing::warn!(session, "closed a client that does not read");
         }
         Event::ProviderFailed {
             provider,
@@ -317,6 +317,11 @@ fn log(event: &Event<'_>) {
             tracing::error!(provider, code, message, "provider failed");
         }
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
+        // orchestrators ask every few seconds
+        Event::RequestServed {
+            route: "/health" | "/ready" | "/metrics",
+            ..
+        } => {}
         Event::RequestServed {
             method,
             route,

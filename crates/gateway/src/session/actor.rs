@@ -48,7 +48,10 @@ pub struct Call {
 pub async fn run(call: Call, edge: Edge) -> Outcome {
     let session_id = call.session.settings().id.clone();
     let (news_tx, news) = mpsc::channel(NEWS);
-    call.metrics.emit(&Event::SessionStarted { session: &session_id, tenant: &call.tenant });
+    call.metrics.emit(&Event::SessionStarted {
+        session: &session_id,
+        tenant: &call.tenant,
+    });
     let started = call.clock.now();
     let wiring = Wiring::new(
         call.pipeline,
@@ -106,12 +109,15 @@ impl Actor {
         let mut leaving = false;
         loop {
             if leaving && !self.session.is_replying() {
-                return self.say_goodbye().await;
+                return self.say_goodbye();
             }
-            let deadline = self.session.next_deadline().map(|ms| self.started + Duration::from_millis(ms));
+            let deadline = self
+                .session
+                .next_deadline()
+                .map(|ms| self.started + Duration::from_millis(ms));
             let input = tokio::select! {
                 biased;
-                () = lifecycle.hard().cancelled() => return self.say_goodbye().await,
+                () = lifecycle.hard().cancelled() => return self.say_goodbye(),
                 () = lifecycle.soft().cancelled(), if !leaving => {
                     leaving = true;
                     continue;
@@ -132,7 +138,11 @@ impl Actor {
                 },
                 () = sleep_until(deadline, &self.clock) => Input::Tick,
             };
-            let now_ms = self.clock.now().saturating_duration_since(self.started).as_millis() as u64;
+            let now_ms = self
+                .clock
+                .now()
+                .saturating_duration_since(self.started)
+                .as_millis() as u64;
             self.session.on(input, now_ms, &mut outputs);
             if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
                 return outcome;
@@ -140,12 +150,15 @@ impl Actor {
         }
     }
 
-    async fn say_goodbye(&mut self) -> Outcome {
+    fn say_goodbye(&mut self) -> Outcome {
         let error = ErrorBody::server(
             "server_shutting_down",
             "This server is shutting down: connect again, another one will answer.",
         );
-        let close = Outbound::Close { code: GOING_AWAY, reason: "server_shutting_down".to_owned() };
+        let close = Outbound::Close {
+            code: GOING_AWAY,
+            reason: "server_shutting_down".to_owned(),
+        };
         for last in [Outbound::Event(ServerEvent::Error { error }), close] {
             if self.outbound.try_send(last).is_err() {
                 break;
@@ -180,7 +193,10 @@ impl Actor {
         }
         let frames = self.wiring.take_dropped_frames();
         if frames > 0 {
-            self.metrics.emit(&Event::AudioDropped { session: &self.session_id, frames });
+            self.metrics.emit(&Event::AudioDropped {
+                session: &self.session_id,
+                frames,
+            });
         }
         // a burst of outputs must not leave its size behind for the rest of the session
         if outputs.capacity() > 256 {
@@ -200,9 +216,14 @@ impl Actor {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Ended(Outcome::ClientClosed)),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                self.metrics.emit(&Event::SlowClientClosed { session: &self.session_id });
+                self.metrics.emit(&Event::SlowClientClosed {
+                    session: &self.session_id,
+                });
                 let reason = "slow_consumer: events were not read for 10 s".to_owned();
-                let _ = self.outbound.try_send(Outbound::Close { code: TOO_SLOW, reason });
+                let _ = self.outbound.try_send(Outbound::Close {
+                    code: TOO_SLOW,
+                    reason,
+                });
                 Err(Ended(Outcome::Unresponsive))
             }
         }
@@ -211,7 +232,10 @@ impl Actor {
     async fn mark(&mut self, mark: Mark) -> Result<(), Ended> {
         let stage = match mark {
             Mark::TurnDecided { silence_ms } => {
-                let end = self.clock.now().checked_sub(Duration::from_millis(silence_ms));
+                let end = self
+                    .clock
+                    .now()
+                    .checked_sub(Duration::from_millis(silence_ms));
                 self.speech_end = end;
                 Stage::TurnDecided
             }
@@ -225,7 +249,9 @@ impl Actor {
             }
             Mark::BargeIn | Mark::SpeculationDropped | Mark::SpeculationUsed => return Ok(()),
         };
-        let Some(since) = self.speech_end else { return Ok(()) };
+        let Some(since) = self.speech_end else {
+            return Ok(());
+        };
         self.metrics.emit(&Event::TurnStage {
             session: &self.session_id,
             stage,

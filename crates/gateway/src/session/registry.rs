@@ -21,14 +21,21 @@ pub struct Active {
 impl Registry {
     /// At most `limit` sessions at once.
     pub fn new(limit: usize) -> Self {
-        Self { active: Arc::default(), limit }
+        Self {
+            active: Arc::default(),
+            limit,
+        }
     }
 
     /// A place for one more session; `None` when all are taken.
     pub fn enter(&self) -> Option<Active> {
         let taken = |active: usize| (active < self.limit).then_some(active + 1);
-        self.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).ok()?;
-        Some(Active { active: Arc::clone(&self.active) })
+        self.active
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
+            .ok()?;
+        Some(Active {
+            active: Arc::clone(&self.active),
+        })
     }
 
     /// Sessions running now.

@@ -87,7 +87,9 @@ impl Wiring {
                 Ok(stream) => stream,
                 Err(error) => {
                     report(&metrics, &error);
-                    let _ = news.send(Input::Stt(id, SttNews::Failed(told(&error)))).await;
+                    let _ = news
+                        .send(Input::Stt(id, SttNews::Failed(told(&error))))
+                        .await;
                     return;
                 }
             };
@@ -112,11 +114,19 @@ impl Wiring {
                 }
             }
         });
-        self.stt.insert(id, Stream { feed, task: task.abort_handle() });
+        self.stt.insert(
+            id,
+            Stream {
+                feed,
+                task: task.abort_handle(),
+            },
+        );
     }
 
     pub(super) fn stt(&mut self, id: UtteranceId, command: SttCommand) {
-        let Some(stream) = self.stt.get(&id) else { return };
+        let Some(stream) = self.stt.get(&id) else {
+            return;
+        };
         let audio = matches!(command, SttCommand::Audio(_));
         if stream.feed.try_send(command).is_ok() {
             return;
@@ -147,7 +157,9 @@ impl Wiring {
                 Ok(stream) => stream,
                 Err(error) => {
                     report(&metrics, &error);
-                    let _ = news.send(Input::Llm(id, LlmNews::Failed(told(&error)))).await;
+                    let _ = news
+                        .send(Input::Llm(id, LlmNews::Failed(told(&error))))
+                        .await;
                     return;
                 }
             };
@@ -164,7 +176,9 @@ impl Wiring {
             if !ended {
                 let error = broke_off(llm.name());
                 report(&metrics, &error);
-                let _ = news.send(Input::Llm(id, LlmNews::Failed(told(&error)))).await;
+                let _ = news
+                    .send(Input::Llm(id, LlmNews::Failed(told(&error))))
+                    .await;
             }
         });
         self.llm.insert(id, Task(task.abort_handle()));
@@ -184,7 +198,9 @@ impl Wiring {
                 Ok(stream) => stream,
                 Err(error) => {
                     report(&metrics, &error);
-                    let _ = news.send(Input::Tts(id, TtsNews::Failed(told(&error)))).await;
+                    let _ = news
+                        .send(Input::Tts(id, TtsNews::Failed(told(&error))))
+                        .await;
                     return;
                 }
             };
@@ -218,9 +234,14 @@ impl Wiring {
     }
 
     pub(super) fn speak(&mut self, id: ReplyId, index: u32, text: String) {
-        let Some((Some(feed), _)) = self.tts.get(&id) else { return };
+        let Some((Some(feed), _)) = self.tts.get(&id) else {
+            return;
+        };
         if feed.try_send(Piece { index, text }).is_err() {
-            let error = ErrorBody::server("overloaded", "The reply is longer than speech keeps up with.");
+            let error = ErrorBody::server(
+                "overloaded",
+                "The reply is longer than speech keeps up with.",
+            );
             // the session reads its news in the same task: a full channel here means it is ending anyway
             let _ = self.news.try_send(Input::Tts(id, TtsNews::Failed(error)));
         }
@@ -253,7 +274,11 @@ fn report(metrics: &Metrics, error: &ProviderError) {
 }
 
 fn broke_off(provider: &'static str) -> ProviderError {
-    ProviderError::new(provider, providers::Kind::Protocol, "the stream ended before the answer did")
+    ProviderError::new(
+        provider,
+        providers::Kind::Protocol,
+        "the stream ended before the answer did",
+    )
 }
 
 /// A provider's failure as the client sees it.
@@ -265,7 +290,15 @@ fn stt_news(event: SttEvent) -> SttNews {
     match event {
         SttEvent::Partial { text } => SttNews::Partial(text),
         SttEvent::EndOfTurn { probability } => SttNews::EndOfTurn(probability),
-        SttEvent::Final { text, audio_ms, logprobs } => SttNews::Final { text, audio_ms, logprobs },
+        SttEvent::Final {
+            text,
+            audio_ms,
+            logprobs,
+        } => SttNews::Final {
+            text,
+            audio_ms,
+            logprobs,
+        },
         SttEvent::Failed(error) => SttNews::Failed(told(&error)),
     }
 }
@@ -282,7 +315,15 @@ fn llm_news(event: LlmEvent) -> LlmNews {
 
 fn tts_news(event: TtsEvent) -> TtsNews {
     match event {
-        TtsEvent::Audio { index, rate_hz, samples } => TtsNews::Audio { index, rate_hz, samples },
+        TtsEvent::Audio {
+            index,
+            rate_hz,
+            samples,
+        } => TtsNews::Audio {
+            index,
+            rate_hz,
+            samples,
+        },
         TtsEvent::PieceDone { index } => TtsNews::PieceDone(index),
         TtsEvent::Failed(error) => TtsNews::Failed(told(&error)),
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{KEY, PATIENCE, World};
 
 async fn json(world: &World, path: &str) -> (StatusCode, Value) {
     let response = world.anonymous(Method::GET, path).send().await.unwrap();
@@ -72,7 +72,7 @@ async fn a_pipeline_that_cannot_load_leaves_the_port_open_and_says_why() {
         .unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     let models = client.get(format!("http://{}/v1/models", server.address));
-    let response = models.bearer_auth(crate::world::KEY).send().await.unwrap();
+    let response = models.bearer_auth(KEY).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(server.stop(PATIENCE).await, Drained::Clean);
@@ -171,28 +171,22 @@ async fn the_page_is_served_with_a_policy_and_checked_by_its_tag() {
     let world = World::start(|_| {}).await;
     let response = world.anonymous(Method::GET, "/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    if let Some(tag) = response.headers().get("etag").cloned() {
-        let headers = response.headers();
-        assert_eq!(headers["cache-control"], "no-cache");
-        assert!(
-            headers["content-security-policy"]
-                .to_str()
-                .unwrap()
-                .contains("script-src 'self'")
-        );
-        let again = world
-            .anonymous(Method::GET, "/")
-            .header("if-none-match", tag)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-    } else {
-        assert!(
-            response.text().await.unwrap().contains("/docs"),
-            "a build without the page says so"
-        );
-    }
+    let headers = response.headers().clone();
+    assert_eq!(headers["cache-control"], "no-cache");
+    assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+    assert!(
+        headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("script-src 'self'")
+    );
+    assert!(response.text().await.unwrap().contains("</html>"));
+    let request = world
+        .anonymous(Method::GET, "/")
+        .header("if-none-match", &headers["etag"]);
+    let again = request.send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert!(again.bytes().await.unwrap().is_empty());
     let lost = world
         .anonymous(Method::GET, "/../Cargo.toml")
         .send()
@@ -209,6 +203,46 @@ async fn the_page_is_served_with_a_policy_and_checked_by_its_tag() {
 }
 
 #[tokio::test]
+async fn while_the_server_drains_it_answers_but_takes_nobody_new() {
+    let world = World::start(|_| {}).await;
+    let lifecycle = world.app().lifecycle.clone();
+    let hard = lifecycle.hard().clone();
+    lifecycle.spawn(async move { hard.cancelled().await });
+    let (secrets, ready) = (
+        world.url("/v1/realtime/client_secrets"),
+        world.url("/ready"),
+    );
+    let (server, _folder) = world.into_server();
+    let stopping = tokio::spawn(server.stop(PATIENCE));
+    lifecycle.soft().cancelled().await;
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .build()
+        .unwrap();
+    let answer = client.get(ready).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = answer.json().await.unwrap();
+    assert!(
+        body["checks"]
+            .to_string()
+            .contains("the server is shutting down"),
+        "{body}"
+    );
+    let request = client
+        .post(secrets)
+        .bearer_auth(KEY)
+        .json(&serde_json::json!({}));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        answer.json::<Value>().await.unwrap()["error"]["code"],
+        "server_shutting_down"
+    );
+    lifecycle.hard().cancel();
+    assert!(matches!(stopping.await.unwrap(), Drained::Forced { .. }));
+}
+
+#[tokio::test]
 async fn a_stop_waits_for_a_request_that_is_being_answered() {
     let world = World::start(|_| {}).await;
     let body = r#"{"model":"tts-1","voice":"alloy","input":"good bye","response_format":"pcm"}"#;
@@ -216,7 +250,7 @@ async fn a_stop_waits_for_a_request_that_is_being_answered() {
     let head = format!(
         "POST /v1/audio/speech HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        world.key(),
+        KEY,
         body.len()
     );
     socket.write_all(head.as_bytes()).await.unwrap();

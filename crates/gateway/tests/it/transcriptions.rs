@@ -16,7 +16,7 @@ async fn world() -> World {
 
 /// One second of silence: the script says what it hears.
 fn recording() -> Vec<u8> {
-    wav::write(&[0; 24_000], SampleRate::HZ_24K)
+    wav::write(&vec![0; 24_000], SampleRate::HZ_24K)
 }
 
 fn form(file: Vec<u8>) -> Form {

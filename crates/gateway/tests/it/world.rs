@@ -9,13 +9,13 @@ use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
 
 /// The key that every world accepts.
-pub const KEY: &str = "a-key-for-stories-only";
+pub(crate) const KEY: &str = "a-key-for-stories-only";
 
 /// How long anything in a story may take before it counts as broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
-pub struct World {
+pub(crate) struct World {
     server: Option<Server>,
     client: Client,
     /// Data folder.
@@ -23,7 +23,7 @@ pub struct World {
 }
 
 /// A configuration for stories: port 0, data in `folder`, no models.
-pub fn config(folder: &TempDir) -> Config {
+pub(crate) fn config(folder: &TempDir) -> Config {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".to_owned();
     config.server.data_dir = Some(folder.path().display().to_string());
@@ -34,7 +34,7 @@ pub fn config(folder: &TempDir) -> Config {
 
 impl World {
     /// Starts a server with what `change` makes of the configuration, and waits for its pipeline.
-    pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder);
         change(&mut config);
@@ -49,52 +49,42 @@ impl World {
     }
 
     /// The server itself.
-    pub fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
 
     /// Its parts.
-    pub fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         &self.server().app
     }
 
     /// `http://127.0.0.1:PORT` and `path`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server().address)
     }
 
-    /// `ws://127.0.0.1:PORT` and `path`.
-    pub fn ws_url(&self, path: &str) -> String {
-        format!("ws://{}{path}", self.server().address)
-    }
-
-    /// A key with full scope.
-    pub fn key(&self) -> &'static str {
-        KEY
-    }
-
     /// A request without a key.
-    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
     }
 
     /// A request with the key.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anonymous(method, path).bearer_auth(KEY)
     }
 
     /// `GET` with the key.
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
     }
 
     /// `POST` of a JSON body with the key.
-    pub fn post(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
         self.request(Method::POST, path).json(body)
     }
 
     /// Takes the server out, for stories about its end.
-    pub fn into_server(mut self) -> (Server, TempDir) {
+    pub(crate) fn into_server(mut self) -> (Server, TempDir) {
         let server = self.server.take().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (server, folder)

@@ -358,7 +358,7 @@ impl Engine<'_> {
         };
         let event = match end {
             End::Finished(finish) => {
-                answer.show(|text| text.finish());
+                answer.show(super::text::TextStream::finish);
                 LlmEvent::Done {
                     prompt_tokens: running.prompt.len() as u32,
                     cached_tokens: running.cached_tokens as u32,

@@ -78,18 +78,15 @@ impl Staging {
     /// [`LocalError::Io`] when the disk refuses.
     pub fn install(&self, file: &ModelFile, pieces: &[PathBuf]) -> Result<(), LocalError> {
         let target = self.target.join(&file.path);
-        let whole = match pieces {
-            [whole] => {
-                let sha256 = sha256_of_file(whole).map_err(io_error("read", whole))?;
-                self.compare(file, whole, &sha256)?;
-                whole.clone()
-            }
-            _ => {
-                let whole = self.path("joined");
-                let sha256 = join(pieces, &whole)?;
-                self.compare(file, &whole, &sha256)?;
-                whole
-            }
+        let whole = if let [whole] = pieces {
+            let sha256 = sha256_of_file(whole).map_err(io_error("read", whole))?;
+            self.compare(file, whole, &sha256)?;
+            whole.clone()
+        } else {
+            let whole = self.path("joined");
+            let sha256 = join(pieces, &whole)?;
+            self.compare(file, &whole, &sha256)?;
+            whole
         };
         if let Some(directory) = target.parent() {
             fs::create_dir_all(directory).map_err(io_error("make directory", directory))?;

@@ -49,7 +49,8 @@ fn zip_with(path: &Path, entries: &[(&str, &[u8])]) {
 }
 
 fn tgz_with(path: &Path, entries: &[(&str, &[u8])]) {
-    let gzip = flate2::write::GzEncoder::new(File::create(path).unwrap(), Default::default());
+    let gzip =
+        flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::default());
     let mut tar = tar::Builder::new(gzip);
     for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();

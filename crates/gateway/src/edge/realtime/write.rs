@@ -67,7 +67,10 @@ pub(super) async fn write(
                 sent
             }
             Some(Outbound::Close { code, reason }) => {
-                let frame = CloseFrame { code, reason: reason.into() };
+                let frame = CloseFrame {
+                    code,
+                    reason: reason.into(),
+                };
                 let _ = socket.send(Message::Close(Some(frame))).await;
                 return;
             }

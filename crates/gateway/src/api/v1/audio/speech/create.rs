@@ -165,7 +165,7 @@ fn as_events(
     };
     let head = Some(head(format))
         .filter(|head| !head.is_empty())
-        .map(|head| delta(head));
+        .map(delta);
     let events = stream::unfold(counting, |mut counting| async move {
         counting.next().await.map(|event| (event, counting))
     });

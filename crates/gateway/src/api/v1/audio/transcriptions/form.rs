@@ -44,6 +44,10 @@ pub(super) struct TranscriptionForm {
 
 /// A checked request.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two fields of the form are booleans"
+)]
 pub(super) struct Form {
     pub(super) file: Bytes,
     pub(super) model: String,
@@ -55,6 +59,10 @@ pub(super) struct Form {
 }
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two fields of the form are booleans"
+)]
 struct Fields {
     file: Option<Bytes>,
     model: Option<String>,
