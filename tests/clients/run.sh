@@ -27,7 +27,7 @@ step() {
 }
 
 step "python clients" python -m pytest -q -p no:cacheprovider python
-step "node clients" python python/live.py node --test --test-reporter=spec node/
+step "node clients" python python/live.py node --experimental-websocket --test --test-reporter=spec node/
 "$ANTIPHON_BIN" asyncapi >"$ANTIPHON_RECORDINGS/asyncapi.json"
 step "recordings" python python/validate.py "$ANTIPHON_RECORDINGS" "$ANTIPHON_RECORDINGS/asyncapi.json"
 
