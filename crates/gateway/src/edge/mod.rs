@@ -58,7 +58,7 @@ pub enum Outbound {
 pub struct Edge {
     /// Ends when the client has gone.
     pub inbound: mpsc::Receiver<Inbound>,
-    /// Bounded by `sessions.send_queue_events`; a client that lets it stay full is closed.
+    /// Bounded by `sessions.send_queue_events`, and room for the close frame; a client that lets it stay full is closed.
     pub outbound: mpsc::Sender<Outbound>,
 }
 
@@ -74,7 +74,7 @@ pub struct Line {
 /// The two ends of a connection whose events out are bounded by `send_queue_events`.
 pub fn connection(send_queue_events: usize) -> (Edge, Line) {
     let (inbound_tx, inbound) = mpsc::channel(INBOUND_MESSAGES);
-    let (outbound, outbound_rx) = mpsc::channel(send_queue_events.max(1));
+    let (outbound, outbound_rx) = mpsc::channel(send_queue_events.max(1) + 1);
     (
         Edge { inbound, outbound },
         Line {

@@ -59,10 +59,13 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         call.metrics.clone(),
         news_tx,
     );
+    // kept free from the start: a client is closed for a full queue, and the close must find room in it
+    let last_word = edge.outbound.clone().try_reserve_owned().ok();
     let mut actor = Actor {
         session: call.session,
         wiring,
         outbound: edge.outbound,
+        last_word,
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
         session_id: session_id.clone(),
@@ -83,6 +86,8 @@ struct Actor {
     session: Session,
     wiring: Wiring,
     outbound: mpsc::Sender<Outbound>,
+    /// The place of the close frame in the queue, until it is sent.
+    last_word: Option<mpsc::OwnedPermit<Outbound>>,
     clock: Clock,
     metrics: Metrics,
     session_id: String,
@@ -155,15 +160,11 @@ impl Actor {
             "server_shutting_down",
             "This server is shutting down: connect again, another one will answer.",
         );
-        let close = Outbound::Close {
-            code: GOING_AWAY,
-            reason: "server_shutting_down".to_owned(),
-        };
-        for last in [Outbound::Event(ServerEvent::Error { error }), close] {
-            if self.outbound.try_send(last).is_err() {
-                break;
-            }
-        }
+        // best effort: a queue that is full has no room for it, and the close frame says the same
+        let _ = self
+            .outbound
+            .try_send(Outbound::Event(ServerEvent::Error { error }));
+        self.close(GOING_AWAY, "server_shutting_down".to_owned());
         Outcome::Shutdown
     }
 
@@ -186,7 +187,7 @@ impl Actor {
                 Output::DropTts(id) => self.wiring.drop_tts(id),
                 Output::Mark(mark) => self.mark(mark).await?,
                 Output::Close { code, reason } => {
-                    self.send(Outbound::Close { code, reason }).await?;
+                    self.close(code, reason);
                     return Err(Ended(Outcome::Expired));
                 }
             }
@@ -220,12 +221,16 @@ impl Actor {
                     session: &self.session_id,
                 });
                 let reason = "slow_consumer: events were not read for 10 s".to_owned();
-                let _ = self.outbound.try_send(Outbound::Close {
-                    code: TOO_SLOW,
-                    reason,
-                });
+                self.close(TOO_SLOW, reason);
                 Err(Ended(Outcome::Unresponsive))
             }
+        }
+    }
+
+    /// Queues the close frame behind everything else; the first one counts.
+    fn close(&mut self, code: u16, reason: String) {
+        if let Some(place) = self.last_word.take() {
+            place.send(Outbound::Close { code, reason });
         }
     }
 
