@@ -12,21 +12,26 @@ export ANTIPHON_BIN="${ANTIPHON_BIN:-$repository/target/debug/antiphon}"
 python -c 'import openai, pytest' 2>/dev/null || PATH="$repository/.venv/bin:$PATH"
 
 # What is said over the sockets is kept for a look at a failure, and overwritten by the next run.
-ANTIPHON_RECORDINGS="${ANTIPHON_RECORDINGS:-$repository/target/client-recordings}"
-export ANTIPHON_RECORDINGS
-rm -rf "$ANTIPHON_RECORDINGS"
+export ANTIPHON_RECORDINGS="${ANTIPHON_RECORDINGS:-$repository/target/client-recordings}"
 mkdir -p "$ANTIPHON_RECORDINGS"
+rm -f "$ANTIPHON_RECORDINGS"/*.ga.jsonl "$ANTIPHON_RECORDINGS"/*.beta.jsonl
 export PYTHONDONTWRITEBYTECODE=1
 
 failed=()
+running=
+# Whoever is told to stop ends its server first: python/live.py turns SIGTERM into an orderly end.
+trap 'kill "$running" 2>/dev/null && wait "$running"; exit 143' INT TERM
 step() {
   local name=$1
   shift
   echo "==> $name"
-  "$@" || failed+=("$name")
+  "$@" &
+  running=$!
+  wait "$running" || failed+=("$name")
 }
 
 step "python clients" python -m pytest -q -p no:cacheprovider python
+# Node 20 has its native WebSocket behind this flag; later ones take it without effect.
 step "node clients" python python/live.py node --experimental-websocket --test --test-reporter=spec node/
 "$ANTIPHON_BIN" asyncapi >"$ANTIPHON_RECORDINGS/asyncapi.json"
 step "recordings" python python/validate.py "$ANTIPHON_RECORDINGS" "$ANTIPHON_RECORDINGS/asyncapi.json"

@@ -26,6 +26,9 @@ REPOSITORY = HERE.parents[2]
 READY_TRIES = 600
 READY_PAUSE_S = 0.1
 
+# Told to stop, a run ends like one that is interrupted at the keyboard: the servers are stopped on the way out.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 
 def binary() -> Path:
     """The server binary: `ANTIPHON_BIN`, or the debug build."""

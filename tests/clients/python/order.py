@@ -25,6 +25,8 @@ FINAL = ("completed", "cancelled", "failed", "incomplete")
 class Order:
     """What has been announced and not yet closed."""
 
+    UNASKED_HEAD = "previous_item_id is null in a conversation with items, and nobody asked for its head"
+
     def __init__(self, shape: str) -> None:
         self.ga = shape == "ga"
         self.texts = GA_TEXTS if self.ga else BETA_TEXTS
@@ -160,7 +162,7 @@ class Order:
             if previous is None and self.announced:
                 self.put_first -= 1
                 if self.put_first < 0:
-                    yield "previous_item_id is null in a conversation with items, and nobody asked for its head"
+                    yield self.UNASKED_HEAD
             wanted = self.last_committed_previous.pop(item_id, previous)
             if wanted != previous:
                 yield f"previous_item_id differs from that of committed ({wanted})"

@@ -140,3 +140,10 @@ def test_a_beta_subprotocol_selects_the_beta_shape(raw: Any) -> None:
 def test_a_missing_model_is_named(raw: Any) -> None:
     with raw(query="x=1") as connection:
         assert connection.error()["code"] == "missing_model"
+
+
+def test_there_are_no_calls_to_attach_to(raw: Any) -> None:
+    with pytest.raises(InvalidStatus) as refused, raw(query="call_id=rtc_1"):
+        pass
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body)["error"]["message"]
