@@ -148,7 +148,7 @@ fn the_report_shows_words_and_waterfall() {
         "you   What time is it?",
         "agent Tea time.",
         "turn decided          500  -------------------------",
-        "first audio           650  --------------------------------",
+        "first audio           650  ---------------------------------",
         "answer complete       800  ----------------------------------------",
         "answer lasts 0.0 s",
     ] {

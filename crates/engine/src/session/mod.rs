@@ -18,6 +18,7 @@ mod listen;
 mod output;
 mod present;
 mod reply;
+mod request;
 mod respond;
 pub mod settings;
 mod transcript;

@@ -1,24 +1,20 @@
 //! Responses begin and end here: asked for by a client, by a turn, by a silence, or prepared in advance.
-//! Uses `context` for what the model reads and `present` for what the client sees.
+//! Uses `request` for what the model reads and `present` for what the client sees.
 //! Never holds a conversation of its own: at most one response writes to the default one.
 
-use wire::realtime::item::ItemBody;
 use wire::realtime::response::{
     ConversationTarget, CreateResponse, InputItem, Response, ResponseAudio, ResponseAudioOutput,
     StatusDetails,
 };
-use wire::realtime::session::{MaxTokens, TurnDetection};
-use wire::realtime::{
-    ErrorBody, Item, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage,
-};
+use wire::realtime::session::TurnDetection;
+use wire::realtime::{ErrorBody, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage};
 
-use super::context;
 use super::input::{ReplyId, UtteranceId};
-use super::items::{Cut, Entry};
+use super::items::Entry;
 use super::output::{Mark, Output};
 use super::reply::{Reply, Stage};
 use super::{Session, send_error};
-use crate::ask::{LlmMessage, LlmRequest, SpeakOptions};
+use crate::ask::SpeakOptions;
 
 /// The hosted service counts a token for every 100 ms of the caller's audio, and one for every 50 ms of its own.
 const INPUT_MS_PER_TOKEN: u64 = 100;
@@ -292,84 +288,6 @@ impl Session {
             .sum()
     }
 
-    /// A request like the next one will be, as far as it is known: the prompt prefix.
-    pub(super) fn warm_request(&self) -> LlmRequest {
-        let mut messages = self.instructions(&CreateResponse::default());
-        messages.extend(context::messages(self.conversation.entries().iter()));
-        let limit = self.policy.context_tokens;
-        LlmRequest {
-            session: self.settings.id.clone(),
-            model: self.policy.llm_model.clone(),
-            messages: context::fit(messages, limit, &self.settings.truncation).unwrap_or_default(),
-            tools: self.settings.tools.clone(),
-            tool_choice: self.settings.tool_choice.clone(),
-            ..LlmRequest::default()
-        }
-    }
-
-    fn instructions(&self, create: &CreateResponse) -> Vec<LlmMessage> {
-        let text = create
-            .instructions
-            .as_ref()
-            .unwrap_or(&self.settings.instructions);
-        if text.trim().is_empty() {
-            Vec::new()
-        } else {
-            vec![LlmMessage::System(text.clone())]
-        }
-    }
-
-    fn request(&self, reply: &Reply) -> Result<LlmRequest, context::Overflow> {
-        let create = &reply.create;
-        let mut messages = self.instructions(create);
-        match &create.input {
-            Some(input) => {
-                messages.extend(input.iter().filter_map(|item| self.input_message(item)));
-            }
-            None => messages.extend(context::messages(self.conversation.entries().iter())),
-        }
-        if let Some(words) = &reply.prompt {
-            messages.push(LlmMessage::User {
-                text: words.clone(),
-                images: Vec::new(),
-            });
-        }
-        let settings = &self.settings;
-        let limit = match reply.response.max_output_tokens {
-            MaxTokens::Limit(limit) => Some(limit),
-            MaxTokens::Inf => None,
-        };
-        let effort = create.reasoning.as_ref().or(settings.reasoning.as_ref());
-        Ok(LlmRequest {
-            session: settings.id.clone(),
-            model: self.policy.llm_model.clone(),
-            messages: context::fit(messages, self.policy.context_tokens, &settings.truncation)?,
-            tools: create
-                .tools
-                .clone()
-                .unwrap_or_else(|| settings.tools.clone()),
-            tool_choice: create
-                .tool_choice
-                .clone()
-                .unwrap_or_else(|| settings.tool_choice.clone()),
-            parallel_tool_calls: create.parallel_tool_calls.or(settings.parallel_tool_calls),
-            max_tokens: limit,
-            temperature: self.policy.temperature,
-            reasoning_effort: effort.and_then(|r| r.get("effort")).cloned(),
-            speculative: false,
-        })
-    }
-
-    fn input_message(&self, item: &InputItem) -> Option<LlmMessage> {
-        match item {
-            InputItem::Reference { id } => {
-                let entry = self.conversation.get(id)?;
-                context::message(&entry.item, entry.cut)
-            }
-            InputItem::Inline { body, .. } => inline_message(body),
-        }
-    }
-
     /// `response.cancel`.
     pub(super) fn cancel_by_client(
         &mut self,
@@ -476,13 +394,6 @@ impl Session {
         }
         self.finish(id, End::Failed(error), out);
     }
-}
-
-fn inline_message(body: &ItemBody) -> Option<LlmMessage> {
-    context::message(
-        &Item::new("", ItemStatus::Completed, body.clone()),
-        Cut::Whole,
-    )
 }
 
 fn drop_work(reply: &Reply, out: &mut Vec<Output>) {

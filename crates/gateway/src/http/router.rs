@@ -24,10 +24,16 @@ pub fn router(app: Arc<App>) -> Router {
     let (realtime_rest, _) = api::realtime_routes().split_for_parts();
     let realtime = Router::new()
         .merge(realtime_rest)
-        .merge(edge::realtime::routes())
+        .merge(edge::realtime::routes());
+    // below the layers that say which pages may call: they answer OPTIONS, which no route takes
+    let realtime = realtime
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::realtime());
+    let rest = rest
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(cors::configured(&app.config.http.allowed_origins));
     Router::new()
-        .merge(rest.layer(cors::configured(&app.config.http.allowed_origins)))
+        .merge(rest)
         .merge(realtime)
         .merge(observe::health::routes())
         .route("/openapi.json", get(docs::openapi))

@@ -6,11 +6,18 @@
     reason = "tests; a failed step ends them with its line, and a configuration is changed field by field"
 )]
 
+mod caller;
 mod client_secrets;
+#[cfg(feature = "local")]
+#[path = "../../../local/tests/it/clips.rs"]
+mod clips;
 mod keys;
 mod limits;
+mod mind;
 mod models;
 mod operations;
 mod speech;
 mod transcriptions;
+#[cfg(feature = "local")]
+mod voice;
 mod world;

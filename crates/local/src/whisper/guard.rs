@@ -31,6 +31,18 @@ pub(crate) fn repetition(tokens: &[u32], guard: Guard) -> Option<usize> {
     })
 }
 
+/// Whether `text` ends with two words or more that were just said, as in "is it open tomorrow? Open
+/// tomorrow.", whatever their case and punctuation. A caller may have said so; a cut window often adds it.
+pub(crate) fn echoes(text: &str) -> bool {
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    let length = words.len();
+    (2..=length / 2).any(|unit| words[length - unit..] == words[length - 2 * unit..length - unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +64,15 @@ mod tests {
         let tokens = [9, 8, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4];
         assert_eq!(repetition(&tokens, Guard::Clip), Some(6));
         assert_eq!(repetition(&tokens[..10], Guard::Clip), None);
+    }
+
+    #[test]
+    fn an_ending_that_repeats_the_words_before_it_is_an_echo() {
+        assert!(echoes("When does it open tomorrow? Open tomorrow."));
+        assert!(echoes("Fail again, fail again."));
+        assert!(!echoes("Open tomorrow, and open tomorrow too."));
+        assert!(!echoes("No, no."));
+        assert!(!echoes(""));
     }
 
     #[test]

@@ -213,8 +213,8 @@ impl Whisper {
         prefix
     }
 
-    /// Transcribes the pieces `batch` at once; a piece whose transcript loops is heard again in a
-    /// full window.
+    /// Transcribes the pieces `batch` at once; a piece whose transcript loops or ends in an echo is
+    /// heard again in a full window.
     fn run(
         &mut self,
         batch: &[usize],
@@ -239,7 +239,10 @@ impl Whisper {
             .collect();
         let mut outcomes = self.decoder.decode(cross, &tasks, &run)?;
         for (at, piece) in pieces.iter().enumerate() {
-            if outcomes[at].looped && piece.window == Window::Clip {
+            let doubtful = |outcome: &Outcome| {
+                outcome.looped || guard::echoes(&self.vocabulary.text(&outcome.tokens))
+            };
+            if piece.window == Window::Clip && doubtful(&outcomes[at]) {
                 let cross = self.encode(&sounds[at..=at], Window::Full, &run)?;
                 let task = self.task(piece, &jobs[piece.job], Window::Full);
                 let again = self.decoder.decode(cross, &[task], &run)?;

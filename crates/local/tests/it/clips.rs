@@ -77,7 +77,7 @@ pub(crate) fn recording(name: &str) -> Vec<i16> {
     let directory = models_dir().join("test-clips");
     let file = directory.join(format!("{name}.wav"));
     if !file.is_file() {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips.sh");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../local/tests/clips.sh");
         let done = Command::new("sh").arg(&script).arg(&directory).status();
         assert!(
             done.is_ok_and(|status| status.success()) && file.is_file(),

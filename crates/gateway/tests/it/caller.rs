@@ -1,0 +1,127 @@
+//! A caller of the realtime route: sends sound and events, keeps every event it was sent.
+//! The voice stories use it.
+//! It never waits longer than `PATIENCE` for an event.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::audio::{Resampler, SampleRate};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::world::{KEY, PATIENCE, World};
+
+/// Samples of one append: 20 ms at 24 kHz, as telephones and browsers send it.
+const FRAME: usize = 480;
+/// Silence that ends every turn, in ms.
+const PAUSE_MS: usize = 900;
+
+/// An open session and what happened in it.
+pub(crate) struct Caller {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Every event so far, in order.
+    pub(crate) events: Vec<Value>,
+}
+
+impl Caller {
+    /// Calls `path` and sends `session` as the body of a `session.update`.
+    pub(crate) async fn call(world: &World, path: &str, session: &Value) -> Self {
+        let url = world.url(path).replacen("http", "ws", 1);
+        let mut request = url.into_client_request().unwrap();
+        let key = format!("Bearer {KEY}").parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        let (socket, _) = connect_async(request).await.unwrap();
+        let mut caller = Self {
+            socket,
+            events: Vec::new(),
+        };
+        caller.until("session.created").await;
+        caller
+            .send(&json!({ "type": "session.update", "session": session }))
+            .await;
+        caller.until("session.updated").await;
+        caller
+    }
+
+    pub(crate) async fn send(&mut self, event: &Value) {
+        let message = Message::text(event.to_string());
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// Sends sound at 24 kHz, faster than it would be spoken.
+    pub(crate) async fn append(&mut self, samples: &[i16]) {
+        for frame in samples.chunks(FRAME) {
+            let bytes: Vec<u8> = frame.iter().flat_map(|it| it.to_le_bytes()).collect();
+            let audio = STANDARD.encode(bytes);
+            self.send(&json!({ "type": "input_audio_buffer.append", "audio": audio }))
+                .await;
+        }
+    }
+
+    /// Speaks, then is silent long enough for the turn to be over.
+    pub(crate) async fn say(&mut self, samples: &[i16]) {
+        self.append(samples).await;
+        self.append(&vec![0; PAUSE_MS * 24]).await;
+    }
+
+    /// Reads up to the next event of this type and returns it.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            let message = message
+                .unwrap_or_else(|_| panic!("no {kind} came after {:?}", self.kinds()))
+                .unwrap_or_else(|| panic!("the socket closed before {kind}"))
+                .unwrap();
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let event: Value = serde_json::from_str(&text).unwrap();
+            assert_ne!(event["type"], "error", "{event}");
+            self.events.push(event.clone());
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Types of all events but sound, for messages.
+    pub(crate) fn kinds(&self) -> Vec<&str> {
+        let kinds = self.events.iter().filter_map(|it| it["type"].as_str());
+        kinds.filter(|kind| !kind.ends_with(".delta")).collect()
+    }
+
+    /// The sound of a response, 24 kHz.
+    pub(crate) fn heard(&self, response_id: &Value) -> Vec<i16> {
+        let deltas = self.events.iter().filter(|it| {
+            it["type"] == "response.output_audio.delta" && it["response_id"] == *response_id
+        });
+        deltas
+            .flat_map(|it| STANDARD.decode(it["delta"].as_str().unwrap()).unwrap())
+            .collect::<Vec<u8>>()
+            .chunks_exact(2)
+            .map(|it| i16::from_le_bytes([it[0], it[1]]))
+            .collect()
+    }
+
+    /// What was understood of the caller since the start, joined.
+    pub(crate) fn understood(&self) -> String {
+        let done = "conversation.item.input_audio_transcription.completed";
+        let transcripts = self.events.iter().filter(|it| it["type"] == done);
+        let words: Vec<&str> = transcripts
+            .filter_map(|it| it["transcript"].as_str())
+            .collect();
+        words.join(" ")
+    }
+}
+
+/// `samples` at another rate.
+pub(crate) fn resample(samples: &[i16], from: SampleRate, to: SampleRate) -> Vec<i16> {
+    let mut out = Vec::new();
+    let mut resampler = Resampler::new(from, to);
+    resampler.push(samples, &mut out);
+    resampler.flush(&mut out);
+    out
+}
