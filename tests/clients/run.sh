@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE=1
 failed=()
 running=
 # Whoever is told to stop ends its server first: python/live.py turns SIGTERM into an orderly end.
-trap 'kill "$running" 2>/dev/null && wait "$running"; exit 143' INT TERM
+trap 'kill "$running" 2>/dev/null && wait "$running" || true; exit 143' INT TERM
 step() {
   local name=$1
   shift

@@ -212,8 +212,6 @@ def ga_rules(event: dict[str, Any]) -> Iterator[str]:
         yield from response_rules(kind, event["response"])
     if kind.startswith("response.content_part."):
         yield from nulls("part", event.get("part"), ("text", "audio", "transcript"))
-        if (event.get("part") or {}).get("type") not in ("text", "audio"):
-            yield "part events use the short names text and audio"
     if kind.endswith("input_audio_transcription.failed"):
         yield from nulls("error", event.get("error"), ("type", "code", "message", "param"))
     if kind.endswith("input_audio_transcription.delta"):
