@@ -90,7 +90,7 @@ impl Caller {
     /// Types of all events but sound, for messages.
     pub(crate) fn kinds(&self) -> Vec<&str> {
         let kinds = self.events.iter().filter_map(|it| it["type"].as_str());
-        kinds.filter(|kind| !kind.ends_with(".delta")).collect()
+        kinds.filter(|kind| !kind.contains(".delta")).collect()
     }
 
     /// The sound of a response, 24 kHz.

@@ -8,6 +8,8 @@
 
 mod caller;
 mod client_secrets;
+// `test` tells the linter what this is
+#[cfg(test)]
 #[cfg(feature = "local")]
 #[path = "../../../local/tests/it/clips.rs"]
 mod clips;
