@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 from openai.resources.beta.realtime.realtime import RealtimeConnection
 
 from live import MODEL
@@ -94,6 +95,25 @@ def test_audio_turn(client: OpenAI) -> None:
         assert sorted(of_response) == sorted(AUDIO_LADDER)
         spoken = "".join(event.delta for event in events if event.type == deltas[1])
         assert spoken == "Good evening." == events[-1].response.output[0].content[0].transcript
+
+
+def test_cancelled_turn_async(async_client: AsyncOpenAI) -> None:
+    async def run() -> None:
+        async with async_client.beta.realtime.connect(model=MODEL) as connection:
+            await connection.conversation.item.create(item=user("slowly 20 long"))
+            await connection.response.create()
+            async for event in connection:
+                assert event.type != "error", event
+                if event.type == "response.audio.delta":
+                    break
+            await connection.response.cancel()
+            async for event in connection:
+                if event.type == "response.done":
+                    break
+            assert event.response.status == "cancelled"
+            assert event.response.status_details.reason == "client_cancelled"
+
+    asyncio.run(run())
 
 
 def test_function_call(client: OpenAI) -> None:

@@ -162,3 +162,81 @@ def test_a_stored_transcription_session_starts_a_socket(client: OpenAI, raw: Any
         session = connection.next()["session"]
         assert session["input_audio_format"] == "g711_ulaw"
         assert session["input_audio_transcription"] == {"model": "whisper-1", "language": "en"}
+
+
+def test_the_frames_of_the_livekit_plugin(raw: Any, speech: bytes) -> None:
+    # @livekit/agents-plugin-openai 2.0.0, which brings a native media library along
+    def item(name: str, role: str, kind: str, text: str) -> dict[str, Any]:
+        return {"id": name, "type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+    def created() -> tuple[str, str | None]:
+        event = connection.until("conversation.item.created")
+        return event["item"]["id"], event["previous_item_id"]
+
+    with raw(headers={**BETA, "User-Agent": "LiveKit-Agents-JS"}) as connection:
+        session = update(
+            connection,
+            model="gpt-realtime",
+            voice="marin",
+            input_audio_format="pcm16",
+            output_audio_format="pcm16",
+            modalities=["text", "audio"],
+            turn_detection={
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": 200,
+                "create_response": True,
+                "interrupt_response": True,
+            },
+            input_audio_transcription={"model": "gpt-4o-mini-transcribe"},
+            temperature=0.8,
+            tool_choice="auto",
+            max_response_output_tokens="inf",
+            instructions="Answer.",
+        )
+        assert (session["voice"], session["turn_detection"]["silence_duration_ms"]) == ("marin", 200)
+        # its history: ids of its own, assistant text under the old name, nothing before the first
+        connection.send("conversation.item.create", item=item("item_a", "system", "input_text", "Be kind."))
+        assert created() == ("item_a", None)
+        connection.send(
+            "conversation.item.create",
+            item=item("item_b", "assistant", "text", "How can I help?"),
+            previous_item_id="item_a",
+            event_id="chat_ctx_create_1",
+        )
+        assert created() == ("item_b", "item_a")
+        connection.send("conversation.item.delete", item_id="item_a", event_id="chat_ctx_delete_1")
+        assert connection.until("conversation.item.deleted")["item_id"] == "item_a"
+        # its reply on request is known by the metadata that come back
+        connection.send(
+            "response.create",
+            event_id="response_create_1",
+            response={"instructions": "say: Shall I go on?", "metadata": {"client_event_id": "response_create_1"}},
+        )
+        made = connection.until("response.created")["response"]
+        assert made["metadata"] == {"client_event_id": "response_create_1"}
+        reply = connection.until("response.done")["response"]
+        assert reply["output"][0]["content"][0]["transcript"] == "Shall I go on?"
+        # and a spoken turn, whose item it puts behind the one that the event names
+        connection.send("input_audio_buffer.append", audio=b64(speech + silence(900)))
+        started = connection.until("input_audio_buffer.speech_started")
+        assert created() == (started["item_id"], reply["output"][0]["id"])
+        connection.until("response.done")
+
+
+def test_the_frames_of_the_mastra_voice(raw: Any, speech: bytes) -> None:
+    # @mastra/voice-openai-realtime 0.11.12, which needs all of @mastra/core
+    with raw(headers=BETA) as connection:
+        transcription = {"model": "whisper-1", "prompt": "say: say: I heard you."}
+        session = update(
+            connection, instructions="Answer.", tools=[], input_audio_transcription=transcription, voice="alloy"
+        )
+        assert (session["instructions"], session["tools"]) == ("Answer.", [])
+        content = [{"type": "input_audio", "audio": b64(speech)}]
+        connection.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        connection.send("response.create", response={"modalities": ["text"], "instructions": "ONLY repeat the input"})
+        reply = connection.until("response.done")["response"]
+        assert reply["output"][0]["content"] == [{"type": "text", "text": "I heard you."}]
+        connection.send("response.create", response={"instructions": "say: Spoken.", "voice": "echo"})
+        assert connection.until("response.done")["response"]["output"][0]["content"][0]["type"] == "audio"
