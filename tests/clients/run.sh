@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real clients against a real server: the official SDKs for Python and Node, clients of the older shape, and raw sockets.
+# Real clients against a real server: the official and agents SDKs for Python and Node, clients of the older shape, and raw sockets.
 # Called by `cargo xtask ci` with the server in ANTIPHON_BIN; by hand, after a debug build, without arguments.
 # Never reaches the network, and stops whatever it started: each suite owns its server and ends it.
 set -euo pipefail
