@@ -2,7 +2,7 @@
 //! Set up once by [`crate::run`].
 //! Never prints a key: every line passes through `redact`.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,6 +20,9 @@ pub fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter:
     EnvFilter::builder().parse(directives)
 }
 
+/// What libraries say at length while they load; `log.level` can ask for it again.
+const QUIET: &str = "llama-cpp-2=warn,llama_cpp_2=error";
+
 /// Standard error behind the redaction.
 #[derive(Debug, Clone, Copy)]
 struct SafeStderr;
@@ -36,7 +39,7 @@ impl<'a> MakeWriter<'a> for SafeStderr {
 ///
 /// JSON lines carry the fields of the event and of its spans: `session`, `request_id`.
 pub fn start(log: &Log) {
-    let Ok(filter) = filter(&log.level) else {
+    let Ok(filter) = filter(&format!("{QUIET},{}", log.level)) else {
         return;
     };
     let registry = tracing_subscriber::registry().with(filter);
@@ -52,7 +55,12 @@ pub fn start(log: &Log) {
             )
             .try_init(),
         LogFormat::Pretty => registry
-            .with(tracing_subscriber::fmt::layer().with_writer(SafeStderr))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_target(false)
+                    .with_writer(SafeStderr),
+            )
             .try_init(),
     };
     // the only failure is "already started"
