@@ -21,6 +21,9 @@ pub fn llm_notice(config: &Config) -> Option<String> {
     }
     Some(match config.pipeline.name.as_str() {
         "scripted" => "a script answers, for tests".to_owned(),
+        _ if cfg!(not(feature = "llama")) => "no language model is built in; set ANTIPHON_LLM__BASE_URL (and ANTIPHON_LLM__MODEL) to \
+                                              use Ollama or any OpenAI-compatible server, or build with the feature `llama`"
+            .to_owned(),
         _ => "a small demo model answers; set ANTIPHON_LLM__BASE_URL (and ANTIPHON_LLM__MODEL) to use Ollama or any \
               OpenAI-compatible server"
             .to_owned(),
