@@ -7,8 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need_server
 
-cargo build --release --locked --package antiphon --features llama
-cargo build --release --locked --package loadgen
+cargo build --release --locked --package antiphon --package loadgen --features antiphon/llama
 bin="${CARGO_TARGET_DIR:-target}/release"
 "$bin/antiphon" models pull
 
@@ -51,11 +50,20 @@ printf '\n# real models\n'
 serve local
 load talk --wav "$clip" --calls 1 --turns 20
 load talk --wav "$clip" --calls 4 --turns 5
-load barge-in --wav "$clip" --turns 10
-printf '\n# scripted models: the server alone\n'
+printf '\n# scripted models with the delays of good providers: speech to text 80 ms, first token 120 ms, then one every 10 ms, voice 80 ms\n'
+export ANTIPHON_SCRIPTED__STT_MS=80 ANTIPHON_SCRIPTED__FIRST_TOKEN_MS=120 ANTIPHON_SCRIPTED__TOKEN_MS=10 ANTIPHON_SCRIPTED__TTS_MS=80
+reply='say: It is sunny today, with a light wind from the west.'
 serve scripted
-load talk --wav "$clip" --calls 1 --turns 20
-load talk --wav "$clip" --calls 100 --turns 5
+for calls in 1 16 100; do load talk --wav "$clip" --calls "$calls" --turns 5 --instructions "$reply"; done
+printf '\n# the same, nothing prepared in advance: every stage after the one before it\n'
+ANTIPHON_SESSIONS__SPECULATE=false serve scripted
+for calls in 1 16 100; do load talk --wav "$clip" --calls "$calls" --turns 5 --instructions "$reply"; done
+unset ANTIPHON_SCRIPTED__STT_MS ANTIPHON_SCRIPTED__FIRST_TOKEN_MS ANTIPHON_SCRIPTED__TOKEN_MS ANTIPHON_SCRIPTED__TTS_MS
+printf '\n# interruptions: audio handed out at the speed of speech\n'
+ANTIPHON_SCRIPTED__SPEECH_PACE_PERCENT=100 serve scripted
+load barge-in --wav "$clip" --turns 10 --instructions long
+printf '\n# scripted models without delays: the server alone\n'
+serve scripted
 load idle --sockets 1000
 load storm
 load refuse

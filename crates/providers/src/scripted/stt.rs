@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,6 +25,9 @@ const SAMPLES_PER_MS: u64 = 16;
 const COUNTED_SESSIONS: usize = 1024;
 /// Natural-log probability given for every token.
 const LOGPROB: f32 = -0.05;
+
+/// A transcription that is under way.
+type Work = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Deterministic transcription.
 #[derive(Debug, Clone)]
@@ -76,18 +80,18 @@ struct Utterance {
 
 impl Utterance {
     async fn listen(mut self, mut inbox: mpsc::Receiver<SttCommand>) {
-        // set while a pause is being transcribed; moved on by whatever command comes first
-        let mut transcribing = false;
+        // set while a pause is being transcribed; silence that follows the pause does not disturb it
+        let mut work: Option<Work> = None;
         loop {
-            let command = if transcribing {
+            let command = if let Some(working) = &mut work {
                 tokio::select! {
                     biased;
                     command = inbox.recv() => command,
-                    listening = wait(&self.events, self.config.stt_ms) => {
+                    listening = working => {
                         if !listening || !self.report_pause().await {
                             return;
                         }
-                        transcribing = false;
+                        work = None;
                         continue;
                     }
                 }
@@ -98,16 +102,22 @@ impl Utterance {
                 Some(SttCommand::Audio(samples)) => self.samples += samples.len() as u64,
                 Some(SttCommand::Pause) => {
                     self.paused_at = Some(self.samples);
-                    transcribing = true;
+                    work = Some(self.work());
                 }
                 Some(SttCommand::Resume) => {
                     self.paused_at = None;
-                    transcribing = false;
+                    work = None;
                 }
-                Some(SttCommand::End) => return self.finish(transcribing).await,
+                Some(SttCommand::End) => return self.finish(work).await,
                 None => return,
             }
         }
+    }
+
+    /// The time that a transcription takes; `false` when nobody waits for it any more.
+    fn work(&self) -> Work {
+        let (events, ms) = (self.events.clone(), self.config.stt_ms);
+        Box::pin(async move { wait(&events, ms).await })
     }
 
     async fn report_pause(&self) -> bool {
@@ -124,14 +134,16 @@ impl Utterance {
     }
 
     /// A transcript made at the pause is still good when nothing but silence came after it.
-    async fn finish(self, transcribing: bool) {
-        let already_done = self.paused_at.is_some() && !transcribing;
+    async fn finish(self, work: Option<Work>) {
+        let work = work.or_else(|| self.paused_at.is_none().then(|| self.work()));
         let text = self.text();
         self.counts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .advance(&self.options.session);
-        if !already_done && !wait(&self.events, self.config.stt_ms).await {
+        if let Some(work) = work
+            && !work.await
+        {
             return;
         }
         let event = if script::has_word(&text, "fail stt") {

@@ -93,6 +93,12 @@ async fn a_pause_hides_the_time_that_transcription_takes() {
         .unwrap();
     stream.commands.send(SttCommand::Pause).await.unwrap();
     let paused = Instant::now();
+    // the silence of the pause goes on arriving, and delays nothing
+    for _ in 0..5 {
+        let audio = SttCommand::Audio(silence(20));
+        stream.commands.send(audio).await.unwrap();
+        tokio::time::advance(Duration::from_millis(20)).await;
+    }
     assert!(matches!(
         stream.events.recv().await,
         Some(SttEvent::Partial { .. })

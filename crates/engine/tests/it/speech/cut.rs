@@ -130,11 +130,11 @@ fn the_first_piece_comes_early() {
     );
     assert_eq!(
         first("I would like to tell you something about the history of Rome."),
-        "I would like to tell you something"
+        "I would like"
     );
     assert_eq!(
         first("One two three four five six seven eight nine ten"),
-        "One two three four five six seven eight"
+        "One two three four five"
     );
     assert_eq!(
         first("On March 3, 2024 we opened, finally."),
