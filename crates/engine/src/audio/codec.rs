@@ -53,6 +53,11 @@ impl Decoder {
         self.resampler.push(&self.client, out);
     }
 
+    /// Drops half a sample that waits for its second byte: the next byte begins one.
+    pub fn realign(&mut self) {
+        self.pcm.reset();
+    }
+
     /// Ends the stream: appends what the resampler held back, drops half a sample, starts over.
     pub fn flush(&mut self, out: &mut Vec<i16>) {
         self.pcm.reset();

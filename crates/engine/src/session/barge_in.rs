@@ -8,11 +8,11 @@ use wire::realtime::{ErrorBody, ServerEvent};
 use super::Session;
 use super::items::Cut;
 use super::output::{Mark, Output};
-use super::reply::Message;
+use super::reply::Reply;
 use super::respond::End;
-use super::transcript::UtteranceState;
 
-/// The clock of the audio that a client is playing: it starts when the first slice is sent and runs at real time.
+/// The clock of one item's audio at the client: it starts when the first slice is sent, or when what is
+/// queued before it has been played, and runs at real time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Playback {
     item_id: String,
@@ -20,28 +20,43 @@ pub(super) struct Playback {
     sent_ms: u64,
 }
 
+impl Playback {
+    fn end_ms(&self) -> u64 {
+        self.started_ms + self.sent_ms
+    }
+
+    fn heard_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.started_ms).min(self.sent_ms)
+    }
+}
+
 impl Session {
     /// Notes that `ms` of an item's speech were sent.
     pub(super) fn play(&mut self, item_id: &str, ms: u64) {
-        match &mut self.playback {
-            Some(playback) if playback.item_id == item_id => playback.sent_ms += ms,
-            _ => {
-                // a client queues what follows behind what it is still playing
-                let started_ms = self.playback_end_ms();
-                self.playback = Some(Playback {
-                    item_id: item_id.to_owned(),
-                    started_ms,
-                    sent_ms: ms,
-                });
-            }
+        let now_ms = self.now_ms;
+        if let Some(playback) = self.playback.back_mut()
+            && playback.item_id == item_id
+        {
+            // a client that ran out of audio stood still until now
+            playback.started_ms += now_ms.saturating_sub(playback.end_ms());
+            playback.sent_ms += ms;
+            return;
         }
+        // a client queues what follows behind what it is still playing
+        let started_ms = self.playback_end_ms();
+        self.playback.retain(|earlier| earlier.end_ms() > now_ms);
+        self.playback.push_back(Playback {
+            item_id: item_id.to_owned(),
+            started_ms,
+            sent_ms: ms,
+        });
     }
 
     /// When the client will have played everything sent so far; never in the past.
     pub(super) fn playback_end_ms(&self) -> u64 {
-        self.playback.as_ref().map_or(self.now_ms, |playback| {
-            self.now_ms.max(playback.started_ms + playback.sent_ms)
-        })
+        self.playback
+            .back()
+            .map_or(self.now_ms, |last| self.now_ms.max(last.end_ms()))
     }
 
     /// Whether the caller is hearing the assistant right now.
@@ -60,47 +75,61 @@ impl Session {
         {
             return;
         }
-        // an answer that has not begun is void: the caller goes on, and both turns are answered together
-        for utterance in &mut self.utterances {
-            if utterance.state == UtteranceState::Answered {
-                utterance.state = UtteranceState::Committed;
-            }
-        }
-        self.answer_next = false;
+        self.void_answers();
         let active = self.active_default().map(|reply| reply.id);
         if active.is_some() || self.is_playing() {
             out.push(Output::Mark(Mark::BargeIn));
         }
         self.cut_at_playback();
         if let Some(id) = active {
+            self.void_reply(id);
             self.finish(id, End::Cancelled("turn_detected"), out);
         }
     }
 
-    /// Cuts the item being played where the paced clock stands, for the model's eyes.
+    /// Cuts the items being played or queued where the paced clock stands, for the model's eyes.
     fn cut_at_playback(&mut self) {
-        let Some(playback) = self.playback.take() else {
-            return;
-        };
-        if self.now_ms >= playback.started_ms + playback.sent_ms {
-            return;
-        }
-        let heard_ms = self.now_ms.saturating_sub(playback.started_ms);
-        self.sync_running(&playback.item_id);
-        if let Some(entry) = self.conversation.get_mut(&playback.item_id)
-            && !entry.is_truncated()
+        let now_ms = self.now_ms;
+        let speaking = self
+            .active_default()
+            .and_then(Reply::speaking_item)
+            .map(str::to_owned);
+        let mut cuts: Vec<(String, u64)> = std::mem::take(&mut self.playback)
+            .into_iter()
+            .filter(|item| item.end_ms() > now_ms || speaking.as_ref() == Some(&item.item_id))
+            .map(|item| {
+                let heard_ms = item.heard_ms(now_ms);
+                (item.item_id, heard_ms)
+            })
+            .collect();
+        // words are shown before they are spoken: an item without sound was not heard at all
+        if let Some(silent) = speaking
+            && cuts.iter().all(|(item_id, _)| *item_id != silent)
         {
-            entry.cut = Cut::Heard(entry.heard_after(heard_ms));
+            cuts.push((silent, 0));
         }
+        for (item_id, heard_ms) in cuts {
+            self.sync_running(&item_id);
+            if let Some(entry) = self.conversation.get_mut(&item_id)
+                && !entry.is_truncated()
+            {
+                entry.cut = Cut::Heard(entry.heard_after(heard_ms));
+            }
+        }
+    }
+
+    /// The running reply that is speaking this item.
+    fn speaker_of(&self, item_id: &str) -> Option<usize> {
+        self.replies
+            .iter()
+            .position(|reply| reply.speaking_item() == Some(item_id))
     }
 
     /// Brings the record of an item up to date while its reply is still running.
     fn sync_running(&mut self, item_id: &str) {
-        let running = self
-            .replies
-            .iter()
-            .position(|r| matches!(&r.message, Message::Open(id, _) if id == item_id));
-        let Some(at) = running else { return };
+        let Some(at) = self.speaker_of(item_id) else {
+            return;
+        };
         let reply = self.replies.remove(at);
         self.record_speech(&reply, item_id);
         if let Some(entry) = self.conversation.get_mut(item_id)
@@ -108,7 +137,7 @@ impl Session {
         {
             entry.set_running_transcript(reply.sent_text());
         }
-        self.replies.push(reply);
+        self.replies.insert(at, reply);
     }
 
     /// `conversation.item.truncate`: the client says exactly what was heard.
@@ -119,17 +148,16 @@ impl Session {
         audio_end_ms: u64,
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
-        self.sync_running(item_id);
-        let bytes_per_ms =
-            u64::from(super::listen::format_of(self.settings.output.format).bytes_per_ms());
-        let Some(entry) = self.conversation.get_mut(item_id) else {
+        let speaker = self.speaker_of(item_id).map(|at| &self.replies[at]);
+        let Some(entry) = self.conversation.get(item_id) else {
             return Err(ErrorBody::invalid(
                 "item_truncate_invalid_item_id",
                 format!("Error truncating item: the item with id '{item_id}' does not exist."),
             )
             .at("item_id"));
         };
-        if !entry.is_assistant_audio() || content_index != 0 {
+        let is_speech = speaker.is_some() || entry.is_assistant_audio();
+        if !is_speech || content_index != 0 {
             return Err(ErrorBody::invalid(
                 "unsupported_content_type",
                 "Only model output audio messages can be truncated",
@@ -143,13 +171,27 @@ impl Session {
                 ),
             ));
         }
-        if audio_end_ms > entry.audio_ms {
-            let message = format!(
-                "Audio content of {}ms is already shorter than {audio_end_ms}ms",
-                entry.audio_ms
-            );
+        let audio_ms = speaker.map_or(entry.audio_ms, Reply::audio_ms);
+        if audio_end_ms > audio_ms {
+            let message =
+                format!("Audio content of {audio_ms}ms is already shorter than {audio_end_ms}ms");
             return Err(ErrorBody::invalid("", message).without_code());
         }
+        self.sync_running(item_id);
+        self.cut_by_client(item_id, audio_end_ms);
+        out.push(Output::Send(ServerEvent::ItemTruncated {
+            item_id: item_id.to_owned(),
+            content_index,
+            audio_end_ms,
+        }));
+        Ok(())
+    }
+
+    /// Removes the words and the audio of an item after the mark.
+    fn cut_by_client(&mut self, item_id: &str, audio_end_ms: u64) {
+        let Some(entry) = self.conversation.get_mut(item_id) else {
+            return;
+        };
         let heard = entry.heard_after(audio_end_ms);
         let transcript = entry
             .transcript()
@@ -158,21 +200,9 @@ impl Session {
         let transcript = transcript.to_owned();
         entry.set_transcript(transcript);
         entry.cut = Cut::Truncated;
-        let keep = (audio_end_ms * bytes_per_ms) as usize;
+        let keep = entry.format.bytes(audio_end_ms) as usize;
         let audio = entry.audio.slice(..keep.min(entry.audio.len()));
         self.conversation.set_audio(item_id, audio, audio_end_ms);
-        if self
-            .playback
-            .as_ref()
-            .is_some_and(|playback| playback.item_id == item_id)
-        {
-            self.playback = None;
-        }
-        out.push(Output::Send(ServerEvent::ItemTruncated {
-            item_id: item_id.to_owned(),
-            content_index,
-            audio_end_ms,
-        }));
-        Ok(())
+        self.playback.retain(|played| played.item_id != item_id);
     }
 }

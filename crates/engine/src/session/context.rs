@@ -1,7 +1,8 @@
 //! What the language model gets to read: the conversation as it was heard, cut to the context's size.
 //! Used when a reply asks, or when a prompt cache is warmed.
-//! Never changes the conversation: forgetting is for the model's eyes only.
+//! Never changes the conversation: what does not fit stays retrievable.
 
+use wire::realtime::ItemStatus;
 use wire::realtime::item::{ContentPart, Item, ItemBody, Role};
 use wire::realtime::session::Truncation;
 
@@ -19,6 +20,8 @@ pub(super) struct Overflow;
 pub(super) fn message(item: &Item, cut: Cut) -> Option<LlmMessage> {
     match &item.body {
         ItemBody::Message { role, content } => spoken_message(*role, content, cut),
+        // a call that was cut off was never made: its arguments are no JSON, and no output follows
+        ItemBody::FunctionCall { .. } if item.status != Some(ItemStatus::Completed) => None,
         ItemBody::FunctionCall {
             name,
             call_id,
@@ -71,11 +74,10 @@ fn spoken_message(role: Role, content: &[ContentPart], cut: Cut) -> Option<LlmMe
     })
 }
 
-/// Messages of stored items, oldest first.
-pub(super) fn messages<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<LlmMessage> {
-    entries
-        .filter_map(|entry| message(&entry.item, entry.cut))
-        .collect()
+/// Messages of stored items with the positions of these, oldest first.
+pub(super) fn messages(entries: &[Entry]) -> Vec<(usize, LlmMessage)> {
+    let read = |(at, entry): (usize, &Entry)| Some((at, message(&entry.item, entry.cut)?));
+    entries.iter().enumerate().filter_map(read).collect()
 }
 
 /// A rough token count, 4 characters a token, good to about a third for English.
@@ -92,40 +94,64 @@ fn estimate(message: &LlmMessage) -> u32 {
     MESSAGE_OVERHEAD + u32::try_from(characters.div_ceil(4)).unwrap_or(u32::MAX / 2)
 }
 
-/// Drops the oldest messages until the rest fits into `limit` estimated tokens.
-///
-/// Leading system messages (the instructions) stay, and the newest message always stays.
-pub(super) fn fit(
-    messages: Vec<LlmMessage>,
+fn tokens(messages: &[LlmMessage]) -> u64 {
+    messages.iter().map(|m| u64::from(estimate(m))).sum()
+}
+
+/// Instructions and leading system messages stay whatever happens; returns how many there are.
+pub(super) fn head(messages: &[LlmMessage]) -> usize {
+    messages
+        .iter()
+        .take_while(|m| matches!(m, LlmMessage::System(_)))
+        .count()
+}
+
+/// How many of the oldest messages of `rest` to drop so that it fits beside `head` into `limit` estimated
+/// tokens, and into `token_limits.post_instructions` where that is set. The newest message always stays.
+pub(super) fn surplus(
+    head: &[LlmMessage],
+    rest: &[LlmMessage],
     limit: u32,
     truncation: &Truncation,
-) -> Result<Vec<LlmMessage>, Overflow> {
-    let total: u32 = messages.iter().map(estimate).sum();
-    if total <= limit {
-        return Ok(messages);
+) -> Result<usize, Overflow> {
+    let mut room = u64::from(limit).saturating_sub(tokens(head));
+    if let Truncation::RetentionRatio(ratio) = truncation {
+        let limits = ratio.token_limits.as_ref();
+        let own = limits.and_then(|limits| limits.get("post_instructions")?.as_u64());
+        room = room.min(own.unwrap_or(u64::MAX));
+    }
+    let mut left = tokens(rest);
+    if left <= room {
+        return Ok(0);
     }
     let target = match truncation {
         Truncation::Disabled => return Err(Overflow),
-        Truncation::Auto => limit,
-        Truncation::RetentionRatio(ratio) => (limit as f32 * ratio.retention_ratio) as u32,
+        Truncation::Auto => room,
+        Truncation::RetentionRatio(ratio) => (room as f32 * ratio.retention_ratio) as u64,
     };
-    let head = messages
-        .iter()
-        .take_while(|m| matches!(m, LlmMessage::System(_)))
-        .count();
-    let mut left = total;
-    let mut from = head;
-    while from + 1 < messages.len() && left > target {
-        left -= estimate(&messages[from]);
+    let mut from = 0;
+    while from + 1 < rest.len() && left > target {
+        left -= u64::from(estimate(&rest[from]));
         from += 1;
     }
     // an answer without its call is an error to every vendor
-    while from + 1 < messages.len() && matches!(messages[from], LlmMessage::ToolOutput { .. }) {
+    while from + 1 < rest.len() && matches!(rest[from], LlmMessage::ToolOutput { .. }) {
         from += 1;
     }
-    let mut kept = messages;
-    kept.drain(head..from);
-    Ok(kept)
+    Ok(from)
+}
+
+/// Drops the oldest messages until the rest fits, as [`surplus`] says.
+pub(super) fn fit(
+    mut messages: Vec<LlmMessage>,
+    limit: u32,
+    truncation: &Truncation,
+) -> Result<Vec<LlmMessage>, Overflow> {
+    let head = head(&messages);
+    let (first, rest) = messages.split_at(head);
+    let dropped = surplus(first, rest, limit, truncation)?;
+    messages.drain(head..head + dropped);
+    Ok(messages)
 }
 
 #[cfg(test)]

@@ -21,28 +21,22 @@ impl Session {
         mut body: ItemBody,
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
-        if self.conversation.entries().len() >= self.policy.max_items {
-            return Err(ErrorBody::invalid(
-                "conversation_item_limit",
-                format!(
-                    "The conversation holds {} items and may hold no more: delete some first.",
-                    self.policy.max_items
-                ),
-            ));
-        }
         let audio = take_audio(&mut body)?;
         let id = id.unwrap_or_else(|| self.ids.next("item"));
         let mut entry = Entry::new(Item::new(id.clone(), ItemStatus::Completed, body));
         let needs_transcript = audio.is_some() && entry.transcript().is_none();
         if let Some(audio) = &audio {
-            entry.audio_ms = self.input_format().duration_ms(audio.len() as u64);
+            entry.format = self.input_format();
+            entry.audio_ms = entry.format.duration_ms(audio.len() as u64);
             entry.audio = audio.clone();
             entry.transcript_pending = needs_transcript;
         }
         let item = entry.item.clone();
-        self.conversation
-            .insert(entry, position)
-            .map_err(|error| match error {
+        let previous_item_id =
+            self.conversation
+                .insert(entry, position)
+                .map_err(|error| {
+                    match error {
                 InsertError::Duplicate => ErrorBody::invalid(
                     "item_create_duplicate_item_id",
                     format!("Error adding item: an item with id '{id}' already exists."),
@@ -55,8 +49,8 @@ impl Session {
                     ),
                 )
                 .at("previous_item_id"),
-            })?;
-        let previous_item_id = self.conversation.previous_of(&id);
+            }
+                })?;
         out.push(Output::Send(ServerEvent::ItemAdded {
             item: item.clone(),
             previous_item_id: previous_item_id.clone(),
@@ -96,8 +90,12 @@ impl Session {
         item_id: &str,
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
+        let next = self.conversation.next_of(item_id);
         if self.conversation.remove(item_id).is_none() {
             return Err(unknown_item("delete", "deleting", item_id));
+        }
+        if self.reads_from.as_deref() == Some(item_id) {
+            self.reads_from = next;
         }
         out.push(Output::Send(ServerEvent::ItemDeleted {
             item_id: item_id.to_owned(),

@@ -5,8 +5,9 @@
 use bytes::Bytes;
 use wire::realtime::client::Position;
 use wire::realtime::item::{ContentPart, ItemBody, Role};
-use wire::realtime::{AudioBytes, Item};
+use wire::realtime::{AudioBytes, Item, ItemStatus};
 
+use crate::audio::Format;
 use crate::speech::{Heard, heard_bytes};
 
 /// A stretch of an assistant's speech: so many bytes of transcript took so many ms.
@@ -34,8 +35,10 @@ pub(super) enum Cut {
 pub(super) struct Entry {
     /// As on the wire, without audio.
     pub(super) item: Item,
-    /// Audio in the client's format, as far as it is retained.
+    /// Audio, as far as it is retained.
     pub(super) audio: Bytes,
+    /// Encoding of the audio.
+    pub(super) format: Format,
     /// Duration of the audio, retained or not.
     pub(super) audio_ms: u64,
     /// Alignment of an assistant's transcript with its audio.
@@ -52,6 +55,7 @@ impl Entry {
         Self {
             item,
             audio: Bytes::new(),
+            format: Format::default(),
             audio_ms: 0,
             pieces: Vec::new(),
             cut: Cut::Whole,
@@ -163,15 +167,17 @@ pub(super) struct Conversation {
     entries: Vec<Entry>,
     retained_bytes: usize,
     max_retained_bytes: usize,
+    max_items: usize,
 }
 
 impl Conversation {
-    /// Empty; keeps at most `max_retained_bytes` of audio, newest first.
-    pub(super) fn new(max_retained_bytes: usize) -> Self {
+    /// Empty; keeps at most `max_retained_bytes` of audio and `max_items` items, newest first.
+    pub(super) fn new(max_retained_bytes: usize, max_items: usize) -> Self {
         Self {
             entries: Vec::new(),
             retained_bytes: 0,
             max_retained_bytes,
+            max_items,
         }
     }
 
@@ -201,16 +207,21 @@ impl Conversation {
         Some(self.entries[at].item.id.clone())
     }
 
-    /// Id of the last item.
-    pub(super) fn last_id(&self) -> Option<String> {
-        self.entries.last().map(|entry| entry.item.id.clone())
+    /// Id of the item after `id`.
+    pub(super) fn next_of(&self, id: &str) -> Option<String> {
+        let next = self.entries.get(self.position(id)? + 1)?;
+        Some(next.item.id.clone())
     }
 
-    /// Inserts an item.
+    /// Inserts an item and returns the id of the one before it; the oldest are forgotten beyond the limit.
     ///
     /// # Errors
     /// A taken id or an unknown predecessor; nothing is inserted then.
-    pub(super) fn insert(&mut self, entry: Entry, position: &Position) -> Result<(), InsertError> {
+    pub(super) fn insert(
+        &mut self,
+        entry: Entry,
+        position: &Position,
+    ) -> Result<Option<String>, InsertError> {
         if self.position(&entry.item.id).is_some() {
             return Err(InsertError::Duplicate);
         }
@@ -222,17 +233,35 @@ impl Conversation {
                 previous.ok_or_else(|| InsertError::UnknownPrevious(id.clone()))? + 1
             }
         };
-        self.retained_bytes += entry.audio.len();
-        self.entries.insert(at, entry);
-        self.forget_old_audio();
-        Ok(())
+        Ok(self.place(entry, at))
     }
 
-    /// Appends an item whose id we made; cannot fail.
-    pub(super) fn push(&mut self, entry: Entry) {
+    /// Appends an item whose id we made, and returns the id of the one before it.
+    pub(super) fn push(&mut self, entry: Entry) -> Option<String> {
+        self.place(entry, self.entries.len())
+    }
+
+    fn place(&mut self, entry: Entry, at: usize) -> Option<String> {
+        let previous = at.checked_sub(1).map(|at| self.entries[at].item.id.clone());
         self.retained_bytes += entry.audio.len();
-        self.entries.push(entry);
+        self.entries.insert(at, entry);
+        self.forget_old_items(at);
         self.forget_old_audio();
+        previous
+    }
+
+    /// Forgets the oldest items beyond the limit, but neither the one just placed nor one that is being written.
+    fn forget_old_items(&mut self, mut placed: usize) {
+        while self.entries.len() > self.max_items {
+            let oldest = (0..self.entries.len()).find(|at| {
+                *at != placed && self.entries[*at].item.status != Some(ItemStatus::InProgress)
+            });
+            let Some(oldest) = oldest else { return };
+            self.retained_bytes -= self.entries.remove(oldest).audio.len();
+            if oldest < placed {
+                placed -= 1;
+            }
+        }
     }
 
     /// Sets the audio of an item.
@@ -251,14 +280,6 @@ impl Conversation {
         let entry = self.entries.remove(self.position(id)?);
         self.retained_bytes -= entry.audio.len();
         Some(entry)
-    }
-
-    /// Removes the oldest item.
-    pub(super) fn remove_oldest(&mut self) {
-        if let Some(first) = self.entries.first() {
-            self.retained_bytes -= first.audio.len();
-            self.entries.remove(0);
-        }
     }
 
     fn forget_old_audio(&mut self) {

@@ -17,12 +17,16 @@ use crate::audio::{Decoder, EndpointConfig, Format, SpeechDetector, VadEvent};
 const MIN_COMMIT_MS: u64 = 100;
 /// Audio is examined in steps of one telephone frame, so that big appends behave like small ones.
 const STEP_MS: u64 = 20;
+/// Without turn detection the steps only keep the decoder's working memory small.
+const UNWATCHED_STEP_MS: u64 = 1000;
 /// Speech of this length starts a turn.
 const MIN_SPEECH_MS: u64 = 64;
 /// The first silence of this length starts speculative work.
 const FIRST_SILENCE_MS: u64 = 64;
 /// A turn that reads as finished ends after this much silence under `semantic_vad`.
 const SEMANTIC_HOLD_MS: u64 = 200;
+/// Working memory larger than this is given back.
+const LARGE_BYTES: usize = 128 * 1024;
 /// Samples per ms of the audio given to detection and transcription.
 const SAMPLES_PER_MS: usize = 16;
 
@@ -42,6 +46,8 @@ pub(super) struct Listener {
     /// Audio received before the current format was set, in ms.
     base_ms: u64,
     received_bytes: u64,
+    /// Audio the detector has not heard because turn detection was off, in ms.
+    unwatched_ms: u64,
 }
 
 impl std::fmt::Debug for Listener {
@@ -65,14 +71,32 @@ impl Listener {
             events: Vec::new(),
             base_ms: 0,
             received_bytes: 0,
+            unwatched_ms: 0,
         }
     }
 
-    pub(super) fn take_buffer(&mut self) -> Bytes {
-        // a fresh buffer instead of split: the item must not keep a larger allocation alive
-        let taken = Bytes::copy_from_slice(&self.buffer);
-        self.buffer = BytesMut::new();
+    /// Takes all whole samples; half a sample waits for its other half, as it does in the decoder.
+    pub(super) fn take_buffer(&mut self, format: Format) -> Bytes {
+        let whole = self.buffer.len() - self.half_sample(format);
+        // fresh buffers instead of split: the item must not keep a larger allocation alive
+        let taken = Bytes::copy_from_slice(&self.buffer[..whole]);
+        self.buffer = BytesMut::from(&self.buffer[whole..]);
         taken
+    }
+
+    fn half_sample(&self, format: Format) -> usize {
+        self.buffer.len() % format.bytes_per_sample() as usize
+    }
+
+    /// Forgets the audio; the next byte begins a sample.
+    fn clear(&mut self, format: Format) {
+        self.received_bytes -= self.half_sample(format) as u64;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.realign();
+        }
+        self.buffer = BytesMut::new();
+        self.recent.clear();
+        self.unheard.clear();
     }
 
     pub(super) fn change_format(&mut self) {
@@ -80,7 +104,16 @@ impl Listener {
             self.base_ms += decoder.format().duration_ms(self.received_bytes);
             self.received_bytes = 0;
         }
-        self.buffer.clear();
+        self.buffer = BytesMut::new();
+    }
+
+    /// From here on the detector hears everything; it counts time in what it has heard.
+    fn watch(&mut self, format: Format) {
+        let heard_ms = self
+            .detector
+            .as_ref()
+            .map_or(0, |detector| detector.endpointer().position_ms());
+        self.unwatched_ms = self.position_ms(format).saturating_sub(heard_ms);
     }
 
     /// Audio received since the session began, in ms.
@@ -132,12 +165,8 @@ impl Session {
         }
         let listens = self.settings.input.turn_detection.is_some();
         let format = self.input_format();
-        let step = if listens {
-            format.bytes(STEP_MS) as usize
-        } else {
-            bytes.len().max(1)
-        };
-        for chunk in bytes.chunks(step) {
+        let step_ms = if listens { STEP_MS } else { UNWATCHED_STEP_MS };
+        for chunk in bytes.chunks(format.bytes(step_ms) as usize) {
             self.hear_step(chunk, format, listens, out);
         }
         self.forward(out);
@@ -189,9 +218,8 @@ impl Session {
         }
         self.listener.unheard.clear();
         // a long append must not leave its decoded size behind for the rest of the session
-        if self.listener.unheard.capacity() > 64 * 1024 {
+        if self.listener.unheard.capacity() > LARGE_BYTES / size_of::<i16>() {
             self.listener.unheard = Vec::new();
-            self.listener.scratch = Vec::new();
         }
     }
 
@@ -251,7 +279,7 @@ impl Session {
     fn speech_started(&mut self, at_ms: u64, out: &mut Vec<Output>) {
         self.idle_at_ms = None;
         let item_id = self.ids.next("item");
-        let audio_start_ms = at_ms.saturating_sub(self.prefix_ms());
+        let audio_start_ms = (at_ms + self.listener.unwatched_ms).saturating_sub(self.prefix_ms());
         let event = ServerEvent::SpeechStarted {
             audio_start_ms,
             item_id: item_id.clone(),
@@ -263,7 +291,8 @@ impl Session {
         let listener = &mut self.listener;
         listener.unheard.clear();
         listener.unheard.extend(listener.recent.iter().copied());
-        out.push(Output::WarmLlm(self.warm_request()));
+        let request = self.warm_request();
+        out.push(Output::WarmLlm(request));
     }
 
     fn speech_stopped(&mut self, speech_end_ms: u64, at_ms: u64, out: &mut Vec<Output>) {
@@ -276,7 +305,7 @@ impl Session {
             silence_ms: at_ms.saturating_sub(speech_end_ms),
         }));
         out.push(Output::Send(ServerEvent::SpeechStopped {
-            audio_end_ms: at_ms,
+            audio_end_ms: at_ms + self.listener.unwatched_ms,
             item_id,
         }));
         self.listener.recent.clear();
@@ -323,6 +352,10 @@ impl Session {
                 let drop = listener.buffer.len() - keep_bytes;
                 let whole = drop - drop % format.bytes_per_sample() as usize;
                 bytes::Buf::advance(&mut listener.buffer, whole);
+                if listener.buffer.capacity() > LARGE_BYTES {
+                    // left over from a long manual turn
+                    listener.buffer = BytesMut::from(&listener.buffer[..]);
+                }
             }
             let keep_samples = kept_ms as usize * SAMPLES_PER_MS;
             if listener.recent.len() > keep_samples {
@@ -381,6 +414,8 @@ impl Session {
     pub(super) fn change_turn_mode(&mut self, out: &mut Vec<Output>) {
         if self.settings.input.turn_detection.is_some() {
             self.drop_current_utterance(out);
+            let format = self.input_format();
+            self.listener.watch(format);
         } else if let Some(detector) = &mut self.listener.detector {
             // speech already under way stays in the buffer for the client to commit
             detector.endpointer_mut().reset_speech();
@@ -389,9 +424,8 @@ impl Session {
 
     fn forget_speech(&mut self, out: &mut Vec<Output>) {
         self.drop_current_utterance(out);
-        self.listener.buffer.clear();
-        self.listener.recent.clear();
-        self.listener.unheard.clear();
+        let format = self.input_format();
+        self.listener.clear(format);
         if let Some(detector) = &mut self.listener.detector {
             detector.endpointer_mut().reset_speech();
         }
@@ -430,3 +464,6 @@ fn backchannel_ms(eagerness: Eagerness) -> u64 {
         Eagerness::High => 240,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,14 @@ mod request;
 mod respond;
 pub mod settings;
 mod transcript;
+mod unanswered;
+
+use std::collections::VecDeque;
 
 use wire::ids::Ids;
 use wire::realtime::client::ClientAction;
+use wire::realtime::response::ConversationTarget;
+use wire::realtime::session::TurnDetection;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
 
 pub use budget::{Detector, Policy};
@@ -37,6 +42,7 @@ use items::Conversation;
 use listen::Listener;
 use reply::Reply;
 use transcript::Utterance;
+use unanswered::Owed;
 
 /// Close code of a session that reached its maximum duration (spec/realtime §1.10).
 const EXPIRED: u16 = 1001;
@@ -55,9 +61,11 @@ pub struct Session {
     utterances: Vec<Utterance>,
     replies: Vec<Reply>,
     next_number: u64,
-    playback: Option<Playback>,
-    /// A turn ended while a response that may not be interrupted was running.
-    answer_next: bool,
+    /// Items whose speech the client is playing or has queued, in that order.
+    playback: VecDeque<Playback>,
+    owed: Owed,
+    /// The oldest item the model still reads, under `truncation: retention_ratio`.
+    reads_from: Option<String>,
     idle_at_ms: Option<u64>,
     tokens: TokenWindow,
     now_ms: u64,
@@ -77,13 +85,14 @@ impl Session {
         let mut ids = Ids::seeded(seed);
         Self {
             conversation_id: ids.next("conv"),
-            conversation: Conversation::new(policy.retained_audio_bytes),
+            conversation: Conversation::new(policy.retained_audio_bytes, policy.max_items),
             listener: Listener::new(policy.detector),
             utterances: Vec::new(),
             replies: Vec::new(),
             next_number: 1,
-            playback: None,
-            answer_next: false,
+            playback: VecDeque::new(),
+            owed: Owed::Nothing,
+            reads_from: None,
             idle_at_ms: None,
             tokens: TokenWindow::new(policy.tokens_per_minute),
             now_ms: 0,
@@ -135,15 +144,21 @@ impl Session {
         &self.settings
     }
 
-    /// Whether a reply to the default conversation is running; a draining server waits for it.
+    /// Whether a turn is under way that a draining server waits for: a response of any kind is
+    /// running, a committed utterance will be answered, or the caller is speaking (or pausing) and
+    /// will be answered. What only the client can end, such as a manual turn, does not count.
     pub fn is_replying(&self) -> bool {
-        self.active_default().is_some() || self.utterances.iter().any(Utterance::answers_by_itself)
+        let detection = self.settings.input.turn_detection.as_ref();
+        let spoken_to = self.current_utterance().is_some()
+            && detection.is_some_and(TurnDetection::creates_response);
+        spoken_to
+            || self.replies.iter().any(|reply| !reply.is_held())
+            || self.utterances.iter().any(Utterance::answers_by_itself)
     }
 
     fn on_client(&mut self, event: ClientEvent, out: &mut Vec<Output>) {
         let ClientEvent { event_id, action } = event;
-        if !matches!(action, ClientAction::AudioAppend(_)) {
-            // what was prepared for the conversation as it was is void once the client changes it
+        if changes_the_question(&action) {
             self.drop_speculation(out);
         }
         let result = match action {
@@ -190,10 +205,13 @@ impl Session {
                 .conversation
                 .entries()
                 .iter()
-                .any(items::Entry::is_assistant_audio),
+                .any(items::Entry::is_assistant_audio)
+                .into(),
+            speed: self.active_default().is_some().into(),
         };
         let format = self.settings.input.format;
         let listened = self.settings.input.turn_detection.is_some();
+        let truncation = self.settings.truncation.clone();
         settings::apply(&mut self.settings, update, locks)?;
         if self.settings.input.format != format {
             self.listener.change_format();
@@ -201,11 +219,15 @@ impl Session {
         if listened != self.settings.input.turn_detection.is_some() {
             self.change_turn_mode(out);
         }
+        if truncation != self.settings.truncation {
+            self.reads_from = None;
+        }
         out.push(Output::Send(ServerEvent::SessionUpdated {
             session: Box::new(self.settings.clone()),
         }));
         if self.settings.kind == SessionKind::Realtime {
-            out.push(Output::WarmLlm(self.warm_request()));
+            let request = self.warm_request();
+            out.push(Output::WarmLlm(request));
         }
         Ok(())
     }
@@ -230,6 +252,23 @@ impl Session {
         let number = self.next_number;
         self.next_number += 1;
         number
+    }
+}
+
+/// Whether what was prepared for the conversation as it was is void after this event.
+fn changes_the_question(action: &ClientAction) -> bool {
+    match action {
+        ClientAction::SessionUpdate(_)
+        | ClientAction::AudioCommit
+        | ClientAction::AudioClear
+        | ClientAction::ItemCreate { .. }
+        | ClientAction::ItemTruncate { .. }
+        | ClientAction::ItemDelete { .. } => true,
+        ClientAction::ResponseCreate(create) => create.conversation == ConversationTarget::Auto,
+        ClientAction::AudioAppend(_)
+        | ClientAction::ItemRetrieve { .. }
+        | ClientAction::ResponseCancel { .. }
+        | ClientAction::OutputAudioClear => false,
     }
 }
 

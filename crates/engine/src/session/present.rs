@@ -106,7 +106,13 @@ impl Session {
         reply.flush_speech();
         self.show_message(&mut reply, out);
         if reply.message_complete() {
-            self.close_message(&mut reply, ItemStatus::Completed, out);
+            // a message before a call was finished, whatever became of the call
+            let status = if reply.calls.is_empty() {
+                reply.last_status()
+            } else {
+                ItemStatus::Completed
+            };
+            self.close_message(&mut reply, status, out);
             self.show_calls(&mut reply, out);
         }
         let done = reply.finish.filter(|_| {
@@ -204,8 +210,7 @@ impl Session {
             item: item.clone(),
         }));
         if reply.response.conversation_id.is_some() {
-            let previous_item_id = self.conversation.last_id();
-            self.conversation.push(Entry::new(item.clone()));
+            let previous_item_id = self.conversation.push(Entry::new(item.clone()));
             out.push(Output::Send(ServerEvent::ItemAdded {
                 item,
                 previous_item_id,
@@ -302,6 +307,7 @@ impl Session {
             && !entry.is_truncated()
         {
             entry.pieces = reply.alignment();
+            entry.format = reply.format();
             self.conversation.set_audio(item_id, audio, audio_ms);
         }
     }
@@ -314,7 +320,12 @@ impl Session {
             if last && reply.finish.is_none() {
                 return;
             }
-            self.close_call(reply, at, ItemStatus::Completed, out);
+            let status = if last {
+                reply.last_status()
+            } else {
+                ItemStatus::Completed
+            };
+            self.close_call(reply, at, status, out);
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use wire::realtime::ItemStatus;
 use wire::realtime::response::{CreateResponse, Response};
 use wire::realtime::session::Modality;
 
@@ -336,10 +337,32 @@ impl Reply {
         Bytes::copy_from_slice(&self.kept)
     }
 
-    /// Alignment of text and speech so far.
+    /// Encoding of its audio.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The item it is speaking.
+    pub(super) fn speaking_item(&self) -> Option<&str> {
+        match &self.message {
+            Message::Open(item_id, _) if self.speaks() => Some(item_id),
+            _ => None,
+        }
+    }
+
+    /// Status of the item that was being written when the model stopped: cut off items are not complete.
+    pub(super) fn last_status(&self) -> ItemStatus {
+        match self.finish {
+            Some(Finish::Length | Finish::ContentFilter) => ItemStatus::Incomplete,
+            Some(Finish::Stop) | None => ItemStatus::Completed,
+        }
+    }
+
+    /// Alignment of text and speech so far; what has no speech yet is left out, since nobody heard it.
     pub(super) fn alignment(&self) -> Vec<SpokenPiece> {
         self.pieces
             .iter()
+            .take_while(|piece| piece.done || piece.samples > 0)
             .map(|piece| SpokenPiece {
                 text_bytes: piece.text_bytes,
                 audio_ms: piece.samples * 1000 / u64::from(piece.rate_hz),

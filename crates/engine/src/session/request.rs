@@ -1,10 +1,10 @@
 //! What a response asks of the language model: instructions, messages, tools and limits.
 //! Called by `respond` when a response begins and by the session when it warms the prompt.
-//! Never changes the conversation.
+//! Never changes the conversation: it only remembers from where on the model reads.
 
 use wire::realtime::item::ItemBody;
 use wire::realtime::response::{CreateResponse, InputItem};
-use wire::realtime::session::MaxTokens;
+use wire::realtime::session::{MaxTokens, Truncation};
 use wire::realtime::{Item, ItemStatus};
 
 use super::items::Cut;
@@ -12,16 +12,22 @@ use super::reply::Reply;
 use super::{Session, context};
 use crate::ask::{LlmMessage, LlmRequest};
 
+/// Whether a cut made for one request holds for the next ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Cut,
+    Nothing,
+}
+
 impl Session {
     /// A request like the next one will be, as far as it is known: the prompt prefix.
-    pub(super) fn warm_request(&self) -> LlmRequest {
-        let mut messages = self.instructions(&CreateResponse::default());
-        messages.extend(context::messages(self.conversation.entries().iter()));
-        let limit = self.policy.context_tokens;
+    pub(super) fn warm_request(&mut self) -> LlmRequest {
+        let instructions = self.instructions(&CreateResponse::default());
+        let messages = self.conversation_view(instructions, None, Keep::Cut);
         LlmRequest {
             session: self.settings.id.clone(),
             model: self.policy.llm_model.clone(),
-            messages: context::fit(messages, limit, &self.settings.truncation).unwrap_or_default(),
+            messages: messages.unwrap_or_default(),
             tools: self.settings.tools.clone(),
             tool_choice: self.settings.tool_choice.clone(),
             ..LlmRequest::default()
@@ -43,21 +49,27 @@ impl Session {
     /// What `reply` asks: its own input or the conversation, its own settings or the session's.
     ///
     /// Errors: the conversation is longer than the context and may not be cut.
-    pub(super) fn request(&self, reply: &Reply) -> Result<LlmRequest, context::Overflow> {
+    pub(super) fn request(&mut self, reply: &Reply) -> Result<LlmRequest, context::Overflow> {
         let create = &reply.create;
         let mut messages = self.instructions(create);
-        match &create.input {
-            Some(input) => {
-                messages.extend(input.iter().filter_map(|item| self.input_message(item)));
-            }
-            None => messages.extend(context::messages(self.conversation.entries().iter())),
-        }
-        if let Some(words) = &reply.prompt {
-            messages.push(LlmMessage::User {
-                text: words.clone(),
-                images: Vec::new(),
-            });
-        }
+        let prompt = reply.prompt.as_ref().map(|words| LlmMessage::User {
+            text: words.clone(),
+            images: Vec::new(),
+        });
+        let messages = if let Some(input) = &create.input {
+            messages.extend(input.iter().filter_map(|item| self.input_message(item)));
+            messages.extend(prompt);
+            let limit = self.policy.context_tokens;
+            context::fit(messages, limit, &self.settings.truncation)?
+        } else {
+            let in_conversation = reply.response.conversation_id.is_some();
+            let keep = if in_conversation && create.instructions.is_none() {
+                Keep::Cut
+            } else {
+                Keep::Nothing
+            };
+            self.conversation_view(messages, prompt, keep)?
+        };
         let settings = &self.settings;
         let limit = match reply.response.max_output_tokens {
             MaxTokens::Limit(limit) => Some(limit),
@@ -67,7 +79,7 @@ impl Session {
         Ok(LlmRequest {
             session: settings.id.clone(),
             model: self.policy.llm_model.clone(),
-            messages: context::fit(messages, self.policy.context_tokens, &settings.truncation)?,
+            messages,
             tools: create
                 .tools
                 .clone()
@@ -82,6 +94,46 @@ impl Session {
             reasoning_effort: effort.and_then(|r| r.get("effort")).cloned(),
             speculative: false,
         })
+    }
+
+    /// The conversation as far as it fits after `instructions` and before `prompt`.
+    ///
+    /// With a retention ratio the cut stays where it is until the limit is reached again: then every prompt
+    /// begins with the one before it, which is what prompt caches need.
+    fn conversation_view(
+        &mut self,
+        instructions: Vec<LlmMessage>,
+        prompt: Option<LlmMessage>,
+        keep: Keep,
+    ) -> Result<Vec<LlmMessage>, context::Overflow> {
+        let by_ratio = matches!(self.settings.truncation, Truncation::RetentionRatio(_));
+        let entries = self.conversation.entries();
+        let cut = self
+            .reads_from
+            .as_deref()
+            .filter(|_| by_ratio)
+            .and_then(|id| self.conversation.position(id));
+        let (mut positions, mut said) = (Vec::new(), instructions);
+        let instructed = said.len();
+        for (at, message) in context::messages(entries) {
+            let leads =
+                context::head(&said) == said.len() && matches!(message, LlmMessage::System(_));
+            if leads || cut.is_none_or(|cut| at >= cut) {
+                positions.push(at);
+                said.push(message);
+            }
+        }
+        said.extend(prompt);
+        let head = context::head(&said);
+        let (first, rest) = said.split_at(head);
+        let limit = self.policy.context_tokens;
+        let dropped = context::surplus(first, rest, limit, &self.settings.truncation)?;
+        if dropped > 0 && by_ratio && keep == Keep::Cut {
+            let oldest = positions.get(head + dropped - instructed);
+            self.reads_from = oldest.map(|at| entries[*at].item.id.clone());
+        }
+        said.drain(head..head + dropped);
+        Ok(said)
     }
 
     fn input_message(&self, item: &InputItem) -> Option<LlmMessage> {

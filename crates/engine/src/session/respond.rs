@@ -2,6 +2,7 @@
 //! Uses `request` for what the model reads and `present` for what the client sees.
 //! Never holds a conversation of its own: at most one response writes to the default one.
 
+use wire::realtime::item::{ContentPart, ItemBody};
 use wire::realtime::response::{
     ConversationTarget, CreateResponse, InputItem, Response, ResponseAudio, ResponseAudioOutput,
     StatusDetails,
@@ -13,6 +14,7 @@ use super::input::{ReplyId, UtteranceId};
 use super::items::Entry;
 use super::output::{Mark, Output};
 use super::reply::{Reply, Stage};
+use super::unanswered::Owed;
 use super::{Session, send_error};
 use crate::ask::SpeakOptions;
 
@@ -68,13 +70,14 @@ impl Session {
                 ),
             ));
         }
-        // the client answers the turn itself
-        for utterance in &mut self.utterances {
-            if utterance.answers_by_itself() {
-                utterance.state = super::transcript::UtteranceState::Committed;
+        if create.conversation == ConversationTarget::Auto {
+            // the client answers the turn itself
+            for utterance in &mut self.utterances {
+                if utterance.answers_by_itself() {
+                    utterance.state = super::transcript::UtteranceState::Committed;
+                }
             }
         }
-        self.answer_next = false;
         let reply = self.new_reply(create, Stage::Waiting);
         self.begin(reply, out);
         Ok(())
@@ -82,15 +85,16 @@ impl Session {
 
     fn check_references(&self, create: &CreateResponse) -> Result<(), ErrorBody> {
         for item in create.input.as_deref().unwrap_or_default() {
-            if let InputItem::Reference { id } = item
-                && self.conversation.get(id).is_none()
-            {
-                return Err(ErrorBody::invalid(
-                    "invalid_value",
-                    format!("Error creating response: the item with id '{id}' does not exist."),
-                )
-                .at("response.input"));
-            }
+            let message = match item {
+                InputItem::Reference { id } if self.conversation.get(id).is_none() => {
+                    format!("Error creating response: the item with id '{id}' does not exist.")
+                }
+                InputItem::Inline { body, .. } if is_unread_audio(body) => {
+                    "Audio in response.input is not transcribed: add it with conversation.item.create and name that item with an item_reference, or send its transcript along.".to_owned()
+                }
+                _ => continue,
+            };
+            return Err(ErrorBody::invalid("invalid_value", message).at("response.input"));
         }
         Ok(())
     }
@@ -98,10 +102,9 @@ impl Session {
     /// Answers a turn whose transcript is known.
     pub(super) fn answer_turn(&mut self, out: &mut Vec<Output>) {
         if self.active_default().is_some() {
-            self.answer_next = true;
+            self.owed = Owed::AfterResponse;
             return;
         }
-        self.answer_next = false;
         let reply = self.new_reply(CreateResponse::default(), Stage::Waiting);
         self.begin(reply, out);
     }
@@ -133,6 +136,12 @@ impl Session {
         Some(id)
     }
 
+    /// Whether a prepared reply answers these words.
+    pub(super) fn was_prepared_for(&self, id: ReplyId, words: &str) -> bool {
+        let reply = self.replies.iter().find(|reply| reply.id == id);
+        reply.is_some_and(|reply| reply.prompt.as_deref() == Some(words))
+    }
+
     /// The turn was decided as expected: the prepared reply becomes visible.
     pub(super) fn release(&mut self, id: ReplyId, out: &mut Vec<Output>) {
         let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
@@ -141,6 +150,8 @@ impl Session {
         let mut reply = self.replies.remove(at);
         reply.stage = Stage::Asked;
         reply.prompt = None;
+        reply.input_audio_ms = self.input_audio_ms();
+        self.turn_is_answered();
         out.push(Output::Mark(Mark::SpeculationUsed));
         out.push(Output::Send(ServerEvent::ResponseCreated {
             response: Box::new(reply.response.clone()),
@@ -206,7 +217,10 @@ impl Session {
     }
 
     fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
-        self.idle_at_ms = None;
+        if reply.is_active_default() {
+            self.idle_at_ms = None;
+            self.turn_is_answered();
+        }
         let id = reply.id;
         out.push(Output::Send(ServerEvent::ResponseCreated {
             response: Box::new(reply.response.clone()),
@@ -236,11 +250,20 @@ impl Session {
         let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
             return;
         };
-        let waits = self.replies[at].create.input.is_none() && self.awaits_transcripts();
+        let waits = match &self.replies[at].create.input {
+            None => self.awaits_transcripts(),
+            Some(input) => input.iter().any(|item| {
+                matches!(item, InputItem::Reference { id }
+                    if self.conversation.get(id).is_some_and(|entry| entry.transcript_pending))
+            }),
+        };
         if waits || self.replies[at].stage != Stage::Waiting {
             return;
         }
-        let Ok(request) = self.request(&self.replies[at]) else {
+        let reply = self.replies.remove(at);
+        let request = self.request(&reply);
+        self.replies.insert(at, reply);
+        let Ok(request) = request else {
             let message =
                 "The conversation is longer than the model's context and truncation is disabled.";
             let error = ErrorBody::invalid("context_length_exceeded", message);
@@ -359,7 +382,7 @@ impl Session {
     }
 
     fn after_default_response(&mut self, completed: bool, out: &mut Vec<Output>) {
-        if self.answer_next {
+        if self.owed == Owed::AfterResponse {
             self.answer_turn(out);
             return;
         }
@@ -394,6 +417,22 @@ impl Session {
         }
         self.finish(id, End::Failed(error), out);
     }
+}
+
+/// Whether there is audio in it that nobody has put into words.
+fn is_unread_audio(body: &ItemBody) -> bool {
+    let ItemBody::Message { content, .. } = body else {
+        return false;
+    };
+    content.iter().any(|part| {
+        matches!(
+            part,
+            ContentPart::InputAudio {
+                transcript: None,
+                ..
+            }
+        )
+    })
 }
 
 fn drop_work(reply: &Reply, out: &mut Vec<Output>) {

@@ -29,7 +29,25 @@ pub struct Template {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Locks {
     /// The conversation holds assistant audio: its voice is fixed.
-    pub voice: bool,
+    pub voice: Lock,
+    /// A response is running: its speed is fixed until the next turn.
+    pub speed: Lock,
+}
+
+/// Whether a setting may change now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lock {
+    /// It may.
+    #[default]
+    Open,
+    /// It may not.
+    Shut,
+}
+
+impl From<bool> for Lock {
+    fn from(shut: bool) -> Self {
+        if shut { Self::Shut } else { Self::Open }
+    }
 }
 
 /// A session with the protocol's defaults (spec/realtime §1.3).
@@ -83,7 +101,7 @@ pub fn effective(template: Template, update: &SessionUpdate) -> Result<Session, 
 /// `model` is accepted and ignored: every SDK sends its own default (spec/realtime §6.1).
 ///
 /// # Errors
-/// A change of kind, or of the voice once the assistant has spoken.
+/// A change of kind, of the voice once the assistant has spoken, or of the speed while a response runs.
 pub fn apply(session: &mut Session, update: &SessionUpdate, locks: Locks) -> Result<(), ErrorBody> {
     check(session, update, locks)?;
     set(
@@ -147,7 +165,7 @@ fn check(session: &Session, update: &SessionUpdate, locks: Locks) -> Result<(), 
         );
         return Err(ErrorBody::invalid("invalid_value", message).at("session.type"));
     }
-    if locks.voice
+    if locks.voice == Lock::Shut
         && update
             .voice
             .as_ref()
@@ -157,6 +175,16 @@ fn check(session: &Session, update: &SessionUpdate, locks: Locks) -> Result<(), 
         return Err(
             ErrorBody::invalid("cannot_update_voice", message).at("session.audio.output.voice")
         );
+    }
+    // equal numbers come from clients that send their whole configuration again
+    if locks.speed == Lock::Shut
+        && update
+            .speed
+            .is_some_and(|speed| (speed - session.output.speed).abs() > f32::EPSILON)
+    {
+        let message =
+            "The speed can be changed between turns only: send this again after response.done.";
+        return Err(ErrorBody::invalid("invalid_value", message).at("session.audio.output.speed"));
     }
     Ok(())
 }

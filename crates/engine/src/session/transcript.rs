@@ -12,6 +12,7 @@ use super::input::{ReplyId, SttNews, UtteranceId};
 use super::items::Entry;
 use super::listen::semantic_limits;
 use super::output::{Mark, Output};
+use super::unanswered::Owed;
 use super::{Session, send_error};
 use crate::ask::SttOptions;
 
@@ -47,6 +48,8 @@ pub(super) enum UtteranceState {
     Open,
     /// Committed; a reply follows by itself once the transcript is known.
     Answered,
+    /// As `Answered`, but the caller seemed to go on before the reply began.
+    Voided,
     /// Committed; nothing follows by itself, or the reply is under way.
     Committed,
 }
@@ -68,6 +71,12 @@ impl Session {
         self.utterances
             .iter_mut()
             .find(|utterance| utterance.state == UtteranceState::Open)
+    }
+
+    /// The utterance if its caller is silent at present: what is said about an earlier pause is void.
+    fn paused_utterance_mut(&mut self, id: UtteranceId) -> Option<&mut Utterance> {
+        self.utterance_mut(id)
+            .filter(|utterance| utterance.state == UtteranceState::Open && utterance.paused)
     }
 
     fn utterance_mut(&mut self, id: UtteranceId) -> Option<&mut Utterance> {
@@ -164,8 +173,8 @@ impl Session {
 
     /// Turns the buffer into a user item under the current utterance's id.
     pub(super) fn commit(&mut self, answers: bool, out: &mut Vec<Output>) {
-        let audio = self.listener.take_buffer();
         let format = self.input_format();
+        let audio = self.listener.take_buffer(format);
         let audio_ms = format.duration_ms(audio.len() as u64);
         let Some(utterance) = self.current_utterance_mut() else {
             return;
@@ -182,6 +191,7 @@ impl Session {
         let mut entry = Entry::new(audio_item(&item_id));
         entry.audio = audio;
         entry.audio_ms = audio_ms;
+        entry.format = format;
         entry.transcript_pending = true;
         self.announce_committed(entry, out);
         if let Some(error) = failure {
@@ -209,11 +219,7 @@ impl Session {
     fn announce_committed(&mut self, entry: Entry, out: &mut Vec<Output>) {
         let item = entry.item.clone();
         let item_id = item.id.clone();
-        if self.conversation.entries().len() >= self.policy.max_items {
-            self.conversation.remove_oldest();
-        }
-        let previous_item_id = self.conversation.last_id();
-        self.conversation.push(entry);
+        let previous_item_id = self.conversation.push(entry);
         for event in [
             ServerEvent::AudioCommitted {
                 item_id,
@@ -264,17 +270,19 @@ impl Session {
     pub(super) fn on_stt(&mut self, id: UtteranceId, news: SttNews, out: &mut Vec<Output>) {
         match news {
             SttNews::Partial(text) => {
-                if let Some(utterance) = self.utterance_mut(id) {
-                    utterance.partial = Some(text);
-                }
+                let Some(utterance) = self.paused_utterance_mut(id) else {
+                    return;
+                };
+                utterance.partial = Some(text);
                 self.judge_by_text(id);
                 self.speculate(id, out);
                 self.end_if_finished(out);
             }
             SttNews::EndOfTurn(probability) => {
-                if let Some(utterance) = self.utterance_mut(id) {
-                    utterance.end_of_turn = Some(probability);
-                }
+                let Some(utterance) = self.paused_utterance_mut(id) else {
+                    return;
+                };
+                utterance.end_of_turn = Some(probability);
                 self.speculate(id, out);
                 self.end_if_finished(out);
             }
@@ -299,8 +307,7 @@ impl Session {
 
     /// Where no turn model answers, a transcript that ends like a sentence counts as finished.
     fn judge_by_text(&mut self, id: UtteranceId) {
-        if let Some(utterance) = self.utterance_mut(id)
-            && utterance.paused
+        if let Some(utterance) = self.paused_utterance_mut(id)
             && utterance.end_of_turn.is_none()
             && utterance.partial.as_deref().is_some_and(reads_as_finished)
         {
@@ -327,16 +334,23 @@ impl Session {
             return;
         };
         let likely = sure_at.is_none_or(|sure| utterance.end_of_turn.is_some_and(|p| p >= sure));
-        let words = utterance
-            .partial
-            .as_deref()
-            .map(str::trim)
-            .unwrap_or_default();
+        let words = utterance.partial.as_deref().unwrap_or_default().trim();
+        let words = words.to_owned();
         let open = utterance.state == UtteranceState::Open && utterance.paused;
-        if !open || !likely || words.is_empty() || utterance.speculative.is_some() {
+        if !open {
             return;
         }
-        let reply = self.prepare(id, words.to_owned(), out);
+        if let Some(guess) = utterance.speculative {
+            if self.was_prepared_for(guess, &words) {
+                return;
+            }
+            // the transcript of this pause has changed: what was prepared answers other words
+            self.drop_speculation(out);
+        }
+        if !likely || words.is_empty() {
+            return;
+        }
+        let reply = self.prepare(id, words, out);
         if let Some(utterance) = self.utterance_mut(id) {
             utterance.speculative = reply;
         }
@@ -360,9 +374,12 @@ impl Session {
         if self.transcribes() {
             self.announce_transcript(&utterance.item_id, heard, out);
         }
-        let answers = self.settings.kind == SessionKind::Realtime;
-        if answers && utterance.answers_by_itself() && !text.is_empty() {
-            self.answer_turn(out);
+        match utterance.state {
+            _ if self.settings.kind == SessionKind::Transcription => {}
+            UtteranceState::Answered if text.is_empty() => self.answer_what_is_left(out),
+            UtteranceState::Answered => self.answer_turn(out),
+            UtteranceState::Voided if !text.is_empty() => self.owed = Owed::AfterSpeech,
+            UtteranceState::Voided | UtteranceState::Open | UtteranceState::Committed => {}
         }
         self.wake_waiting(out);
     }
@@ -421,7 +438,7 @@ impl Session {
         }
         if self.transcribes() {
             out.push(Output::Send(ServerEvent::TranscriptionFailed {
-                item_id: utterance.item_id,
+                item_id: utterance.item_id.clone(),
                 content_index: 0,
                 error: TranscriptionError {
                     kind: "server_error".to_owned(),
@@ -433,6 +450,9 @@ impl Session {
             send_error(error.clone(), out);
         }
         self.fail_waiting(error, out);
+        if utterance.state == UtteranceState::Answered {
+            self.answer_what_is_left(out);
+        }
     }
 }
 

@@ -10,11 +10,14 @@
 )]
 
 mod audio;
+mod context;
 mod conversation;
 mod editing;
+mod heard;
 mod ladder;
 mod replies;
 mod simulator;
 mod speech;
 mod turns;
+mod unanswered;
 mod world;

@@ -80,7 +80,7 @@ fn stray_news(world: &mut World, dice: &mut Dice) {
 }
 
 fn answer(dice: &mut Dice) -> Answer {
-    match dice.roll(9) {
+    match dice.roll(10) {
         0 => Answer::Call("look", "{\"a\":1}"),
         1 => Answer::CallBoth,
         2 => Answer::SayThenCall("One moment please. "),
@@ -89,6 +89,7 @@ fn answer(dice: &mut Dice) -> Answer {
         5 => Answer::Endless,
         6 => Answer::Cut("too short"),
         7 => Answer::Say(""),
+        8 => Answer::CutCall("look", "{\"a\":"),
         _ => Answer::Say("Fine, thank you. And you?"),
     }
 }

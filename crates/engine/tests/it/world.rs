@@ -33,6 +33,7 @@ pub(crate) enum Answer {
     FailMidway(&'static str),
     Endless,
     Cut(&'static str),
+    CutCall(&'static str, &'static str),
 }
 
 pub(crate) struct World {
@@ -300,6 +301,7 @@ impl World {
                 (text, Finish::Stop)
             }
             Answer::Cut(text) => (text, Finish::Length),
+            Answer::CutCall(..) => ("", Finish::Length),
             Answer::Endless => (ENDLESS, Finish::Stop),
             _ => ("", Finish::Stop),
         };
@@ -308,7 +310,7 @@ impl World {
                 .map(|word| LlmNews::Text(word.to_owned())),
         );
         let calls: &[(&str, &str)] = match answer {
-            Answer::Call(name, json) => &[(name, json)],
+            Answer::Call(name, json) | Answer::CutCall(name, json) => &[(name, json)],
             Answer::SayThenCall(_) => &[("look_up", "{\"q\":1}")],
             Answer::CallBoth => &[("first", "{}"), ("second", "{\"b\":2}")],
             _ => &[],
