@@ -386,6 +386,9 @@ impl Session {
             self.answer_turn(out);
             return;
         }
+        // a prompt that has to lose its beginning is read anew while the answer is still being heard
+        let request = self.warm_request();
+        out.push(Output::WarmLlm(request));
         if let Some(TurnDetection::ServerVad {
             idle_timeout_ms: Some(timeout),
             ..

@@ -24,6 +24,8 @@ const DEFAULT_TOKENS: u32 = 128;
 const MAX_TOKENS: u32 = 512;
 /// Characters of context that fit beside the longest answer: 1500 tokens of 3 characters each.
 const CONTEXT_CHARS: usize = 4_500;
+/// Characters of it that are kept free for the next question: half a minute of speech.
+const QUESTION_CHARS: usize = 500;
 /// Characters of it that the instructions may take.
 const INSTRUCTION_CHARS: usize = 2_500;
 
@@ -164,12 +166,18 @@ fn cut(text: &mut String, limit: usize) {
 }
 
 /// The first message that still fits. It moves on by half the room at a time: as long as it stays,
-/// the cached prompt of the last turn is the beginning of the next.
+/// the cached prompt of the last turn is the beginning of the next. Room for the next question is set aside, so that
+/// the move happens when the prompt is warmed after an answer, and not when the question is waiting.
 fn first_kept(conversation: &[ChatMessage], room: usize) -> usize {
-    let total: usize = conversation
+    let size = |messages: &[ChatMessage]| -> usize {
+        messages.iter().map(|message| message.content.len()).sum()
+    };
+    let answered = conversation
         .iter()
-        .map(|message| message.content.len())
-        .sum();
+        .rposition(|message| message.role == ChatRole::Assistant)
+        .map_or(0, |at| at + 1);
+    let (settled, question) = conversation.split_at(answered);
+    let total = size(settled) + size(question).max(QUESTION_CHARS.min(room / 4));
     let step = (room / 2).max(1);
     let over = total.saturating_sub(room).div_ceil(step) * step;
     let mut dropped = 0;
@@ -239,6 +247,19 @@ mod tests {
         let moves = starts.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(moves <= 200 / 10, "{moves} moves");
         assert!(starts.is_sorted());
+    }
+
+    #[test]
+    fn the_beginning_is_lost_after_an_answer_and_not_before_one() {
+        let mut conversation = Vec::new();
+        let mut last = 0;
+        for _ in 0..100 {
+            conversation.push(ChatMessage::new(ChatRole::User, "x".repeat(120)));
+            assert_eq!(first_kept(&conversation, 2_000), last);
+            conversation.push(ChatMessage::new(ChatRole::Assistant, "y".repeat(90)));
+            last = first_kept(&conversation, 2_000);
+        }
+        assert!(last > 100, "{last} of {} dropped", conversation.len());
     }
 
     #[test]
