@@ -34,9 +34,9 @@ pub enum Input {
 /// What transcription says.
 #[derive(Debug)]
 pub enum SttNews {
-    /// All text so far, as judged at a pause or while the caller speaks.
+    /// All text so far, as judged at a pause; one that comes while the caller speaks is ignored.
     Partial(String),
-    /// Probability (0 to 1) that the caller has finished.
+    /// Probability (0 to 1) that the caller has finished, as judged at a pause; ignored likewise.
     EndOfTurn(f32),
     /// The transcript; last.
     Final {

@@ -99,6 +99,7 @@ fn one_call(seed: u64) {
     let limits = Policy {
         max_items: 40,
         speculate: dice.roll(4) != 0,
+        context_tokens: [200, 8000][dice.roll(2) as usize],
         ..policy()
     };
     let mut world = World::with(SessionKind::Realtime, limits);
@@ -107,6 +108,12 @@ fn one_call(seed: u64) {
     world.latency.first_token = dice.roll(600);
     world.latency.token = dice.roll(40);
     world.latency.tts = dice.roll(300);
+    if dice.roll(2) == 0 {
+        world.update(
+            json!({"truncation": {"type": "retention_ratio", "retention_ratio": 0.6,
+            "token_limits": {"post_instructions": 150}}}),
+        );
+    }
     for _ in 0..12 {
         let heard = [Ok("Hello."), Ok("well"), Ok(""), Err(())][dice.roll(4) as usize];
         world.transcripts.push_back(heard);
@@ -138,6 +145,8 @@ fn one_call(seed: u64) {
     ladder::check(&world);
     let open = world.count("response.created") - world.count("response.done");
     assert_eq!(open, 0, "seed {seed}: a response was left open");
+    let waits = world.session.is_replying();
+    assert!(!waits, "seed {seed}: a drain would wait for ever");
 }
 
 #[test]

@@ -67,6 +67,22 @@ fn an_out_of_band_response_leaves_a_turn_that_waits_for_its_answer() {
 }
 
 #[test]
+fn an_out_of_band_response_does_not_stop_the_clock_of_a_silent_caller() {
+    let mut world = World::new();
+    let detection = json!({"type": "server_vad", "idle_timeout_ms": 5000});
+    world.update(json!({"audio": {"input": {"turn_detection": detection}}}));
+    world.answers.push_back(Answer::Say("Short answer."));
+    world.speak(600);
+    world.silence(2000);
+    assert_eq!(world.count("response.done"), 1);
+    classify(&mut world);
+    world.silence(7000);
+    world.settle();
+    ladder::check(&world);
+    assert_eq!(world.count("input_audio_buffer.timeout_triggered"), 1);
+}
+
+#[test]
 fn what_does_not_change_the_question_keeps_the_prepared_answer() {
     let mut world = World::new();
     world.speak(600);
