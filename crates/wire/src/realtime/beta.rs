@@ -210,7 +210,10 @@ pub fn server_to_beta(mut event: Value) -> Vec<Value> {
             return vec![event, created];
         }
         "session.updated" => {
-            if fields["session"]["type"] == "transcription" {
+            let kind = fields
+                .get("session")
+                .and_then(|session| session.get("type"));
+            if kind.is_some_and(|kind| kind == "transcription") {
                 fields.insert("type".to_owned(), "transcription_session.updated".into());
             }
             in_place(fields, "session", session_to_beta);

@@ -276,3 +276,10 @@ fn frames_are_written_in_the_old_shape() {
     };
     assert!(write_events(&done, "event_2").is_empty());
 }
+
+/// Found by the fuzzer.
+#[test]
+fn an_event_without_its_session_is_renamed_and_passed_on() {
+    let event = json!({ "type": "session.updated", "event_id": "evt_7" });
+    assert_eq!(server_to_beta(event.clone()), [event]);
+}
