@@ -12,6 +12,7 @@ pub mod item;
 pub mod response;
 pub mod server;
 pub mod session;
+mod weight;
 
 pub use audio::{AudioBytes, AudioFormat};
 pub use client::ClientEvent;

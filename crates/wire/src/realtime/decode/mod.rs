@@ -4,6 +4,7 @@
 
 pub(crate) mod fields;
 mod item;
+mod large;
 mod response;
 mod session;
 
@@ -20,6 +21,10 @@ use fields::{At, Fields, Read, invalid, unsupported};
 
 /// Most bytes of audio in one `input_audio_buffer.append`: 15 MiB after base64 (spec/realtime §1.2).
 pub const MAX_APPEND_BYTES: usize = 15 * 1024 * 1024;
+
+/// Longest event other than an append, in bytes of JSON: parsed, JSON takes a multiple of its length.
+/// The hosted service documents no such limit; a picture or a prompt of this size is beyond what models read.
+pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Longest `event_id` a client may choose, in characters (spec/realtime §1.1).
 pub const MAX_EVENT_ID: usize = 512;
@@ -66,6 +71,25 @@ impl From<ErrorBody> for DecodeError {
 pub fn client_event(text: &str) -> Result<ClientEvent, DecodeError> {
     let value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     client_value(&value)
+}
+
+/// Refuses `text` when it is longer than [`MAX_EVENT_BYTES`] and no append. Costs no memory to speak of, so that
+/// edges ask before anything is parsed into a value.
+///
+/// # Errors
+/// `event_too_large`, answering the event's id where it has one.
+pub fn check_size(text: &str) -> Result<(), DecodeError> {
+    if text.len() <= MAX_EVENT_BYTES || large::is_append(text) {
+        return Ok(());
+    }
+    let message = format!(
+        "The event has {} bytes of JSON and may have {MAX_EVENT_BYTES}; only input_audio_buffer.append may be longer.",
+        text.len()
+    );
+    let event_id = large::event_id(text).filter(|id| id.chars().count() <= MAX_EVENT_ID);
+    Err(ErrorBody::invalid("event_too_large", message)
+        .answering(event_id)
+        .into())
 }
 
 /// Reads one parsed event: the way in for the beta shape, which is translated as a value.

@@ -308,3 +308,37 @@ fn rest_sessions_name_their_own_path() {
     assert_eq!(error.param.as_deref(), Some("session.audio.output.voice"));
     assert!(session_update(&json!({"type": "realtime"}), "session").is_ok());
 }
+
+#[test]
+fn only_appends_may_be_large() {
+    let large = "A".repeat(MAX_EVENT_BYTES + 4);
+    let refused = |text: &str| check_size(text).err().map(|refused| refused.error);
+    let append = json!({"type": "input_audio_buffer.append", "audio": large, "event_id": "e1"});
+    assert_eq!(refused(&append.to_string()), None);
+    let escaped = append
+        .to_string()
+        .replace("input_audio", "input\\u005faudio");
+    assert_eq!(refused(&escaped), None);
+
+    let commit = json!({"event_id": "e2", "type": "input_audio_buffer.commit", "x": [large]});
+    let error = refused(&commit.to_string()).expect("refused");
+    assert_eq!(error.code.as_deref(), Some("event_too_large"));
+    assert_eq!(error.event_id.as_deref(), Some("e2"));
+    for (name, text) in [
+        (
+            "an append that carries something else",
+            append.to_string().replace("event_id", "more"),
+        ),
+        ("an array", format!("[{append}]")),
+        ("no JSON", large.clone()),
+        ("a long id", commit.to_string().replace("e2", &large)),
+    ] {
+        let error = refused(&text).expect(name);
+        assert_eq!(
+            (error.code.as_deref(), error.event_id),
+            (Some("event_too_large"), None),
+            "{name}"
+        );
+    }
+    assert_eq!(refused("nonsense of ordinary length"), None);
+}
