@@ -1,6 +1,6 @@
 //! What can go wrong with a provider, told so that the caller knows what to do.
 //! Returned by every port; mapped to client errors at the gateway's edge.
-//! Never carries a secret, a prompt or a transcript.
+//! Never carries a secret, and a prompt or a transcript only inside a vendor's explanation.
 
 use std::time::Duration;
 
@@ -31,8 +31,11 @@ pub struct ProviderError {
     pub provider: &'static str,
     /// What to do.
     pub kind: Kind,
-    /// What was tried and what happened; safe to show to the client's developer.
+    /// What was tried and what happened; safe to show to the client's developer and to log.
     pub message: String,
+    /// The vendor's own words, where the client's developer can act on them. They may quote the prompt: for the
+    /// client whose request it was, never for a log.
+    pub explanation: Option<String>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
 }
@@ -44,7 +47,16 @@ impl ProviderError {
             provider,
             kind,
             message: message.into(),
+            explanation: None,
             retry_after: None,
+        }
+    }
+
+    /// What happened, with the vendor's explanation: for the client whose request failed, never for a log.
+    pub fn message_for_client(&self) -> String {
+        match &self.explanation {
+            Some(explanation) => format!("{}: {explanation}", self.message),
+            None => self.message.clone(),
         }
     }
 

@@ -43,6 +43,12 @@ pub enum StoreError {
         /// The configured limit.
         limit: usize,
     },
+    /// Short-lived state is full: the client secrets waiting to be used carry too much.
+    #[error("cannot keep another client secret: those waiting to be used hold up to {limit} bytes")]
+    FullBytes {
+        /// Bytes that may be held.
+        limit: usize,
+    },
 }
 
 /// All state of the server.

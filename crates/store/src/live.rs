@@ -6,6 +6,9 @@ pub mod secrets;
 
 pub use secrets::{ClientSecret, Secrets};
 
+/// Session configurations kept for client secrets, in bytes of JSON: 100,000 ordinary ones of 600 bytes.
+const CLIENT_SECRET_BYTES: usize = 64 * 1024 * 1024;
+
 /// Short-lived state in the memory of this process.
 #[derive(Debug, Clone)]
 pub struct Live {
@@ -17,7 +20,7 @@ impl Live {
     /// State of one process; `max_client_secrets` bounds the secrets kept.
     pub fn memory(max_client_secrets: usize) -> Self {
         Self {
-            secrets: Secrets::memory(max_client_secrets),
+            secrets: Secrets::memory(max_client_secrets, CLIENT_SECRET_BYTES),
         }
     }
 }

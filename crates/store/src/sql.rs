@@ -5,6 +5,8 @@
 mod installation;
 pub mod keys;
 
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -19,6 +21,10 @@ const READERS: u32 = 4;
 
 /// How long a statement waits for another process's lock (the command line writes to the same file).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Mode of the database's files: they hold key hashes.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,6 +61,12 @@ impl Sql {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
+        if !in_memory {
+            make_private(options.get_filename()).map_err(|error| StoreError::Open {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
+        }
         let pool = |connections: u32| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
@@ -105,6 +117,31 @@ impl Sql {
 /// Names what was tried when a statement fails.
 fn query(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Query { action, source }
+}
+
+/// Makes the database file readable by its owner only, creating it if need be; SQLite gives its `-wal` and `-shm`
+/// files the same mode. Files of an earlier start that were open to others are closed to them.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
+    drop(options.open(file)?);
+    #[cfg(unix)]
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        let Ok(found) = std::fs::metadata(&name) else {
+            continue;
+        };
+        let mut mode = found.permissions();
+        if mode.mode() & 0o077 != 0 {
+            mode.set_mode(PRIVATE);
+            // some mounted volumes fix the modes of their files: whoever mounted them chose who reads them
+            let _ = std::fs::set_permissions(&name, mode);
+        }
+    }
+    Ok(())
 }
 
 /// Creates the folder of the database file, readable by its owner only: it holds key hashes.

@@ -205,7 +205,9 @@ impl From<AuthError> for ApiError {
                 "insufficient_scope",
                 format!("The API key lacks the scope {}.", scope.name()),
             ),
-            AuthError::Store(store::StoreError::Full { .. }) => Self::unavailable(
+            AuthError::Store(
+                store::StoreError::Full { .. } | store::StoreError::FullBytes { .. },
+            ) => Self::unavailable(
                 "too_many_client_secrets",
                 "Too many client secrets are waiting to be used. Try again when some have expired.",
                 60,
@@ -250,7 +252,7 @@ impl From<ProviderError> for ApiError {
         };
         Self {
             retry_after_s: error.retry_after.map(|wait| wait.as_secs().max(1)),
-            ..Self::new(status, error.code(), error.message)
+            ..Self::new(status, error.code(), error.message_for_client())
         }
     }
 }

@@ -93,6 +93,10 @@ async fn a_pause_hides_the_time_that_transcription_takes() {
         .unwrap();
     stream.commands.send(SttCommand::Pause).await.unwrap();
     let paused = Instant::now();
+    // the stream hears of the pause before time goes on
+    while stream.commands.capacity() < stream.commands.max_capacity() {
+        tokio::task::yield_now().await;
+    }
     // the silence of the pause goes on arriving, and delays nothing
     for _ in 0..5 {
         let audio = SttCommand::Audio(silence(20));

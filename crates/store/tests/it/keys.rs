@@ -134,3 +134,33 @@ async fn other_addresses_are_refused() {
     let unusable = Store::open("sqlite:/dev/null/antiphon.db", 1).await;
     assert!(matches!(unusable, Err(StoreError::Open { .. })));
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
+    let assert_private = || {
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", file.file_name());
+            names.push(file.file_name());
+        }
+        names.sort();
+        names
+    };
+    let store = Store::open(&url, 1).await.unwrap();
+    create(&store.sql, "k1", "default", 1).await;
+    let names = assert_private();
+    assert_eq!(names, ["antiphon.db", "antiphon.db-shm", "antiphon.db-wal"]);
+    store.sql.close().await;
+
+    // a database of an earlier build, which everybody could read
+    let file = folder.path().join("antiphon.db");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _again = Store::open(&url, 1).await.unwrap();
+    assert_private();
+}

@@ -1,6 +1,6 @@
 //! Tells what a failed request asks of whoever must act.
 //! Used by the request and by the reader of its answer.
-//! Never repeats what a refused key looked like, nor what was said.
+//! Never repeats what a refused key looked like, and keeps apart what may quote the prompt.
 
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use serde_json::Value;
 use super::{NAME, chunk};
 use crate::{Kind, ProviderError, http};
 
-/// Characters of the server's explanation that are passed on.
+/// Characters of the server's explanation that are passed on to the client.
 const EXPLANATION: usize = 200;
+/// Characters of the server's error code that are passed on; real ones are words such as `context_length_exceeded`.
+const CODE: usize = 64;
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -51,23 +53,23 @@ pub(super) async fn of_answer(response: Response) -> ProviderError {
     let kind = kind(status, error);
     let mut message = format!("the server answered {}", status.as_u16());
     if let Some(code) = error["code"].as_str().or_else(|| error["type"].as_str()) {
+        // a word, never a sentence: the message is logged
+        let word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         message.push_str(" with ");
-        message.extend(code.chars().take(EXPLANATION));
+        message.extend(code.chars().take_while(word).take(CODE));
     }
     // only where the developer can act on it: a refused key is quoted in part by some servers
-    if kind == Kind::Rejected
-        && let Some(explanation) = error["message"].as_str().or_else(|| error.as_str())
-    {
-        message.push_str(": ");
-        message.extend(
-            explanation
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(EXPLANATION),
-        );
-    }
+    let explanation = error["message"]
+        .as_str()
+        .or_else(|| error.as_str())
+        .filter(|_| kind == Kind::Rejected)
+        .map(|text| {
+            let printable = text.chars().filter(|c| !c.is_control());
+            printable.take(EXPLANATION).collect()
+        });
     ProviderError {
         retry_after,
+        explanation,
         ..ProviderError::new(NAME, kind, message)
     }
 }
