@@ -15,6 +15,9 @@ pub use credentials::Credential;
 pub use extract::Caller;
 pub use principal::{Principal, Scope, Scopes};
 
+use axum::http::HeaderMap;
+use axum::http::header::{HOST, ORIGIN};
+
 use crate::App;
 use crate::observe::Event;
 
@@ -78,12 +81,59 @@ impl AuthError {
 /// # Errors
 /// [`AuthError`]; a refusal is counted and logged without the key.
 pub async fn authenticate(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
-    let found = if credential.is_ephemeral() {
-        ephemeral::take(app, credential)
+    let found = identify(app, credential).await;
+    found.inspect_err(|error| note_refusal(app, error, credential))
+}
+
+/// Lets a request to the realtime and audio interface in: [`authenticate`], and what else its `headers` and the
+/// key's scopes must allow. Both the REST extractor and the realtime edge ask here.
+///
+/// # Errors
+/// As [`authenticate`], [`AuthError::ForeignOrigin`] for a server key in a page of an origin that is neither our own
+/// nor in `http.allowed_origins` (client secrets are made for such pages), [`AuthError::Scope`].
+pub async fn admit(
+    app: &App,
+    credential: &Credential,
+    headers: &HeaderMap,
+) -> Result<Principal, AuthError> {
+    let admitted = async {
+        // before the key is looked at: whether it is right is not the page's business either
+        if !credential.is_ephemeral()
+            && from_foreign_page(headers, &app.config.http.allowed_origins)
+        {
+            return Err(AuthError::ForeignOrigin);
+        }
+        let principal = identify(app, credential).await?;
+        if !principal.scopes.has(Scope::RealtimeConnect) {
+            return Err(AuthError::Scope(Scope::RealtimeConnect));
+        }
+        Ok(principal)
+    };
+    let principal = admitted
+        .await
+        .inspect_err(|error| note_refusal(app, error, credential))?;
+    tracing::Span::current().record("key_id", principal.key_id.as_str());
+    Ok(principal)
+}
+
+async fn identify(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
+    if credential.is_ephemeral() {
+        ephemeral::take(app, credential).await
     } else {
         app.keys.verify(credential.reveal()).await
+    }
+}
+
+/// Whether a web page of another origin sent this: its visitors could read the server key.
+fn from_foreign_page(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(ORIGIN) else {
+        return false;
     };
-    found.inspect_err(|error| note_refusal(app, error, credential))
+    let own = origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| Some(authority) == text(HOST));
+    !own && !allowed.iter().any(|allowed| allowed == origin)
 }
 
 fn note_refusal(app: &App, error: &AuthError, credential: &Credential) {

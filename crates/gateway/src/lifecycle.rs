@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// The stop signals and the tasks that must end before the process does.
 #[derive(Debug, Clone, Default)]
@@ -45,13 +46,13 @@ impl Lifecycle {
         self.soft.is_cancelled()
     }
 
-    /// Starts a task that the drain waits for.
+    /// Starts a task that the drain waits for; its log lines keep the span it was started in.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tasks.spawn(task)
+        self.tasks.spawn(task.in_current_span())
     }
 
     /// Tasks running.

@@ -149,6 +149,17 @@ impl ApiKeys {
         }
     }
 
+    /// Whether the key of that public id may still be used.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn is_active(&self, id: &str) -> Result<bool, AuthError> {
+        if id == BOOTSTRAP_ID {
+            return Ok(self.bootstrap.is_some());
+        }
+        Ok(self.sql.key_is_active(id).await?)
+    }
+
     async fn recheck(&self, print: &Fingerprint, known: Principal) -> Result<Principal, AuthError> {
         if self.sql.key_is_active(&known.key_id).await? {
             self.cache.checked(print, self.clock.now());

@@ -50,14 +50,17 @@ pub fn mint(
     })
 }
 
-/// Uses a client secret up.
-pub(super) fn take(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
+/// Uses a client secret up; one whose maker's key was revoked meanwhile opens nothing any more.
+pub(super) async fn take(app: &App, credential: &Credential) -> Result<Principal, AuthError> {
     let entry = app
         .store
         .live
         .secrets
         .take(credential.reveal(), app.clock.unix_s())
         .ok_or(AuthError::Spent)?;
+    if !app.keys.is_active(&entry.key_id).await? {
+        return Err(AuthError::Revoked);
+    }
     Ok(Principal {
         tenant: entry.tenant,
         key_id: entry.key_id,

@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 
-use super::{AuthError, Credential, Principal, Scope, authenticate};
+use super::{AuthError, Credential, Principal, admit};
 use crate::App;
 use crate::http::ApiError;
 
@@ -28,31 +27,6 @@ impl FromRequestParts<Arc<App>> for Caller {
         if credential.is_ephemeral() {
             return Err(AuthError::EphemeralRefused.into());
         }
-        if from_foreign_page(parts, &app.config.http.allowed_origins) {
-            return Err(AuthError::ForeignOrigin.into());
-        }
-        let principal = authenticate(app, &credential).await?;
-        if !principal.scopes.has(Scope::RealtimeConnect) {
-            return Err(AuthError::Scope(Scope::RealtimeConnect).into());
-        }
-        tracing::Span::current().record("key_id", principal.key_id.as_str());
-        Ok(Self(principal))
+        Ok(Self(admit(app, &credential, &parts.headers).await?))
     }
-}
-
-/// Whether a web page of another origin sent this: its visitors could read the server key.
-fn from_foreign_page(parts: &Parts, allowed: &[String]) -> bool {
-    let text = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let Some(origin) = text(ORIGIN) else {
-        return false;
-    };
-    let own = origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| Some(authority) == text(HOST));
-    !own && !allowed.iter().any(|allowed| allowed == origin)
 }

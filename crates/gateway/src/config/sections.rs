@@ -81,7 +81,7 @@ impl Default for Server {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
-    /// Web origins (such as `https://app.example.com`) whose pages may call the REST interface with a server key.
+    /// Web origins (such as `https://app.example`) whose pages may call the REST interface with a server key.
     /// Pages of other origins need an ephemeral secret (`ek_…`).
     pub allowed_origins: Vec<String>,
 }
@@ -194,7 +194,7 @@ pub struct Sessions {
     pub max_items: usize,
     /// Audio kept for `conversation.item.retrieve`, in bytes per session, newest first.
     pub retained_audio_bytes: usize,
-    /// Events waiting for a slow client; one more closes it.
+    /// Events waiting for a slow client; one that leaves the queue full for 10 s is closed (1008).
     pub send_queue_events: usize,
     /// System prompt of sessions that set none.
     pub instructions: String,

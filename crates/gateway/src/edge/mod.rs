@@ -4,10 +4,14 @@
 
 pub mod realtime;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use engine::session::Mark;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent};
+
+use crate::observe::Outcome;
 
 /// Largest message a client may send, in bytes: an append of 15 MiB is 20 MiB of base64 (spec/realtime §2.4).
 pub const MAX_MESSAGE_BYTES: usize = 24 * 1024 * 1024;
@@ -21,14 +25,29 @@ pub const MAX_WRITE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Messages read from a client and not yet taken by its session. When full, the socket is not read:
 /// TCP slows the sender down and nothing is lost.
 const INBOUND_MESSAGES: usize = 64;
+/// Bytes of large events (JSON) in that queue; when they are used up, the socket is not read either.
+const INBOUND_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of large events in the queue to the client; when they are used up, it counts as full.
+const OUTBOUND_BYTES: usize = 16 * 1024 * 1024;
+/// Events up to this size are bounded by their number alone, which spares the many the counting: 64 of them are
+/// 1 MiB, 1024 are 16 MiB.
+const LARGE_BYTES: usize = 16 * 1024;
+/// Longest audio handed on at once, in bytes: 1 s of 24 kHz PCM. A longer append is heard in such slices, between
+/// which the session has time for everything else.
+const SLICE_BYTES: usize = 48_000;
+
+/// Room in a queue, held by a large message for as long as it waits there.
+pub type Room = Option<OwnedSemaphorePermit>;
 
 /// What a protocol's reader tells the session.
 #[derive(Debug)]
 pub enum Inbound {
     /// A decoded event.
-    Event(ClientEvent),
-    /// Caller audio in the session's input format.
+    Event(ClientEvent, Room),
+    /// Caller audio in the session's input format, at most [`SLICE_BYTES`].
     Audio(Bytes),
+    /// The next slice of the same append.
+    MoreAudio(Bytes),
     /// Something the decoder refused; the session answers with an error and goes on.
     Rejected(ErrorBody),
 }
@@ -41,7 +60,7 @@ pub enum Inbound {
 )]
 pub enum Outbound {
     /// An event for the client.
-    Event(ServerEvent),
+    Event(ServerEvent, Room),
     /// The next audio event is the first of a turn; for metrics.
     Stage(Mark, std::time::Instant),
     /// Close the connection; last.
@@ -60,6 +79,10 @@ pub struct Edge {
     pub inbound: mpsc::Receiver<Inbound>,
     /// Bounded by `sessions.send_queue_events`, and room for the close frame; a client that lets it stay full is closed.
     pub outbound: mpsc::Sender<Outbound>,
+    /// Room for large events to the client.
+    pub room: Budget,
+    /// How the client left, from the moment it has.
+    pub left: watch::Receiver<Option<Outcome>>,
 }
 
 /// The protocol's end of a connection.
@@ -69,17 +92,96 @@ pub struct Line {
     pub inbound: mpsc::Sender<Inbound>,
     /// From the session.
     pub outbound: mpsc::Receiver<Outbound>,
+    /// Room for large events from the client.
+    pub room: Budget,
+    /// Where to say that the client has left, before `inbound` is dropped.
+    pub left: watch::Sender<Option<Outcome>>,
 }
 
 /// The two ends of a connection whose events out are bounded by `send_queue_events`.
 pub fn connection(send_queue_events: usize) -> (Edge, Line) {
     let (inbound_tx, inbound) = mpsc::channel(INBOUND_MESSAGES);
     let (outbound, outbound_rx) = mpsc::channel(send_queue_events.max(1) + 1);
+    let (left_tx, left) = watch::channel(None);
     (
-        Edge { inbound, outbound },
+        Edge {
+            inbound,
+            outbound,
+            room: Budget::new(OUTBOUND_BYTES),
+            left,
+        },
         Line {
             inbound: inbound_tx,
             outbound: outbound_rx,
+            room: Budget::new(INBOUND_BYTES),
+            left: left_tx,
         },
     )
+}
+
+/// Bytes that the large messages of one queue may hold together.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    bytes: usize,
+}
+
+impl Budget {
+    fn new(bytes: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(bytes)),
+            bytes,
+        }
+    }
+
+    /// Room for a message of this size, if there is any; small ones need none.
+    pub fn try_take(&self, bytes: usize) -> Option<Room> {
+        if bytes <= LARGE_BYTES {
+            return Some(None);
+        }
+        let taken = Arc::clone(&self.free).try_acquire_many_owned(self.clamp(bytes));
+        taken.ok().map(Some)
+    }
+
+    /// Room for a message of this size, as soon as there is.
+    pub async fn take(&self, bytes: usize) -> Room {
+        if bytes <= LARGE_BYTES {
+            return None;
+        }
+        // nobody closes the semaphore, so this waits and does not fail
+        let taken = Arc::clone(&self.free).acquire_many_owned(self.clamp(bytes));
+        taken.await.ok()
+    }
+
+    /// A message larger than the whole budget gets all of it rather than waiting for ever.
+    fn clamp(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn large_messages_wait_for_room_and_small_ones_do_not() {
+        let budget = Budget::new(100_000);
+        assert!(matches!(budget.try_take(LARGE_BYTES), Some(None)));
+        let first = budget.try_take(60_000);
+        assert!(matches!(first, Some(Some(_))));
+        assert!(budget.try_take(60_000).is_none());
+        assert!(budget.take(LARGE_BYTES).await.is_none());
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.take(60_000).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        let second = waiting.await.unwrap();
+        assert!(second.is_some() && budget.try_take(60_000).is_none());
+        drop(second);
+        // what is larger than all room there is takes all of it
+        assert!(matches!(budget.try_take(1_000_000), Some(Some(_))));
+    }
 }

@@ -2,7 +2,7 @@
 //! Mounted by the router; the two documents are also written by xtask.
 //! Never loads anything from another server.
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::docs_page;
@@ -27,24 +27,23 @@ fn document() -> serde_json::Value {
     serde_json::to_value(api::describe(rest, realtime)).unwrap_or_default()
 }
 
+/// Browsers take the content type at its word.
+const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+
 pub(crate) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response()
+    json(openapi_json())
 }
 
 pub(crate) async fn asyncapi() -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        asyncapi_json(),
-    )
-        .into_response()
+    json(asyncapi_json())
+}
+
+fn json(text: String) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), NO_SNIFFING];
+    (headers, text).into_response()
 }
 
 pub(crate) async fn page() -> Response {
-    let mut response = Html(docs_page::render(&document())).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CSP),
-    );
-    response
+    let headers = [(header::CONTENT_SECURITY_POLICY, CSP), NO_SNIFFING];
+    (headers, Html(docs_page::render(&document()))).into_response()
 }

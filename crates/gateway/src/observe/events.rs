@@ -105,11 +105,13 @@ pub enum Event<'a> {
     },
     /// A provider failed.
     ProviderFailed {
+        /// `sess_…`; `None` for a REST request, whose span has its id.
+        session: Option<&'a str>,
         /// Catalog name.
         provider: &'a str,
         /// Machine-readable code.
         code: &'a str,
-        /// What happened, for the operator.
+        /// What happened, for the operator; never a vendor's explanation, which may quote the prompt.
         message: &'a str,
     },
     /// Someone came with a key that opens nothing.

@@ -4,9 +4,12 @@
 
 use std::io::{self, IsTerminal as _};
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::redact::RedactingWriter;
@@ -35,25 +38,29 @@ impl<'a> MakeWriter<'a> for SafeStderr {
     }
 }
 
+/// One JSON object a line: the event's own fields, and under `spans` those of what it happened in: `request_id`,
+/// and `session` in everything that a conversation causes.
+pub fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(true)
+        .with_writer(writer)
+}
+
 /// Starts logging. In a process that logs already (a test runs many servers) nothing changes.
-///
-/// JSON lines carry the fields of the event and of its spans: `session`, `request_id`.
 pub fn start(log: &Log) {
     let Ok(filter) = filter(&format!("{QUIET},{}", log.level)) else {
         return;
     };
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {
-        LogFormat::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(true)
-                    .with_writer(SafeStderr),
-            )
-            .try_init(),
+        LogFormat::Json => registry.with(json(SafeStderr)).try_init(),
         LogFormat::Pretty => registry
             .with(
                 tracing_subscriber::fmt::layer()

@@ -310,11 +310,13 @@ fn log(event: &Event<'_>) {
             tracing::warn!(session, "closed a client that does not read");
         }
         Event::ProviderFailed {
+            session,
             provider,
             code,
             message,
         } => {
-            tracing::error!(provider, code, message, "provider failed");
+            // not under `message`, which is the line's own text
+            tracing::error!(session, provider, code, reason = message, "provider failed");
         }
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
         // orchestrators ask every few seconds
@@ -343,7 +345,7 @@ fn log(event: &Event<'_>) {
             );
         }
         Event::PipelineFailed { pipeline, message } => {
-            tracing::error!(pipeline, message, "pipeline could not be loaded");
+            tracing::error!(pipeline, reason = message, "pipeline could not be loaded");
         }
     }
 }

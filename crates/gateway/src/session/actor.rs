@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use engine::session::{Input, Mark, Output, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use wire::realtime::{ErrorBody, ServerEvent};
 
 use super::registry::Active;
 use super::wiring::Wiring;
 use crate::clock::Clock;
-use crate::edge::{Edge, Inbound, Outbound};
+use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
 use crate::lifecycle::Lifecycle;
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
@@ -54,6 +54,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
     });
     let started = call.clock.now();
     let wiring = Wiring::new(
+        &session_id,
         call.pipeline,
         call.lifecycle.clone(),
         call.metrics.clone(),
@@ -66,13 +67,17 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         wiring,
         outbound: edge.outbound,
         last_word,
+        room: edge.room,
+        left: edge.left,
+        lifecycle: call.lifecycle,
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
         session_id: session_id.clone(),
         started,
         speech_end: None,
+        append_refused: false,
     };
-    let outcome = actor.live(edge.inbound, news, &call.lifecycle).await;
+    let outcome = actor.live(edge.inbound, news).await;
     call.metrics.emit(&Event::SessionEnded {
         session: &session_id,
         outcome,
@@ -88,24 +93,41 @@ struct Actor {
     outbound: mpsc::Sender<Outbound>,
     /// The place of the close frame in the queue, until it is sent.
     last_word: Option<mpsc::OwnedPermit<Outbound>>,
+    /// Room for large events in that queue.
+    room: Budget,
+    /// How the client left, once it has.
+    left: watch::Receiver<Option<Outcome>>,
+    lifecycle: Lifecycle,
     clock: Clock,
     metrics: Metrics,
     session_id: String,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
     speech_end: Option<Instant>,
+    /// The session had no room for the append that is being heard: its remaining slices are not heard either.
+    append_refused: bool,
 }
 
 /// Why the loop ended.
 struct Ended(Outcome);
+
+/// Why waiting for a client ended without success.
+enum Impatience {
+    /// It has gone.
+    Left,
+    /// It did not read for too long.
+    Slow,
+    /// The server does not wait any more.
+    Stopped,
+}
 
 impl Actor {
     async fn live(
         &mut self,
         mut inbound: mpsc::Receiver<Inbound>,
         mut news: mpsc::Receiver<Input>,
-        lifecycle: &Lifecycle,
     ) -> Outcome {
+        let (soft, hard) = (self.lifecycle.soft().clone(), self.lifecycle.hard().clone());
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
         if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
@@ -122,37 +144,58 @@ impl Actor {
                 .map(|ms| self.started + Duration::from_millis(ms));
             let input = tokio::select! {
                 biased;
-                () = lifecycle.hard().cancelled() => return self.say_goodbye(),
-                () = lifecycle.soft().cancelled(), if !leaving => {
+                () = hard.cancelled() => return self.say_goodbye(),
+                () = soft.cancelled(), if !leaving => {
                     leaving = true;
                     continue;
                 }
                 // news first: a reply's audio must not wait behind an append storm
-                Some(input) = news.recv() => input,
+                Some(input) = news.recv() => {
+                    self.wiring.note(&input);
+                    input
+                }
                 heard = inbound.recv() => match heard {
-                    None => return Outcome::ClientClosed,
-                    Some(Inbound::Audio(bytes)) => Input::Audio(bytes),
-                    Some(Inbound::Event(event)) => Input::Client(event),
+                    None => return self.departure(Outcome::ClientClosed),
+                    Some(Inbound::MoreAudio(_)) if self.append_refused => continue,
+                    Some(Inbound::Audio(bytes) | Inbound::MoreAudio(bytes)) => Input::Audio(bytes),
+                    Some(Inbound::Event(event, _room)) => Input::Client(event),
                     Some(Inbound::Rejected(error)) => {
                         outputs.push(Output::Send(ServerEvent::Error { error }));
-                        if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
-                            return outcome;
-                        }
-                        continue;
+                        // a client that sends nothing else does not stop the session's time
+                        Input::Tick
                     }
                 },
                 () = sleep_until(deadline, &self.clock) => Input::Tick,
             };
-            let now_ms = self
-                .clock
-                .now()
-                .saturating_duration_since(self.started)
-                .as_millis() as u64;
-            self.session.on(input, now_ms, &mut outputs);
-            if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
+            if let Err(Ended(outcome)) = self.take(input, &mut outputs).await {
                 return outcome;
             }
         }
+    }
+
+    /// Gives the session one input and does what it asks for; `outputs` may hold what comes before.
+    async fn take(&mut self, input: Input, outputs: &mut Vec<Output>) -> Result<(), Ended> {
+        let now_ms = self
+            .clock
+            .now()
+            .saturating_duration_since(self.started)
+            .as_millis() as u64;
+        let is_audio = matches!(input, Input::Audio(_));
+        self.session.on(input, now_ms, outputs);
+        if is_audio {
+            self.append_refused = outputs.iter().any(is_buffer_full);
+        }
+        self.carry_out(outputs).await?;
+        while let Some(failure) = self.wiring.next_failure() {
+            self.session.on(failure, now_ms, outputs);
+            self.carry_out(outputs).await?;
+        }
+        Ok(())
+    }
+
+    /// How the client left, where the edge knows.
+    fn departure(&self, otherwise: Outcome) -> Outcome {
+        self.left.borrow().unwrap_or(otherwise)
     }
 
     fn say_goodbye(&mut self) -> Outcome {
@@ -163,7 +206,7 @@ impl Actor {
         // best effort: a queue that is full has no room for it, and the close frame says the same
         let _ = self
             .outbound
-            .try_send(Outbound::Event(ServerEvent::Error { error }));
+            .try_send(Outbound::Event(ServerEvent::Error { error }, None));
         self.close(GOING_AWAY, "server_shutting_down".to_owned());
         Outcome::Shutdown
     }
@@ -171,7 +214,7 @@ impl Actor {
     async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
         for output in outputs.drain(..) {
             match output {
-                Output::Send(event) => self.send(Outbound::Event(event)).await?,
+                Output::Send(event) => self.tell(event).await?,
                 Output::OpenStt(id, options) => self.wiring.open_stt(id, options),
                 Output::SttAudio(id, samples) => self.wiring.stt(id, SttCommand::Audio(samples)),
                 Output::SttPause(id) => self.wiring.stt(id, SttCommand::Pause),
@@ -206,25 +249,60 @@ impl Actor {
         Ok(())
     }
 
+    /// Queues an event for the client, where its weight has room.
+    async fn tell(&mut self, event: ServerEvent) -> Result<(), Ended> {
+        let weight = event.weight();
+        let room: Room = match self.room.try_take(weight) {
+            Some(room) => room,
+            None => {
+                let room = self.room.clone();
+                self.wait_for_client(async { Ok(room.take(weight).await) })
+                    .await?
+            }
+        };
+        self.send(Outbound::Event(event, room)).await
+    }
+
     /// Queues something for the client; a client that lets its queue stay full is closed.
     async fn send(&mut self, event: Outbound) -> Result<(), Ended> {
-        let event = match self.outbound.try_send(event) {
-            Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended(Outcome::ClientClosed)),
-            Err(mpsc::error::TrySendError::Full(event)) => event,
-        };
-        match self.outbound.send_timeout(event, SLOW_FOR).await {
+        match self.outbound.try_send(event) {
             Ok(()) => Ok(()),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Ended(Outcome::ClientClosed)),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                Err(Ended(self.departure(Outcome::ConnectionLost)))
+            }
+            Err(mpsc::error::TrySendError::Full(event)) => {
+                let outbound = self.outbound.clone();
+                let sent = async { outbound.send(event).await.map_err(|_| Impatience::Left) };
+                self.wait_for_client(sent).await
+            }
+        }
+    }
+
+    /// Waits for a client that reads slowly, as long as that is worth while.
+    async fn wait_for_client<T>(
+        &mut self,
+        done: impl Future<Output = Result<T, Impatience>>,
+    ) -> Result<T, Ended> {
+        let left = &mut self.left;
+        let waited = tokio::select! {
+            biased;
+            () = self.lifecycle.hard().cancelled() => Err(Impatience::Stopped),
+            () = async { drop(left.wait_for(Option::is_some).await) } => Err(Impatience::Left),
+            done = done => done,
+            () = tokio::time::sleep(SLOW_FOR) => Err(Impatience::Slow),
+        };
+        waited.map_err(|impatience| match impatience {
+            Impatience::Left => Ended(self.departure(Outcome::ConnectionLost)),
+            Impatience::Stopped => Ended(self.say_goodbye()),
+            Impatience::Slow => {
                 self.metrics.emit(&Event::SlowClientClosed {
                     session: &self.session_id,
                 });
                 let reason = "slow_consumer: events were not read for 10 s".to_owned();
                 self.close(TOO_SLOW, reason);
-                Err(Ended(Outcome::Unresponsive))
+                Ended(Outcome::Unresponsive)
             }
-        }
+        })
     }
 
     /// Queues the close frame behind everything else; the first one counts.
@@ -268,6 +346,11 @@ impl Actor {
         }
         Ok(())
     }
+}
+
+fn is_buffer_full(output: &Output) -> bool {
+    matches!(output, Output::Send(ServerEvent::Error { error })
+        if error.code.as_deref() == Some("input_audio_buffer_full"))
 }
 
 async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {

@@ -43,6 +43,7 @@ impl Drop for Task {
 
 /// The provider streams of one session.
 pub(super) struct Wiring {
+    session: Arc<str>,
     pipeline: Pipeline,
     lifecycle: Lifecycle,
     metrics: Metrics,
@@ -51,16 +52,20 @@ pub(super) struct Wiring {
     llm: HashMap<ReplyId, Task>,
     tts: HashMap<ReplyId, (Option<mpsc::Sender<Piece>>, Task)>,
     dropped_frames: u64,
+    /// What could not be handed to a stream; at most one per stream.
+    failures: Vec<Input>,
 }
 
 impl Wiring {
     pub(super) fn new(
+        session: &str,
         pipeline: Pipeline,
         lifecycle: Lifecycle,
         metrics: Metrics,
         news: mpsc::Sender<Input>,
     ) -> Self {
         Self {
+            session: session.into(),
             pipeline,
             lifecycle,
             metrics,
@@ -69,6 +74,23 @@ impl Wiring {
             llm: HashMap::new(),
             tts: HashMap::new(),
             dropped_frames: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    /// A failure of our own making. It does not take the way of the streams' news, whose channel may be full: the
+    /// session asks for it after every output it has carried out.
+    pub(super) fn next_failure(&mut self) -> Option<Input> {
+        self.failures.pop()
+    }
+
+    /// Forgets the stream whose last word this is. Its task ends a moment later; nobody waits to find out.
+    pub(super) fn note(&mut self, news: &Input) {
+        match news {
+            Input::Stt(id, SttNews::Final { .. } | SttNews::Failed(_)) => self.close_stt(*id),
+            Input::Llm(id, LlmNews::Done { .. } | LlmNews::Failed(_)) => self.drop_llm(*id),
+            Input::Tts(id, TtsNews::Failed(_)) => self.drop_tts(*id),
+            _ => {}
         }
     }
 
@@ -82,11 +104,12 @@ impl Wiring {
         let stt = Arc::clone(&self.pipeline.stt);
         let news = self.news.clone();
         let metrics = self.metrics.clone();
+        let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {
             let mut stream = match stt.open(options).await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    report(&metrics, &error);
+                    report(&metrics, &session, &error);
                     let _ = news
                         .send(Input::Stt(id, SttNews::Failed(told(&error))))
                         .await;
@@ -107,7 +130,7 @@ impl Wiring {
                 };
                 let Some(event) = event else { return };
                 if let SttEvent::Failed(error) = &event {
-                    report(&metrics, error);
+                    report(&metrics, &session, error);
                 }
                 if news.send(Input::Stt(id, stt_news(event))).await.is_err() {
                     return;
@@ -135,7 +158,8 @@ impl Wiring {
             self.dropped_frames += 1;
         } else {
             let error = ErrorBody::server("overloaded", "Transcription does not keep up.");
-            let _ = self.news.try_send(Input::Stt(id, SttNews::Failed(error)));
+            self.close_stt(id);
+            self.failures.push(Input::Stt(id, SttNews::Failed(error)));
         }
     }
 
@@ -152,11 +176,12 @@ impl Wiring {
         let llm = Arc::clone(&self.pipeline.llm);
         let news = self.news.clone();
         let metrics = self.metrics.clone();
+        let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {
             let mut stream = match llm.ask(request).await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    report(&metrics, &error);
+                    report(&metrics, &session, &error);
                     let _ = news
                         .send(Input::Llm(id, LlmNews::Failed(told(&error))))
                         .await;
@@ -167,7 +192,7 @@ impl Wiring {
             while let Some(event) = stream.events.recv().await {
                 ended = matches!(event, LlmEvent::Done { .. } | LlmEvent::Failed(_));
                 if let LlmEvent::Failed(error) = &event {
-                    report(&metrics, error);
+                    report(&metrics, &session, error);
                 }
                 if news.send(Input::Llm(id, llm_news(event))).await.is_err() {
                     return;
@@ -175,7 +200,7 @@ impl Wiring {
             }
             if !ended {
                 let error = broke_off(llm.name());
-                report(&metrics, &error);
+                report(&metrics, &session, &error);
                 let _ = news
                     .send(Input::Llm(id, LlmNews::Failed(told(&error))))
                     .await;
@@ -193,11 +218,12 @@ impl Wiring {
         let tts = Arc::clone(&self.pipeline.tts);
         let news = self.news.clone();
         let metrics = self.metrics.clone();
+        let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {
             let stream = match tts.open(options).await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    report(&metrics, &error);
+                    report(&metrics, &session, &error);
                     let _ = news
                         .send(Input::Tts(id, TtsNews::Failed(told(&error))))
                         .await;
@@ -223,7 +249,7 @@ impl Wiring {
                 };
                 let Some(event) = event else { return };
                 if let TtsEvent::Failed(error) = &event {
-                    report(&metrics, error);
+                    report(&metrics, &session, error);
                 }
                 if news.send(Input::Tts(id, tts_news(event))).await.is_err() {
                     return;
@@ -242,8 +268,8 @@ impl Wiring {
                 "overloaded",
                 "The reply is longer than speech keeps up with.",
             );
-            // the session reads its news in the same task: a full channel here means it is ending anyway
-            let _ = self.news.try_send(Input::Tts(id, TtsNews::Failed(error)));
+            self.drop_tts(id);
+            self.failures.push(Input::Tts(id, TtsNews::Failed(error)));
         }
     }
 
@@ -265,8 +291,9 @@ impl Wiring {
     }
 }
 
-fn report(metrics: &Metrics, error: &ProviderError) {
+fn report(metrics: &Metrics, session: &str, error: &ProviderError) {
     metrics.emit(&Event::ProviderFailed {
+        session: Some(session),
         provider: error.provider,
         code: error.code(),
         message: &error.message,
@@ -283,7 +310,8 @@ fn broke_off(provider: &'static str) -> ProviderError {
 
 /// A provider's failure as the client sees it.
 fn told(error: &ProviderError) -> ErrorBody {
-    ErrorBody::server(error.code(), error.to_string())
+    let message = format!("{}: {}", error.provider, error.message_for_client());
+    ErrorBody::server(error.code(), message)
 }
 
 fn stt_news(event: SttEvent) -> SttNews {
@@ -328,3 +356,6 @@ fn tts_news(event: TtsEvent) -> TtsNews {
         TtsEvent::Failed(error) => TtsNews::Failed(told(&error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ use crate::world::{KEY, PATIENCE, World};
 
 /// Samples of one append: 20 ms at 24 kHz, as telephones and browsers send it.
 const FRAME: usize = 480;
+/// Id that every caller gives its connection.
+pub(crate) const REQUEST_ID: &str = "trace-of-a-caller";
 /// Silence that ends every turn, in ms.
 const PAUSE_MS: usize = 900;
 
@@ -33,6 +35,8 @@ impl Caller {
         let mut request = url.into_client_request().unwrap();
         let key = format!("Bearer {KEY}").parse().unwrap();
         request.headers_mut().insert("authorization", key);
+        let id = REQUEST_ID.parse().unwrap();
+        request.headers_mut().insert("x-request-id", id);
         let (socket, _) = connect_async(request).await.unwrap();
         let mut caller = Self {
             socket,
@@ -67,24 +71,37 @@ impl Caller {
         self.append(&vec![0; PAUSE_MS * 24]).await;
     }
 
-    /// Reads up to the next event of this type and returns it.
+    /// Reads up to the next event of this type and returns it; an error is one only where it is asked for.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-            let message = message
-                .unwrap_or_else(|_| panic!("no {kind} came after {:?}", self.kinds()))
-                .unwrap_or_else(|| panic!("the socket closed before {kind}"))
-                .unwrap();
+            let message = self.message(kind).await;
             let Message::Text(text) = message else {
                 continue;
             };
             let event: Value = serde_json::from_str(&text).unwrap();
-            assert_ne!(event["type"], "error", "{event}");
+            assert!(kind == "error" || event["type"] != "error", "{event}");
             self.events.push(event.clone());
             if event["type"] == kind {
                 return event;
             }
         }
+    }
+
+    /// Reads up to the end and returns the code of the close frame.
+    pub(crate) async fn until_closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.message("close").await {
+                return frame.unwrap().code.into();
+            }
+        }
+    }
+
+    async fn message(&mut self, awaited: &str) -> Message {
+        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+        message
+            .unwrap_or_else(|_| panic!("no {awaited} came after {:?}", self.kinds()))
+            .unwrap_or_else(|| panic!("the socket closed before {awaited}"))
+            .unwrap()
     }
 
     /// Types of all events but sound, for messages.

@@ -219,3 +219,24 @@ async fn the_beta_routes_answer_in_the_flat_shape() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn expired_secrets_are_forgotten_though_nobody_asks() {
+    let world = World::start(|_| {}).await;
+    let body = json!({ "expires_after": { "anchor": "created_at", "seconds": 10 } });
+    make(&world, PATH, &body).await;
+    let secrets = &world.app().store.live.secrets;
+    assert_eq!(secrets.len(), 1);
+    world.app().clock.advance(Duration::from_secs(11));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let forgotten = async {
+        while !secrets.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    // the story's time stands still; only a turn of the purge ends this
+    tokio::time::timeout(Duration::from_secs(120), forgotten)
+        .await
+        .unwrap();
+}

@@ -6,6 +6,7 @@
     reason = "tests; a failed step ends them with its line, and a configuration is changed field by field"
 )]
 
+mod admission;
 mod caller;
 mod client_secrets;
 // `test` tells the linter what this is
@@ -18,6 +19,8 @@ mod limits;
 mod mind;
 mod models;
 mod operations;
+mod realtime;
+mod session;
 mod speech;
 mod transcriptions;
 #[cfg(feature = "local")]

@@ -1,5 +1,5 @@
 //! A language model for stories: a chat-completions server on a real socket whose answers are known.
-//! The voice stories point the server's `llm.base_url` at it.
+//! The stories point the server's `llm.base_url` at it.
 //! It answers nothing that its last user message does not decide.
 
 use std::convert::Infallible;
@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use tokio::net::TcpListener;
 /// What it says to everything but a wish for a story; no word of it is written in two ways.
 pub(crate) const SHORT: &str =
     "The library opens early in the morning. It closes again late in the evening.";
+
+/// A model it does not serve: it refuses the request and, as some vendors do, quotes it.
+pub(crate) const NOBODY: &str = "nobody";
 
 /// Starts it; returns its base address.
 pub(crate) async fn start() -> String {
@@ -31,6 +35,11 @@ async fn completions(Json(body): Json<Value>) -> Response {
         .and_then(|messages| messages.last())
         .map(|message| message["content"].to_string().to_lowercase())
         .unwrap_or_default();
+    if body["model"] == NOBODY {
+        let message = format!("this cannot be answered: {asked}");
+        let error = json!({ "error": { "message": message, "code": "unsupported_value" } });
+        return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+    }
     let answer = if asked.contains("story") {
         "Once upon a time there was a lighthouse at the end of the world. ".repeat(20)
     } else {

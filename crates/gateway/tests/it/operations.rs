@@ -154,6 +154,14 @@ async fn the_interface_is_documented_route_by_route() {
     }
     let events = json(&world, "/asyncapi.json").await.1;
     assert!(events["asyncapi"].is_string(), "{events}");
+    for path in ["/docs", "/openapi.json", "/asyncapi.json"] {
+        let answer = world.anonymous(Method::GET, path).send().await.unwrap();
+        assert_eq!(
+            answer.headers()["x-content-type-options"],
+            "nosniff",
+            "{path}"
+        );
+    }
     let page = world.anonymous(Method::GET, "/docs").send().await.unwrap();
     assert!(
         page.headers()["content-security-policy"]

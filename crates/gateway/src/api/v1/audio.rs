@@ -42,6 +42,7 @@ async fn catalog(app: &App) -> Result<Catalog, ApiError> {
 /// Counts and logs a provider's failure and turns it into the answer.
 fn failed(app: &App, error: ProviderError) -> ApiError {
     app.metrics.emit(&Event::ProviderFailed {
+        session: None,
         provider: error.provider,
         code: error.code(),
         message: &error.message,

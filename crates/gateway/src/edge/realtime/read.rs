@@ -9,10 +9,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use tokio::sync::mpsc;
-use wire::realtime::{beta, decode, fast};
+use wire::realtime::client::ClientAction;
+use wire::realtime::{ClientEvent, ErrorBody, beta, decode, fast};
 
 use super::Shape;
-use crate::edge::Inbound;
+use crate::edge::{Budget, Inbound, SLICE_BYTES};
+use crate::observe::Outcome;
 
 /// A client that answers no ping for so long has vanished; pings go out every 20 s (spec/realtime §1.1).
 const SILENT_FOR: Duration = Duration::from_secs(65);
@@ -28,9 +30,28 @@ pub(super) enum Gone {
     Silent,
 }
 
+impl Gone {
+    /// How the session ended, by that.
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::Closed => Outcome::ClientClosed,
+            Self::Lost => Outcome::ConnectionLost,
+            Self::Silent => Outcome::Unresponsive,
+        }
+    }
+}
+
+/// What a text frame holds.
+enum Heard {
+    Audio(Bytes),
+    Event(ClientEvent),
+    Refused(ErrorBody),
+}
+
 pub(super) async fn read(
     mut socket: SplitStream<WebSocket>,
     inbound: mpsc::Sender<Inbound>,
+    room: Budget,
     shape: Shape,
 ) -> Gone {
     loop {
@@ -39,36 +60,72 @@ pub(super) async fn read(
             Ok(None | Some(Err(_))) => return Gone::Lost,
             Ok(Some(Ok(message))) => message,
         };
-        let heard = match message {
-            Message::Text(text) => translate(text.as_str(), shape),
+        let message = match message {
+            Message::Text(text) => {
+                let size = text.len();
+                let heard = translate(text.as_str(), shape);
+                // an append of 20 MiB is not kept while its slices wait
+                drop(text);
+                match heard {
+                    Heard::Audio(bytes) if bytes.len() > SLICE_BYTES => {
+                        if hand_on_in_slices(&inbound, bytes).await.is_err() {
+                            return Gone::Closed;
+                        }
+                        continue;
+                    }
+                    Heard::Audio(bytes) => Inbound::Audio(bytes),
+                    Heard::Event(event) => Inbound::Event(event, room.take(size).await),
+                    Heard::Refused(error) => Inbound::Rejected(error),
+                }
+            }
             Message::Binary(_) => Inbound::Rejected(decode::binary_frame().error),
             Message::Close(_) => return Gone::Closed,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
         // a full queue stops the reading: TCP slows the client down, other sessions do not notice
-        if inbound.send(heard).await.is_err() {
+        if inbound.send(message).await.is_err() {
             return Gone::Closed;
         }
     }
 }
 
-fn translate(text: &str, shape: Shape) -> Inbound {
+async fn hand_on_in_slices(
+    inbound: &mpsc::Sender<Inbound>,
+    mut bytes: Bytes,
+) -> Result<(), mpsc::error::SendError<Inbound>> {
+    let first = bytes.split_to(SLICE_BYTES);
+    inbound.send(Inbound::Audio(first)).await?;
+    while !bytes.is_empty() {
+        let slice = bytes.split_to(bytes.len().min(SLICE_BYTES));
+        inbound.send(Inbound::MoreAudio(slice)).await?;
+    }
+    Ok(())
+}
+
+fn translate(text: &str, shape: Shape) -> Heard {
     if let Some(append) = fast::append(text) {
         let mut bytes = Vec::new();
         if engine::audio::b64::decode(append.audio, &mut bytes).is_ok() {
-            return Inbound::Audio(Bytes::from(bytes));
+            return Heard::Audio(Bytes::from(bytes));
         }
         // the slow path says exactly what is wrong
     }
-    let decoded = match shape {
+    let decoded = decode::check_size(text).and_then(|()| match shape {
         Shape::Ga => decode::client_event(text),
         Shape::Beta => match serde_json::from_str(text) {
             Ok(value) => decode::client_value(&beta::client_to_ga(value)),
             Err(error) => Err(decode::not_json(&error)),
         },
-    };
+    });
     match decoded {
-        Ok(event) => Inbound::Event(event),
-        Err(refused) => Inbound::Rejected(refused.error),
+        Ok(ClientEvent {
+            action: ClientAction::AudioAppend(bytes),
+            ..
+        }) if bytes.len() > SLICE_BYTES => Heard::Audio(bytes),
+        Ok(event) => Heard::Event(event),
+        Err(refused) => Heard::Refused(refused.error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Lets a client in: who it is, what it wants, which pipeline answers.
 //! Mounted at `GET /v1/realtime` (spec/realtime §2.1).
-//! Never accepts a socket for a caller without a usable key, and never echoes the key.
+//! Never accepts a socket for a caller without a usable key, never echoes the key, and never uses a client secret up
+//! for a refusal before the upgrade.
 
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use engine::session::settings::{self, Template};
@@ -16,16 +18,19 @@ use engine::session::{Policy, Session};
 use futures_util::StreamExt as _;
 use providers::{Catalog, Pipeline};
 use serde::Deserialize;
+use tracing::Instrument as _;
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
 use super::Shape;
 use super::read::{Gone, read};
 use super::write::{Pen, write};
-use crate::app::App;
-use crate::auth::{Credential, Principal};
+use crate::app::{App, CatalogUnavailable};
+use crate::auth::{self, Credential, Principal};
 use crate::edge;
 use crate::http::error::ApiError;
+use crate::http::trace::RequestId;
+use crate::observe::Outcome;
 use crate::session::{Active, Call};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
@@ -54,12 +59,17 @@ struct Wanted {
 async fn upgrade(
     State(app): State<Arc<App>>,
     Query(wanted): Query<Wanted>,
-    uri: Uri,
-    headers: HeaderMap,
+    parts: Parts,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let credential = Credential::from_request(&headers, &uri).ok_or_else(ApiError::missing_key)?;
-    let principal = app.authenticate(&credential).await?;
+    let headers = &parts.headers;
+    let credential =
+        Credential::from_request(headers, &parts.uri).ok_or_else(ApiError::missing_key)?;
+    // a server key is looked at first: strangers get no further. A client secret is looked at last: looking uses it up
+    let known = match credential.is_ephemeral() {
+        false => Some(auth::admit(&app, &credential, headers).await?),
+        true => None,
+    };
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
     }
@@ -78,14 +88,19 @@ async fn upgrade(
         .sessions
         .enter()
         .ok_or_else(ApiError::too_many_sessions)?;
-    let shape = shape(&headers);
+    let principal = match known {
+        Some(principal) => principal,
+        None => auth::admit(&app, &credential, headers).await?,
+    };
+    let shape = shape(headers);
+    let request_id = parts.extensions.get::<RequestId>().cloned();
     let socket = limits(socket).protocols([PROTOCOL]);
     Ok(socket
         .on_upgrade(move |socket| async move {
             // a client that comes while the models are still being loaded is let in as soon as they are there
             let prepared = match app.catalog.wait(MODELS_WITHIN).await {
                 Ok(catalog) => prepare(&app, &catalog, &principal, &wanted),
-                Err(error) => Err(ErrorBody::server("models_unavailable", error.to_string())),
+                Err(error) => Err(ErrorBody::server(code(&error), error.to_string())),
             };
             match prepared {
                 Ok((session, pipeline)) => {
@@ -98,7 +113,12 @@ async fn upgrade(
                         metrics: app.metrics.clone(),
                         lifecycle: app.lifecycle.clone(),
                     };
-                    converse(&app, call, socket, shape).await;
+                    let span = tracing::info_span!(
+                        "session",
+                        session = call.session.settings().id,
+                        request_id = request_id.as_ref().map(|id| &*id.0),
+                    );
+                    converse(&app, call, socket, shape).instrument(span).await;
                 }
                 Err(error) => refuse(socket, error, active).await,
             }
@@ -114,6 +134,14 @@ fn limits(socket: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_write_buffer_size(edge::MAX_WRITE_BUFFER_BYTES)
         .max_message_size(edge::MAX_MESSAGE_BYTES)
         .max_frame_size(edge::MAX_MESSAGE_BYTES)
+}
+
+/// The code of a connection that came before the models, or to a server that cannot load them.
+const fn code(error: &CatalogUnavailable) -> &'static str {
+    match error {
+        CatalogUnavailable::Loading => "models_loading",
+        CatalogUnavailable::Failed(_) => "models_unavailable",
+    }
 }
 
 fn shape(headers: &HeaderMap) -> Shape {
@@ -221,12 +249,19 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
     let mut writing = lifecycle.spawn(write(sink, line.outbound, pen));
     let mut actor = lifecycle.spawn(crate::session::run(call, edge));
     tokio::select! {
-        gone = read(stream, line.inbound, shape) => {
+        gone = read(stream, line.inbound, line.room, shape) => {
+            line.left.send_replace(Some(gone.outcome()));
             // the reader's channel is gone with it: the session ends, and with it its providers' work
             let _ = actor.await;
             if gone != Gone::Closed {
                 writing.abort();
             }
+        }
+        written = &mut writing => {
+            // nothing reaches the client any more, so nothing more is read from it either
+            line.left.send_replace(Some(written.unwrap_or(Outcome::Failed)));
+            let _ = actor.await;
+            return;
         }
         _ = &mut actor => {}
     }

@@ -14,11 +14,33 @@ use wire::realtime::{ServerEvent, beta, fast};
 
 use super::Shape;
 use crate::clock::Clock;
-use crate::edge::Outbound;
-use crate::observe::{Event, Metrics, Stage};
+use crate::edge::{MAX_WRITE_BUFFER_BYTES, Outbound};
+use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Pings keep proxies from closing a quiet connection and tell a vanished client (spec/realtime §1.1).
 const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// Close code for a failure of ours (RFC 6455 §7.4.1).
+const OUR_FAILURE: u16 = 1011;
+/// Most that a frame's head adds to its text, in bytes (RFC 6455 §5.2; servers do not mask).
+const FRAME_HEAD: usize = 10;
+
+/// Why an event was not sent.
+enum Unsent {
+    /// The socket library would refuse it.
+    TooLarge {
+        /// Of its text.
+        bytes: usize,
+    },
+    /// The connection is broken.
+    Broken,
+}
+
+impl From<axum::Error> for Unsent {
+    fn from(_: axum::Error) -> Self {
+        Self::Broken
+    }
+}
 
 /// What a writer needs beside its socket.
 pub(super) struct Pen {
@@ -29,12 +51,12 @@ pub(super) struct Pen {
     pub(super) metrics: Metrics,
 }
 
-/// Writes until the session closes the connection or the client goes.
+/// Writes until the session closes the connection or the client goes; says how the session ended, if it had not.
 pub(super) async fn write(
     mut socket: SplitSink<WebSocket, Message>,
     mut outbound: mpsc::Receiver<Outbound>,
     mut pen: Pen,
-) {
+) -> Outcome {
     let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut speech_end = None;
@@ -43,18 +65,19 @@ pub(super) async fn write(
             next = outbound.recv() => next,
             _ = pings.tick() => {
                 if socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
-                    return;
+                    return Outcome::ConnectionLost;
                 }
                 continue;
             }
         };
         let sent = match next {
-            None => return,
+            None => return Outcome::ClientClosed,
             Some(Outbound::Stage(_, since)) => {
                 speech_end = Some(since);
                 continue;
             }
-            Some(Outbound::Event(event)) => {
+            // its room in the queue is free once it has been sent
+            Some(Outbound::Event(event, _room)) => {
                 let audio = matches!(event, ServerEvent::OutputAudioDelta { .. });
                 let sent = pen.send(&mut socket, &event).await;
                 if audio && let Some(since) = speech_end.take() {
@@ -72,11 +95,25 @@ pub(super) async fn write(
                     reason: reason.into(),
                 };
                 let _ = socket.send(Message::Close(Some(frame))).await;
-                return;
+                return Outcome::ClientClosed;
             }
         };
-        if sent.is_err() {
-            return;
+        match sent {
+            Ok(()) => {}
+            Err(Unsent::Broken) => return Outcome::ConnectionLost,
+            Err(Unsent::TooLarge { bytes }) => {
+                tracing::error!(
+                    session = pen.session,
+                    bytes,
+                    "an event is too large to be sent"
+                );
+                let frame = CloseFrame {
+                    code: OUR_FAILURE,
+                    reason: "event_too_large: an event of the server cannot be sent".into(),
+                };
+                let _ = socket.send(Message::Close(Some(frame))).await;
+                return Outcome::Failed;
+            }
         }
     }
 }
@@ -86,19 +123,26 @@ impl Pen {
         &mut self,
         socket: &mut SplitSink<WebSocket, Message>,
         event: &ServerEvent,
-    ) -> Result<(), axum::Error> {
+    ) -> Result<(), Unsent> {
         match self.shape {
             Shape::Ga => {
                 let mut text = String::new();
                 fast::write_event(event, &self.ids.next("event"), &mut text);
-                socket.send(Message::Text(text.into())).await
+                send_text(socket, text).await
             }
             Shape::Beta => {
                 for text in beta::write_events(event, &self.ids.next("event")) {
-                    socket.send(Message::Text(text.into())).await?;
+                    send_text(socket, text).await?;
                 }
                 Ok(())
             }
         }
     }
+}
+
+async fn send_text(socket: &mut SplitSink<WebSocket, Message>, text: String) -> Result<(), Unsent> {
+    if text.len() + FRAME_HEAD > MAX_WRITE_BUFFER_BYTES {
+        return Err(Unsent::TooLarge { bytes: text.len() });
+    }
+    Ok(socket.send(Message::Text(text.into())).await?)
 }

@@ -1,0 +1,74 @@
+use providers::{Catalog, CatalogConfig, PipelineKind};
+
+use super::*;
+
+fn scripted() -> Pipeline {
+    let config = CatalogConfig {
+        pipeline: PipelineKind::Scripted,
+        ..CatalogConfig::default()
+    };
+    Catalog::open(config).unwrap().default_pipeline()
+}
+
+fn wiring(news: mpsc::Sender<Input>) -> Wiring {
+    let (lifecycle, metrics) = (Lifecycle::default(), Metrics::default());
+    Wiring::new("sess_1", scripted(), lifecycle, metrics, news)
+}
+
+fn frame() -> SttCommand {
+    SttCommand::Audio([0; 320].into())
+}
+
+#[tokio::test]
+async fn an_utterance_leaves_nothing_behind_once_it_is_transcribed() {
+    let (news_tx, mut news) = mpsc::channel(16);
+    let mut wiring = wiring(news_tx);
+    for (id, prompt) in [(1, None), (2, Some("fail stt".to_owned()))] {
+        let options = SttOptions {
+            prompt,
+            ..SttOptions::default()
+        };
+        wiring.open_stt(id, options);
+        wiring.stt(id, frame());
+        wiring.stt(id, SttCommand::End);
+        let last = news.recv().await.unwrap();
+        assert!(matches!(
+            last,
+            Input::Stt(_, SttNews::Final { .. } | SttNews::Failed(_))
+        ));
+        wiring.note(&last);
+        assert!(wiring.stt.is_empty(), "{last:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_nothing_fails_even_when_no_news_fit() {
+    let (news_tx, _news) = mpsc::channel(1);
+    news_tx.try_send(Input::Tick).unwrap();
+    let mut wiring = wiring(news_tx);
+    wiring.open_stt(1, SttOptions::default());
+    // this test never awaits, so the stream's task takes nothing
+    for _ in 0..STT_COMMANDS + 7 {
+        wiring.stt(1, frame());
+    }
+    assert_eq!(wiring.take_dropped_frames(), 7);
+    wiring.stt(1, SttCommand::End);
+    wiring.stt(1, SttCommand::End);
+    let failure = wiring.next_failure();
+    assert!(matches!(failure, Some(Input::Stt(1, SttNews::Failed(_)))));
+    assert!(wiring.next_failure().is_none() && wiring.stt.is_empty());
+
+    let options = SpeakOptions {
+        session: "sess_1".to_owned(),
+        voice: "alloy".to_owned(),
+        speed: 1.0,
+        preferred_rate_hz: 24_000,
+    };
+    wiring.open_tts(5, options);
+    for index in 0..=PIECES + 3 {
+        wiring.speak(5, index as u32, "word".to_owned());
+    }
+    let failure = wiring.next_failure();
+    assert!(matches!(failure, Some(Input::Tts(5, TtsNews::Failed(_)))));
+    assert!(wiring.next_failure().is_none());
+}
