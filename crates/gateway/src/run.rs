@@ -15,7 +15,7 @@ use crate::lifecycle::{Drained, listen_to_signals};
 use crate::{App, Config, http, observe};
 
 /// How long an expired client secret may stay in memory: some minutes beside its own lifetime of minutes.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
+const PURGE_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]

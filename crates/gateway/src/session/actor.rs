@@ -154,7 +154,7 @@ impl Actor {
                     self.wiring.note(&input);
                     input
                 }
-                heard = inbound.recv() => match heard {
+                message = inbound.recv() => match message {
                     None => return self.departure(Outcome::ClientClosed),
                     Some(Inbound::MoreAudio(_)) if self.append_refused => continue,
                     Some(Inbound::Audio(bytes) | Inbound::MoreAudio(bytes)) => Input::Audio(bytes),
@@ -252,13 +252,12 @@ impl Actor {
     /// Queues an event for the client, where its weight has room.
     async fn tell(&mut self, event: ServerEvent) -> Result<(), Ended> {
         let weight = event.weight();
-        let room: Room = match self.room.try_take(weight) {
-            Some(room) => room,
-            None => {
-                let room = self.room.clone();
-                self.wait_for_client(async { Ok(room.take(weight).await) })
-                    .await?
-            }
+        let room: Room = if let Some(room) = self.room.try_take(weight) {
+            room
+        } else {
+            let room = self.room.clone();
+            let taken = async { Ok(room.take(weight).await) };
+            self.wait_for_client(taken).await?
         };
         self.send(Outbound::Event(event, room)).await
     }

@@ -236,7 +236,7 @@ async fn expired_secrets_are_forgotten_though_nobody_asks() {
         }
     };
     // the story's time stands still; only a turn of the purge ends this
-    tokio::time::timeout(Duration::from_secs(120), forgotten)
+    tokio::time::timeout(Duration::from_mins(2), forgotten)
         .await
         .unwrap();
 }

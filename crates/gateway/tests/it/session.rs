@@ -14,7 +14,7 @@ use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode}
 use crate::world::{PATIENCE, World};
 
 /// Longest that any of these sessions may run, in the time of the story.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Starts a conversation under `policy` whose client has room for so many events.
 fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, Line) {
@@ -168,7 +168,7 @@ async fn frames_that_are_refused_do_not_stop_the_time_of_a_session() {
         next(&mut line).await,
         Outbound::Event(ServerEvent::SessionCreated { .. }, _)
     ));
-    world.app().clock.advance(Duration::from_secs(3600));
+    world.app().clock.advance(Duration::from_hours(1));
     for _ in 0..3 {
         let error = ErrorBody::invalid("invalid_event", "nonsense");
         line.inbound.try_send(Inbound::Rejected(error)).unwrap();

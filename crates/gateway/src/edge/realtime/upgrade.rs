@@ -66,9 +66,10 @@ async fn upgrade(
     let credential =
         Credential::from_request(headers, &parts.uri).ok_or_else(ApiError::missing_key)?;
     // a server key is looked at first: strangers get no further. A client secret is looked at last: looking uses it up
-    let known = match credential.is_ephemeral() {
-        false => Some(auth::admit(&app, &credential, headers).await?),
-        true => None,
+    let known = if credential.is_ephemeral() {
+        None
+    } else {
+        Some(auth::admit(&app, &credential, headers).await?)
     };
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());

@@ -68,8 +68,8 @@ pub(super) async fn of_answer(response: Response) -> ProviderError {
             printable.take(EXPLANATION).collect()
         });
     ProviderError {
-        retry_after,
         explanation,
+        retry_after,
         ..ProviderError::new(NAME, kind, message)
     }
 }
