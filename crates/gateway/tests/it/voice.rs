@@ -48,6 +48,7 @@ fn assert_same_words(said: &str, heard: &str) {
 async fn a_conversation_by_voice() {
     let world = world().await;
     let mut ears = Whisper::open(&clips::models_dir()).unwrap();
+    ears.set_window(Window::Full);
     a_question_is_understood_and_the_answer_says_what_is_written(&world, &mut ears).await;
     a_caller_who_speaks_up_is_heard(&world).await;
     a_pause_inside_a_sentence_is_no_end(&world).await;

@@ -18,10 +18,12 @@ pub(super) mod transcription_sessions {
 use engine::session::settings::{self, Template};
 use serde_json::{Map, Value};
 use wire::ids::Ids;
-use wire::realtime::{Session, SessionKind, SessionUpdate};
+use wire::realtime::{Session, SessionKind, SessionUpdate, beta};
+use wire::rest::sessions::{BetaClientSecret, BetaSession, LIFETIME_S, decode};
 
 use crate::App;
-use crate::http::ApiError;
+use crate::auth::{Principal, ephemeral};
+use crate::http::{ApiError, Json};
 
 /// Model of a session whose maker named none; every SDK knows it.
 const DEFAULT_MODEL: &str = "gpt-realtime";
@@ -90,4 +92,26 @@ fn prepare(
         session,
         stored: Value::Object(stored),
     })
+}
+
+/// The answer of both beta routes: the flat session that `body` asks for, and a secret to start it.
+///
+/// # Errors
+/// A setting that is invalid, or whatever [`prepare`] refuses.
+fn beta_session(
+    app: &App,
+    who: &Principal,
+    body: Value,
+    kind: SessionKind,
+) -> Result<Json<BetaSession>, ApiError> {
+    let update = decode(body.clone(), kind)?;
+    let prepared = prepare(app, Some(beta::session_to_ga(body, kind)), &update)?;
+    let secret = ephemeral::mint(app, who, prepared.stored, LIFETIME_S)?;
+    let client_secret = BetaClientSecret {
+        value: secret.value.reveal().to_owned(),
+        expires_at: secret.expires_at,
+    };
+    BetaSession::new(&prepared.session, client_secret)
+        .map(Json)
+        .map_err(|_| ApiError::internal())
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde_json::Value;
-use wire::realtime::{SessionKind, beta};
-use wire::rest::sessions::{BetaClientSecret, BetaSession, LIFETIME_S, decode};
+use wire::realtime::SessionKind;
+use wire::rest::sessions::BetaSession;
 
-use super::super::prepare;
 use crate::App;
-use crate::auth::{Caller, ephemeral};
+use crate::auth::Caller;
 use crate::http::{ApiError, Json};
 
 /// Make a client secret for a realtime session in the beta shape; it is valid for a minute.
@@ -31,15 +30,5 @@ pub(in crate::api::v1) async fn create(
     State(app): State<Arc<App>>,
     Json(body): Json<Value>,
 ) -> Result<Json<BetaSession>, ApiError> {
-    let kind = SessionKind::Realtime;
-    let update = decode(body.clone(), kind)?;
-    let prepared = prepare(&app, Some(beta::session_to_ga(body, kind)), &update)?;
-    let secret = ephemeral::mint(&app, &who, prepared.stored, LIFETIME_S)?;
-    let client_secret = BetaClientSecret {
-        value: secret.value.reveal().to_owned(),
-        expires_at: secret.expires_at,
-    };
-    BetaSession::new(&prepared.session, client_secret)
-        .map(Json)
-        .map_err(|_| ApiError::internal())
+    super::super::beta_session(&app, &who, body, SessionKind::Realtime)
 }
