@@ -99,7 +99,7 @@ test('a tool is called once and its output answered', LIMIT, async (t) => {
 });
 
 test('the audio is all there and done once', LIMIT, async (t) => {
-  const text = 'Every sample of this sentence arrives.';
+  const text = 'Every sample of this arrives.';
   const { session, told } = await connect(t);
   session.sendMessage(`say: ${text}`);
   await told.until('turn_done');

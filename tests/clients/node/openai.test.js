@@ -66,7 +66,7 @@ for (const variant of Object.keys(VARIANTS)) {
     });
 
     test('an audio turn has as many samples as it has words', LIMIT, async (t) => {
-      const text = 'Sixty milliseconds for every character of this sentence.';
+      const text = 'Sixty milliseconds for every character.';
       const { connection, events } = open(t, variant);
       connection.socket.addEventListener('open', () => {
         connection.send({ type: 'conversation.item.create', item: user(`say: ${text}`) });

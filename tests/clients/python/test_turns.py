@@ -132,7 +132,7 @@ def test_barge_in_leaves_the_heard_part_to_be_truncated(raw: Any, speech: bytes)
 
 
 def test_g711_in_and_out(raw: Any, speech: bytes) -> None:
-    text = "This sentence is spoken over the telephone"
+    text = "This sentence crosses the telephone"
     with raw() as connection:
         connection.manual(
             audio={

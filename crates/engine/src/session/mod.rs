@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// The first outputs of every connection: `session.created`, and a warm prompt cache.
+    /// The first outputs of every connection: `session.created`.
     pub fn start(&mut self, out: &mut Vec<Output>) {
         out.push(Output::Send(ServerEvent::SessionCreated {
             session: Box::new(self.settings.clone()),
