@@ -44,7 +44,7 @@ pub type Room = Option<OwnedSemaphorePermit>;
 pub enum Inbound {
     /// A decoded event.
     Event(ClientEvent, Room),
-    /// Caller audio in the session's input format, at most [`SLICE_BYTES`].
+    /// Caller audio in the session's input format, at most 48,000 bytes (1 s of 24 kHz PCM).
     Audio(Bytes),
     /// The next slice of the same append.
     MoreAudio(Bytes),
