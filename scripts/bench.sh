@@ -66,6 +66,7 @@ printf '\n# scripted models without delays: the server alone\n'
 serve scripted
 load idle --sockets 1000
 load storm
-load refuse
+known=$(ANTIPHON_DATA_DIR="$work/data" "$bin/antiphon" keys create --name bench --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["key"])')
+load refuse --known "$known"
 serve scripted
 load drain --wav "$clip" --calls 50 --turns 2

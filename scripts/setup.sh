@@ -66,7 +66,7 @@ need_node() {
 need_nextest() {
   cargo nextest --version >/dev/null 2>&1 && return
   say "==> installing cargo-nextest, the test runner (a few minutes, once)"
-  cargo install --locked --quiet cargo-nextest || fail "cargo could not install cargo-nextest"
+  cargo install --locked --quiet cargo-nextest@0.9.143 || fail "cargo could not install cargo-nextest"
 }
 
 # One Python environment for the client tests and the spelling check, rebuilt when the pinned lists change.
