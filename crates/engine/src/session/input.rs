@@ -14,11 +14,12 @@ pub type UtteranceId = u64;
 /// One reply being generated; unique within a session.
 pub type ReplyId = u64;
 
-/// An input of [`super::Session::on`].
+/// An input of [`super::Session::on`]. Small, because a session's channels hold room for many: what is rare and
+/// large is boxed.
 #[derive(Debug)]
 pub enum Input {
     /// A decoded client event.
-    Client(ClientEvent),
+    Client(Box<ClientEvent>),
     /// Caller audio in the session's input format; the hot path, free of JSON.
     Audio(Bytes),
     /// News of an utterance.
@@ -48,7 +49,7 @@ pub enum SttNews {
         logprobs: Vec<(String, f32)>,
     },
     /// No transcript will come; last.
-    Failed(ErrorBody),
+    Failed(Box<ErrorBody>),
 }
 
 /// What the language model says.
@@ -73,7 +74,7 @@ pub enum LlmNews {
         usage: LlmUsage,
     },
     /// Broken off; last.
-    Failed(ErrorBody),
+    Failed(Box<ErrorBody>),
 }
 
 /// What synthesis says.
@@ -91,5 +92,5 @@ pub enum TtsNews {
     /// A piece was spoken whole.
     PieceDone(u32),
     /// No more speech will come; last.
-    Failed(ErrorBody),
+    Failed(Box<ErrorBody>),
 }

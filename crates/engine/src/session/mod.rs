@@ -118,7 +118,7 @@ impl Session {
         }
         match input {
             Input::Audio(bytes) => self.hear(&bytes, None, out),
-            Input::Client(event) => self.on_client(event, out),
+            Input::Client(event) => self.on_client(*event, out),
             Input::Stt(utterance, news) => self.on_stt(utterance, news, out),
             Input::Llm(reply, news) => self.on_llm(reply, news, out),
             Input::Tts(reply, news) => self.on_tts(reply, news, out),

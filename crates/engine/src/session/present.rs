@@ -37,7 +37,7 @@ impl Session {
         let mut work = Vec::new();
         match news {
             LlmNews::Failed(error) => {
-                self.fail(id, error, out);
+                self.fail(id, *error, out);
                 return;
             }
             LlmNews::Text(text) => self.replies[at].push_text(&text, &mut work),
@@ -87,7 +87,7 @@ impl Session {
             }
             TtsNews::PieceDone(index) => reply.piece_done(index),
             TtsNews::Failed(error) => {
-                self.fail(id, error, out);
+                self.fail(id, *error, out);
                 return;
             }
         }

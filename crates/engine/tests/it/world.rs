@@ -111,7 +111,7 @@ impl World {
     /// Sends a client event as JSON.
     pub(crate) fn client(&mut self, event: serde_json::Value) {
         let event = decode::client_event(&event.to_string()).expect("a valid client event");
-        self.input(Input::Client(event));
+        self.input(Input::Client(Box::new(event)));
     }
 
     /// Changes the session.
@@ -122,10 +122,10 @@ impl World {
 
     /// Sends an action that JSON would only blur.
     pub(crate) fn action(&mut self, action: ClientAction) {
-        self.input(Input::Client(ClientEvent {
+        self.input(Input::Client(Box::new(ClientEvent {
             event_id: Some("evt".to_owned()),
             action,
-        }));
+        })));
     }
 
     pub(crate) fn input(&mut self, input: Input) {
@@ -280,7 +280,7 @@ impl World {
                 audio_ms: 1000,
                 logprobs: Vec::new(),
             },
-            Err(()) => SttNews::Failed(ErrorBody::server("provider_unavailable", "no ears")),
+            Err(()) => SttNews::Failed(ErrorBody::server("provider_unavailable", "no ears").into()),
         };
         self.later(
             known.map_or(self.latency.stt, |at| at.saturating_sub(self.now).max(1)),
@@ -325,7 +325,7 @@ impl World {
         }
         news.push(match answer {
             Answer::Fail | Answer::FailMidway(_) => {
-                LlmNews::Failed(ErrorBody::server("provider_unavailable", "no thoughts"))
+                LlmNews::Failed(ErrorBody::server("provider_unavailable", "no thoughts").into())
             }
             _ => LlmNews::Done {
                 finish,

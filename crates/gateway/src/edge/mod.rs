@@ -39,28 +39,25 @@ const SLICE_BYTES: usize = 48_000;
 /// Room in a queue, held by a large message for as long as it waits there.
 pub type Room = Option<OwnedSemaphorePermit>;
 
-/// What a protocol's reader tells the session.
+/// What a protocol's reader tells the session. Small, like [`Outbound`]: a channel reserves room for 32 of them
+/// per session, whether it is used or not.
 #[derive(Debug)]
 pub enum Inbound {
     /// A decoded event.
-    Event(ClientEvent, Room),
+    Event(Box<ClientEvent>, Room),
     /// Caller audio in the session's input format, at most 48,000 bytes (1 s of 24 kHz PCM).
     Audio(Bytes),
     /// The next slice of the same append.
     MoreAudio(Bytes),
     /// Something the decoder refused; the session answers with an error and goes on.
-    Rejected(ErrorBody),
+    Rejected(Box<ErrorBody>),
 }
 
 /// What the session tells a protocol's writer.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all of them are events, and boxing each audio delta would allocate on the hot path"
-)]
 pub enum Outbound {
     /// An event for the client.
-    Event(ServerEvent, Room),
+    Event(Box<ServerEvent>, Room),
     /// The next audio event is the first of a turn; for metrics.
     Stage(Mark, std::time::Instant),
     /// Close the connection; last.

@@ -28,8 +28,8 @@ const GOING_AWAY: u16 = 1001;
 
 /// A conversation to run.
 pub struct Call {
-    /// The engine's side.
-    pub session: Session,
+    /// The engine's side; boxed, because a future has room for every place that a value passes through.
+    pub session: Box<Session>,
     /// Who listens, thinks and speaks.
     pub pipeline: Pipeline,
     /// Whose it is, for metrics.
@@ -88,7 +88,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
 }
 
 struct Actor {
-    session: Session,
+    session: Box<Session>,
     wiring: Wiring,
     outbound: mpsc::Sender<Outbound>,
     /// The place of the close frame in the queue, until it is sent.
@@ -160,7 +160,7 @@ impl Actor {
                     Some(Inbound::Audio(bytes) | Inbound::MoreAudio(bytes)) => Input::Audio(bytes),
                     Some(Inbound::Event(event, _room)) => Input::Client(event),
                     Some(Inbound::Rejected(error)) => {
-                        outputs.push(Output::Send(ServerEvent::Error { error }));
+                        outputs.push(Output::Send(ServerEvent::Error { error: *error }));
                         // a client that sends nothing else does not stop the session's time
                         Input::Tick
                     }
@@ -204,9 +204,10 @@ impl Actor {
             "This server is shutting down: connect again, another one will answer.",
         );
         // best effort: a queue that is full has no room for it, and the close frame says the same
-        let _ = self
-            .outbound
-            .try_send(Outbound::Event(ServerEvent::Error { error }, None));
+        let _ = self.outbound.try_send(Outbound::Event(
+            Box::new(ServerEvent::Error { error }),
+            None,
+        ));
         self.close(GOING_AWAY, "server_shutting_down".to_owned());
         Outcome::Shutdown
     }
@@ -214,7 +215,7 @@ impl Actor {
     async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
         for output in outputs.drain(..) {
             match output {
-                Output::Send(event) => self.tell(event).await?,
+                Output::Send(event) => self.tell(Box::new(event)).await?,
                 Output::OpenStt(id, options) => self.wiring.open_stt(id, options),
                 Output::SttAudio(id, samples) => self.wiring.stt(id, SttCommand::Audio(samples)),
                 Output::SttPause(id) => self.wiring.stt(id, SttCommand::Pause),
@@ -250,7 +251,7 @@ impl Actor {
     }
 
     /// Queues an event for the client, where its weight has room.
-    async fn tell(&mut self, event: ServerEvent) -> Result<(), Ended> {
+    async fn tell(&mut self, event: Box<ServerEvent>) -> Result<(), Ended> {
         let weight = event.weight();
         let room: Room = if let Some(room) = self.room.try_take(weight) {
             room

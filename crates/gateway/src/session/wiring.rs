@@ -111,7 +111,7 @@ impl Wiring {
                 Err(error) => {
                     report(&metrics, &session, &error);
                     let _ = news
-                        .send(Input::Stt(id, SttNews::Failed(told(&error))))
+                        .send(Input::Stt(id, SttNews::Failed(told(&error).into())))
                         .await;
                     return;
                 }
@@ -159,7 +159,8 @@ impl Wiring {
         } else {
             let error = ErrorBody::server("overloaded", "Transcription does not keep up.");
             self.close_stt(id);
-            self.failures.push(Input::Stt(id, SttNews::Failed(error)));
+            self.failures
+                .push(Input::Stt(id, SttNews::Failed(error.into())));
         }
     }
 
@@ -183,7 +184,7 @@ impl Wiring {
                 Err(error) => {
                     report(&metrics, &session, &error);
                     let _ = news
-                        .send(Input::Llm(id, LlmNews::Failed(told(&error))))
+                        .send(Input::Llm(id, LlmNews::Failed(told(&error).into())))
                         .await;
                     return;
                 }
@@ -202,7 +203,7 @@ impl Wiring {
                 let error = broke_off(llm.name());
                 report(&metrics, &session, &error);
                 let _ = news
-                    .send(Input::Llm(id, LlmNews::Failed(told(&error))))
+                    .send(Input::Llm(id, LlmNews::Failed(told(&error).into())))
                     .await;
             }
         });
@@ -225,7 +226,7 @@ impl Wiring {
                 Err(error) => {
                     report(&metrics, &session, &error);
                     let _ = news
-                        .send(Input::Tts(id, TtsNews::Failed(told(&error))))
+                        .send(Input::Tts(id, TtsNews::Failed(told(&error).into())))
                         .await;
                     return;
                 }
@@ -269,7 +270,8 @@ impl Wiring {
                 "The reply is longer than speech keeps up with.",
             );
             self.drop_tts(id);
-            self.failures.push(Input::Tts(id, TtsNews::Failed(error)));
+            self.failures
+                .push(Input::Tts(id, TtsNews::Failed(error.into())));
         }
     }
 
@@ -327,7 +329,7 @@ fn stt_news(event: SttEvent) -> SttNews {
             audio_ms,
             logprobs,
         },
-        SttEvent::Failed(error) => SttNews::Failed(told(&error)),
+        SttEvent::Failed(error) => SttNews::Failed(told(&error).into()),
     }
 }
 
@@ -337,7 +339,7 @@ fn llm_news(event: LlmEvent) -> LlmNews {
         LlmEvent::ToolCall { call_id, name } => LlmNews::ToolCall { call_id, name },
         LlmEvent::ToolArguments(json) => LlmNews::ToolArguments(json),
         LlmEvent::Done { finish, usage } => LlmNews::Done { finish, usage },
-        LlmEvent::Failed(error) => LlmNews::Failed(told(&error)),
+        LlmEvent::Failed(error) => LlmNews::Failed(told(&error).into()),
     }
 }
 
@@ -353,7 +355,7 @@ fn tts_news(event: TtsEvent) -> TtsNews {
             samples,
         },
         TtsEvent::PieceDone { index } => TtsNews::PieceDone(index),
-        TtsEvent::Failed(error) => TtsNews::Failed(told(&error)),
+        TtsEvent::Failed(error) => TtsNews::Failed(told(&error).into()),
     }
 }
 

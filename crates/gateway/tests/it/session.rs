@@ -31,7 +31,7 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
     let wanted: SessionUpdate = decode::session_update(&wanted, "session").unwrap();
     let settings = settings::effective(template, &wanted).unwrap();
     let call = Call {
-        session: Session::new(settings, policy, 1),
+        session: Box::new(Session::new(settings, policy, 1)),
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
         active: app.sessions.enter().unwrap(),
@@ -46,7 +46,7 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
 async fn send(line: &Line, event: &Value) {
     let event = decode::client_event(&event.to_string()).unwrap();
     line.inbound
-        .send(Inbound::Event(event, None))
+        .send(Inbound::Event(Box::new(event), None))
         .await
         .unwrap();
 }
@@ -56,10 +56,17 @@ async fn next(line: &mut Line) -> Outbound {
     next.unwrap().unwrap()
 }
 
+async fn event(line: &mut Line) -> ServerEvent {
+    match next(line).await {
+        Outbound::Event(event, _room) => *event,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The code of the next event, which is an error.
 async fn error_code(line: &mut Line) -> String {
-    match next(line).await {
-        Outbound::Event(ServerEvent::Error { error }, _) => error.code.unwrap(),
+    match event(line).await {
+        ServerEvent::Error { error } => error.code.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -122,7 +129,7 @@ async fn a_client_that_reads_late_loses_nothing() {
     }
     let mut updates = 0;
     while updates < 40 {
-        if let Outbound::Event(ServerEvent::SessionUpdated { .. }, _room) = next(&mut line).await {
+        if let ServerEvent::SessionUpdated { .. } = event(&mut line).await {
             updates += 1;
         }
     }
@@ -165,13 +172,15 @@ async fn frames_that_are_refused_do_not_stop_the_time_of_a_session() {
     let world = World::start(|_| {}).await;
     let (session, mut line) = start(&world, Policy::default(), 1024);
     assert!(matches!(
-        next(&mut line).await,
-        Outbound::Event(ServerEvent::SessionCreated { .. }, _)
+        event(&mut line).await,
+        ServerEvent::SessionCreated { .. }
     ));
     world.app().clock.advance(Duration::from_hours(1));
     for _ in 0..3 {
         let error = ErrorBody::invalid("invalid_event", "nonsense");
-        line.inbound.try_send(Inbound::Rejected(error)).unwrap();
+        line.inbound
+            .try_send(Inbound::Rejected(Box::new(error)))
+            .unwrap();
     }
     assert_eq!(error_code(&mut line).await, "invalid_event");
     assert_eq!(error_code(&mut line).await, "session_expired");
@@ -205,12 +214,12 @@ async fn an_append_without_room_is_refused_once() {
     send(&line, &note("the end")).await;
     let mut refusals = 0;
     loop {
-        match next(&mut line).await {
-            Outbound::Event(ServerEvent::Error { error }, _) => {
+        match event(&mut line).await {
+            ServerEvent::Error { error } => {
                 assert_eq!(error.code.as_deref(), Some("input_audio_buffer_full"));
                 refusals += 1;
             }
-            Outbound::Event(ServerEvent::ItemDone { .. }, _) => break,
+            ServerEvent::ItemDone { .. } => break,
             _ => {}
         }
     }

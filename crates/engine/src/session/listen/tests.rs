@@ -39,7 +39,7 @@ fn a_long_append_leaves_nothing_behind_once_it_is_committed_or_cleared() {
             event_id: None,
             action,
         };
-        session.on(Input::Client(event), 0, &mut out);
+        session.on(Input::Client(Box::new(event)), 0, &mut out);
         let held = held_bytes(&session.listener);
         assert!(held < 256 * 1024, "{held} bytes are still held");
     }

@@ -74,11 +74,11 @@ pub(super) async fn read(
                         continue;
                     }
                     Heard::Audio(bytes) => Inbound::Audio(bytes),
-                    Heard::Event(event) => Inbound::Event(event, room.take(size).await),
-                    Heard::Refused(error) => Inbound::Rejected(error),
+                    Heard::Event(event) => Inbound::Event(Box::new(event), room.take(size).await),
+                    Heard::Refused(error) => Inbound::Rejected(Box::new(error)),
                 }
             }
-            Message::Binary(_) => Inbound::Rejected(decode::binary_frame().error),
+            Message::Binary(_) => Inbound::Rejected(Box::new(decode::binary_frame().error)),
             Message::Close(_) => return Gone::Closed,
             Message::Ping(_) | Message::Pong(_) => continue,
         };

@@ -167,7 +167,7 @@ fn prepare(
     catalog: &Catalog,
     principal: &Principal,
     wanted: &Wanted,
-) -> Result<(Session, Pipeline), ErrorBody> {
+) -> Result<(Box<Session>, Pipeline), ErrorBody> {
     let stored = match &principal.stored_session {
         Some(stored) => {
             decode::session_update(stored, "session").map_err(|refused| refused.error)?
@@ -230,10 +230,8 @@ fn prepare(
         llm_model: pipeline.llm_model.clone(),
         ..Policy::default()
     };
-    Ok((
-        Session::new(settings, policy, seed.rotate_left(64)),
-        pipeline,
-    ))
+    let session = Session::new(settings, policy, seed.rotate_left(64));
+    Ok((Box::new(session), pipeline))
 }
 
 async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {

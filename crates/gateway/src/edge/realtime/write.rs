@@ -78,7 +78,7 @@ pub(super) async fn write(
             }
             // its room in the queue is free once it has been sent
             Some(Outbound::Event(event, _room)) => {
-                let audio = matches!(event, ServerEvent::OutputAudioDelta { .. });
+                let audio = matches!(*event, ServerEvent::OutputAudioDelta { .. });
                 let sent = pen.send(&mut socket, &event).await;
                 if audio && let Some(since) = speech_end.take() {
                     pen.metrics.emit(&Event::TurnStage {
