@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 
 /// The stop signals and the tasks that must end before the process does.
@@ -53,6 +54,11 @@ impl Lifecycle {
         F::Output: Send + 'static,
     {
         self.tasks.spawn(task.in_current_span())
+    }
+
+    /// Makes the drain wait until what is returned is dropped.
+    pub fn awaited(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     /// Tasks running.

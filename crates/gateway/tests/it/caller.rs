@@ -96,6 +96,30 @@ impl Caller {
         }
     }
 
+    /// Goes on sending sound, without a pause, until it sees the close frame; returns its code.
+    pub(crate) async fn talk_until_closed(self) -> u16 {
+        let (mut sink, mut stream) = self.socket.split();
+        let talking = async {
+            let audio = STANDARD.encode([0; 2 * FRAME]);
+            let append = json!({ "type": "input_audio_buffer.append", "audio": audio }).to_string();
+            while sink.send(Message::text(append.as_str())).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            panic!("the connection was reset before the close frame was seen");
+        };
+        let listening = async {
+            loop {
+                if let Message::Close(frame) = stream.next().await.unwrap().unwrap() {
+                    return frame.unwrap().code.into();
+                }
+            }
+        };
+        let closed = async {
+            tokio::select! { code = listening => code, () = talking => 0 }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.unwrap()
+    }
+
     async fn message(&mut self, awaited: &str) -> Message {
         let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
         message

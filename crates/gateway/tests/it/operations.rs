@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::caller::Caller;
 use crate::world::{KEY, PATIENCE, World};
 
 async fn json(world: &World, path: &str) -> (StatusCode, Value) {
@@ -281,6 +282,23 @@ async fn a_stop_waits_for_a_request_that_is_being_answered() {
     let head = String::from_utf8_lossy(&answer[..64.min(answer.len())]).into_owned();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert_eq!(stopping.await.unwrap(), Drained::Clean);
+}
+
+#[tokio::test]
+async fn callers_who_go_on_talking_see_why_a_stopping_server_closes() {
+    let world = World::start(|_| {}).await;
+    let session =
+        serde_json::json!({ "type": "realtime", "audio": { "input": { "turn_detection": null } } });
+    let mut callers = Vec::new();
+    for _ in 0..8 {
+        let caller = Caller::call(&world, "/v1/realtime?model=gpt-realtime", &session).await;
+        callers.push(tokio::spawn(caller.talk_until_closed()));
+    }
+    let (server, _folder) = world.into_server();
+    assert_eq!(server.stop(PATIENCE).await, Drained::Clean);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), 1001);
+    }
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ enum Heard {
 }
 
 pub(super) async fn read(
-    mut socket: SplitStream<WebSocket>,
+    socket: &mut SplitStream<WebSocket>,
     inbound: mpsc::Sender<Inbound>,
     room: Budget,
     shape: Shape,

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use engine::session::settings::{self, Template};
 use engine::session::{Policy, Session};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use providers::{Catalog, Pipeline};
 use serde::Deserialize;
 use tracing::Instrument as _;
@@ -39,6 +39,8 @@ const REFUSED: u16 = 1008;
 const MODELS_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// How long the last events and the close frame may take.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a client may take to see the close frame.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 /// The subprotocol we answer with, and the one that marks the beta shape.
 const PROTOCOL: &str = "realtime";
 const BETA_PROTOCOL: &str = "openai-beta.realtime-v1";
@@ -243,12 +245,14 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
     };
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let lifecycle = call.lifecycle.clone();
+    // to the very end: a process that exits resets its connections
+    let _awaited = lifecycle.awaited();
     let mut writing = lifecycle.spawn(write(sink, line.outbound, pen));
     let mut actor = lifecycle.spawn(crate::session::run(call, edge));
     tokio::select! {
-        gone = read(stream, line.inbound, line.room, shape) => {
+        gone = read(&mut stream, line.inbound, line.room, shape) => {
             line.left.send_replace(Some(gone.outcome()));
             // the reader's channel is gone with it: the session ends, and with it its providers' work
             let _ = actor.await;
@@ -257,10 +261,10 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
             }
         }
         written = &mut writing => {
-            // nothing reaches the client any more, so nothing more is read from it either
+            // nothing more reaches the client: the session ends, if that is not why
             line.left.send_replace(Some(written.unwrap_or(Outcome::Failed)));
             let _ = actor.await;
-            return;
+            return linger(stream).await;
         }
         _ = &mut actor => {}
     }
@@ -271,6 +275,15 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
     {
         writing.abort();
     }
+    linger(stream).await;
+}
+
+/// Reads over what a client sent before it saw the close. A connection that is closed with unread bytes is reset
+/// (RFC 1122 §4.2.2.13), and a reset destroys a close frame that the client has not read yet.
+async fn linger(mut stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin) {
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    // a client that goes on all the same has had its chance
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// One `error` event, then the close (spec/realtime §4.2, case 11).
@@ -287,4 +300,5 @@ async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Active) {
         })))
         .await;
     drop(active);
+    linger(socket).await;
 }
