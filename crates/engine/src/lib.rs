@@ -4,5 +4,6 @@
 
 pub mod ask;
 pub mod audio;
+pub mod guard;
 pub mod session;
 pub mod speech;

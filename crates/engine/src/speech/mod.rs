@@ -7,6 +7,6 @@ mod boundary;
 pub mod sentence;
 pub mod spoken;
 
-pub use align::{Heard, heard_bytes};
+pub use align::{Heard, heard_bytes, unspoken};
 pub use sentence::{CutRules, Cutter, Piece};
 pub use spoken::spoken;
