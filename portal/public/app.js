@@ -15,6 +15,13 @@ const element = (id) => /** @type {T} */ (document.getElementById(id));
 /** @type {HTMLButtonElement} */ const talkButton = element("talk");
 /** @type {HTMLMeterElement} */ const levelMeter = element("level");
 
+/** What to do about a microphone that cannot be opened, by the error's name. @type {Record<string, string>} */
+const MICROPHONE_HINTS = {
+  NotAllowedError: "The browser may not use the microphone: allow it in the address bar, or choose the sample question.",
+  NotFoundError: "No microphone was found: connect one, or choose the sample question.",
+  NotReadableError: "Another program is using the microphone: close it, or choose the sample question.",
+};
+
 /** The running conversation, if any. @type {Conversation | null} */
 let running = null;
 
@@ -138,9 +145,8 @@ class Conversation {
         void listMicrophones();
       }
     } catch (error) {
-      stop(error instanceof DOMException && error.name === "NotAllowedError"
-        ? "The browser may not use the microphone: allow it in the address bar, or choose the sample question."
-        : String(error instanceof Error ? error.message : error));
+      const hint = error instanceof DOMException ? MICROPHONE_HINTS[error.name] : undefined;
+      stop(hint ?? String(error instanceof Error ? error.message : error));
     }
   }
 
