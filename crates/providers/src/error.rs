@@ -2,7 +2,7 @@
 //! Returned by every port; mapped to client errors at the gateway's edge.
 //! Never carries a secret, and a prompt or a transcript only inside a vendor's explanation.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// What the caller should do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{provider}: {message}")]
 pub struct ProviderError {
-    /// Catalog name.
-    pub provider: &'static str,
+    /// Name in the catalog: a vendor's, or the one that the configuration gave it.
+    pub provider: Cow<'static, str>,
     /// What to do.
     pub kind: Kind,
     /// What was tried and what happened; safe to show to the client's developer and to log.
@@ -42,9 +42,13 @@ pub struct ProviderError {
 
 impl ProviderError {
     /// A failure without a retry time.
-    pub fn new(provider: &'static str, kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(
+        provider: impl Into<Cow<'static, str>>,
+        kind: Kind,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
-            provider,
+            provider: provider.into(),
             kind,
             message: message.into(),
             explanation: None,

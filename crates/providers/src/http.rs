@@ -4,6 +4,11 @@
 
 use std::time::Duration;
 
+use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::time::timeout;
+
+use crate::{ProviderError, Vendor, failure};
+
 /// Limit for a connection to be made, name resolution and TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An unused connection is closed after this time; most servers close theirs after 60 to 75 s.
@@ -12,6 +17,8 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 const POOL_SIZE: usize = 32;
 /// Interval of the probes that find a connection whose other end vanished.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The end of an answer that is only asked for as a check is waited for so long.
+const AFTER_CHECK: Duration = Duration::from_secs(1);
 /// Bytes of an error's body that are read.
 const ERROR_BYTES: usize = 16 * 1024;
 
@@ -42,4 +49,52 @@ pub(crate) async fn error_body(mut response: reqwest::Response) -> Vec<u8> {
         }
     }
     body
+}
+
+/// What a vendor answers to `question`, up to its headers; only a success.
+///
+/// Errors: silence within the vendor's limit, trouble on the way, or what the status asks for.
+pub(crate) async fn ask(
+    vendor: &Vendor,
+    question: RequestBuilder,
+) -> Result<Response, ProviderError> {
+    ask_for(vendor, question, None).await
+}
+
+/// Asks whether a vendor would answer: a success does, and so does the status that is `tolerated`.
+///
+/// Errors: as [`ask`].
+pub(crate) async fn check(
+    vendor: &Vendor,
+    question: RequestBuilder,
+    tolerated: Option<StatusCode>,
+) -> Result<(), ProviderError> {
+    let mut response = ask_for(vendor, question, tolerated).await?;
+    let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+    // read to its end, the connection serves the first question; if it has none, that is no failure
+    let _ = timeout(AFTER_CHECK, rest).await;
+    Ok(())
+}
+
+async fn ask_for(
+    vendor: &Vendor,
+    question: RequestBuilder,
+    tolerated: Option<StatusCode>,
+) -> Result<Response, ProviderError> {
+    let (name, limit) = (&vendor.name, vendor.limits.first_event);
+    let asking = async {
+        let response = question
+            .send()
+            .await
+            .map_err(|error| failure::of_transport(name, &error))?;
+        let status = response.status();
+        if status.is_success() || Some(status) == tolerated {
+            Ok(response)
+        } else {
+            Err(failure::of_answer(name, response).await)
+        }
+    };
+    timeout(limit, asking)
+        .await
+        .map_err(|_| failure::silent(name, "the server did not answer", limit))?
 }

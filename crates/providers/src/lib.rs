@@ -4,20 +4,30 @@
 
 pub mod catalog;
 pub mod error;
+mod failure;
+pub mod guarded;
 pub mod http;
+mod kept;
 pub mod llm;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod models;
+mod openai;
 pub mod ports;
 pub mod scripted;
 pub mod sse;
+pub mod stt;
 pub mod transcribe;
+pub mod tts;
+pub mod vendor;
 pub mod voices;
+mod ws;
 
 pub use catalog::{
-    Catalog, CatalogConfig, CatalogError, LlmConfig, Pipeline, PipelineKind, QueueDepths,
+    Catalog, CatalogConfig, CatalogError, LlmConfig, Pipeline, PipelineConfig, ProviderConfig,
+    ProviderKind, QueueDepths,
 };
 pub use error::{Kind, ProviderError};
 pub use models::{ModelInfo, ModelKind};
 pub use transcribe::{Detail, Segment, Transcriber, Transcription, transcribe_once};
+pub use vendor::{Limits, Vendor};

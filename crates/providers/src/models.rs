@@ -27,7 +27,7 @@ pub struct ModelInfo {
 }
 
 /// Names that the SDKs and examples of the hosted service send by default (spec/realtime §2, §3).
-pub(crate) const LISTED: [(&str, ModelKind); 13] = [
+pub(crate) const LISTED: [(&str, ModelKind); 15] = [
     ("gpt-realtime", ModelKind::Realtime),
     ("gpt-realtime-mini", ModelKind::Realtime),
     ("gpt-realtime-2.1", ModelKind::Realtime),
@@ -41,6 +41,8 @@ pub(crate) const LISTED: [(&str, ModelKind); 13] = [
     ("gpt-4o-mini-tts", ModelKind::Speech),
     ("tts-1", ModelKind::Speech),
     ("tts-1-hd", ModelKind::Speech),
+    ("gpt-4o", ModelKind::Chat),
+    ("gpt-4o-mini", ModelKind::Chat),
 ];
 
 /// What a hosted service's model of this name does; `None` for names of no known family. Families
@@ -59,7 +61,13 @@ pub fn kind_of(name: &str) -> Option<ModelKind> {
         name.strip_prefix(family)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     });
-    known.then_some(ModelKind::Realtime)
+    if known {
+        return Some(ModelKind::Realtime);
+    }
+    let chat = ["gpt-3.5", "gpt-4", "gpt-5", "chatgpt"];
+    chat.iter()
+        .any(|family| name.starts_with(family))
+        .then_some(ModelKind::Chat)
 }
 
 #[cfg(test)]
@@ -87,7 +95,8 @@ mod tests {
             kind_of("gpt-4o-mini-tts-2025-12-15"),
             Some(ModelKind::Speech)
         );
-        for stranger in ["", "gpt-4o", "gpt-realtimes", "no-such-model", "shuttts"] {
+        assert_eq!(kind_of("gpt-4o-mini"), Some(ModelKind::Chat));
+        for stranger in ["", "gpt", "gpt-realtimes", "no-such-model", "shuttts"] {
             assert_eq!(kind_of(stranger), None, "{stranger}");
         }
     }

@@ -66,9 +66,19 @@ pub struct SttStream {
 #[async_trait]
 pub trait Stt: Send + Sync {
     /// Name in the catalog, for logs and metrics.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// Opens the stream of one utterance.
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError>;
+    /// Prepares for the utterances of a session that begins (a connection, say); best effort, returns at once.
+    fn prepare(&self, _options: &SttOptions) {}
+    /// Asks whether the provider would answer, without making it work. Where there is nobody to ask: yes.
+    async fn check(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    /// Why a session should not even begin: nobody behind this has a key that opens anything, as far as is known.
+    fn usable(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 /// What a language model answers.
@@ -107,11 +117,19 @@ pub struct LlmStream {
 #[async_trait]
 pub trait Llm: Send + Sync {
     /// Name in the catalog, for logs and metrics.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// Starts one answer.
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError>;
     /// Prepares for a request that will start like this one (prompt cache); best effort, returns at once.
     fn warm(&self, _request: &LlmRequest) {}
+    /// Asks whether the provider would answer, without making it work. Where there is nobody to ask: yes.
+    async fn check(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    /// Why a session should not even begin: nobody behind this has a key that opens anything, as far as is known.
+    fn usable(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 /// A piece of text to speak, numbered in speaking order.
@@ -130,7 +148,7 @@ pub enum TtsEvent {
     Audio {
         /// The piece.
         index: u32,
-        /// Sample rate in Hz; constant within a stream.
+        /// Sample rate in Hz; changes within a stream only where another voice takes over.
         rate_hz: u32,
         /// Samples.
         samples: Arc<[i16]>,
@@ -166,9 +184,19 @@ pub struct VoiceInfo {
 #[async_trait]
 pub trait Tts: Send + Sync {
     /// Name in the catalog, for logs and metrics.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// Voices by name; an unknown name in a request is spoken by the first.
     fn voices(&self) -> Vec<VoiceInfo>;
     /// Opens the stream of one reply.
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError>;
+    /// Prepares for the replies of a session that begins (a connection, say); best effort, returns at once.
+    fn prepare(&self, _options: &SpeakOptions) {}
+    /// Asks whether the provider would answer, without making it work. Where there is nobody to ask: yes.
+    async fn check(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    /// Why a session should not even begin: nobody behind this has a key that opens anything, as far as is known.
+    fn usable(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }

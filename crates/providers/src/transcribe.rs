@@ -105,7 +105,7 @@ pub async fn transcribe_once(
         }
     }
     Err(ProviderError::new(
-        stt.name(),
+        stt.name().to_owned(),
         Kind::Protocol,
         "the stream ended without a transcript",
     ))

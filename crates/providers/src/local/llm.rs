@@ -44,7 +44,7 @@ impl LocalLlm {
 
 #[async_trait]
 impl Llm for LocalLlm {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

@@ -9,31 +9,20 @@ mod tts;
 
 use std::time::Duration;
 
-use local::{LocalConfig, LocalError, LocalModels, Part};
+use local::LocalError;
 
 pub use llm::LocalLlm;
 pub use stt::LocalStt;
 pub use transcriber::LocalTranscriber;
 pub use tts::LocalTts;
 
-use crate::{Kind, ProviderError, catalog::CatalogConfig};
+use crate::{Kind, ProviderError};
 
 /// Catalog name of all providers here.
 pub const NAME: &str = "local";
 
 /// When to come back after a refusal: the queues accept no more than a few seconds of work.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// Loads the models, the language model only where nothing replaces it. Blocks.
-///
-/// Errors: see [`LocalModels::open`]; a missing model's names the command that fetches it.
-pub(crate) fn open(config: &CatalogConfig) -> Result<LocalModels, LocalError> {
-    let mut local = LocalConfig::new(&config.models_dir);
-    if config.llm.is_some() {
-        local.parts.retain(|part| *part != Part::Llm);
-    }
-    LocalModels::open(&local)
-}
 
 /// What a local failure asks of the caller.
 fn failure(error: &LocalError) -> ProviderError {

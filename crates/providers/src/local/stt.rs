@@ -39,7 +39,7 @@ impl LocalStt {
 
 #[async_trait]
 impl Stt for LocalStt {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

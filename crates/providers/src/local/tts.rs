@@ -47,7 +47,7 @@ impl LocalTts {
 
 #[async_trait]
 impl Tts for LocalTts {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

@@ -44,7 +44,7 @@ impl ScriptedLlm {
 
 #[async_trait]
 impl Llm for ScriptedLlm {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

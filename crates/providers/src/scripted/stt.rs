@@ -48,7 +48,7 @@ impl ScriptedStt {
 
 #[async_trait]
 impl Stt for ScriptedStt {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

@@ -44,7 +44,7 @@ impl ScriptedTts {
 
 #[async_trait]
 impl Tts for ScriptedTts {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 

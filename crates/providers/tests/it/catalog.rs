@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use providers::{Catalog, CatalogConfig, CatalogError, Detail, LlmConfig, ModelKind, PipelineKind};
+use providers::{
+    Catalog, CatalogConfig, CatalogError, Detail, LlmConfig, ModelKind, guarded::Watch,
+};
 use serde_json::json;
 
 use crate::conformance::{answer, ask, stt_options};
 
 fn scripted() -> CatalogConfig {
     CatalogConfig {
-        pipeline: PipelineKind::Scripted,
+        default: "scripted".to_owned(),
         ..CatalogConfig::default()
     }
 }
@@ -23,16 +25,16 @@ fn llm(base_url: &str) -> LlmConfig {
 
 #[test]
 fn every_listed_model_is_answered_and_a_stranger_is_not() {
-    let catalog = Catalog::open(scripted()).unwrap();
+    let catalog = Catalog::open(scripted(), Watch::default()).unwrap();
     for model in catalog.models() {
         let found = match model.kind {
             ModelKind::Realtime => catalog.pipeline(&model.id),
             ModelKind::Transcription => catalog.transcription(&model.id),
             ModelKind::Speech => catalog.speech(&model.id),
-            ModelKind::Chat => panic!("a chat model without one configured"),
+            ModelKind::Chat => catalog.chat(&model.id),
         };
         assert_eq!(
-            found.map(|pipeline| pipeline.name),
+            found.map(|pipeline| pipeline.name.to_string()).as_deref(),
             Some("scripted"),
             "{}",
             model.id
@@ -51,7 +53,7 @@ fn a_configured_language_model_replaces_the_pipelines_own() {
         llm: Some(llm("http://127.0.0.1:11434/v1")),
         ..scripted()
     };
-    let catalog = Catalog::open(config).unwrap();
+    let catalog = Catalog::open(config, Watch::default()).unwrap();
     let pipeline = catalog.pipeline("gpt-realtime").unwrap();
     assert_eq!(
         (
@@ -76,10 +78,10 @@ fn an_address_that_is_no_http_is_refused() {
         llm: Some(llm("ftp://example.com/v1")),
         ..scripted()
     };
-    let Err(error) = Catalog::open(config) else {
+    let Err(error) = Catalog::open(config, Watch::default()) else {
         panic!("opened")
     };
-    assert!(matches!(error, CatalogError::Llm(_)));
+    assert!(matches!(error, CatalogError::Vendor { .. }));
     assert!(error.to_string().contains("http"), "{error}");
 }
 
@@ -97,7 +99,7 @@ fn a_key_is_never_shown() {
 #[test]
 fn a_misspelt_key_is_refused() {
     for config in [
-        json!({ "pipelines": "local" }),
+        json!({ "pipelines": { "a": { "sst": [] } } }),
         json!({ "scripted": { "stt": 1 } }),
         json!({ "pipeline": "cloud" }),
     ] {
@@ -110,7 +112,9 @@ fn a_misspelt_key_is_refused() {
 
 #[tokio::test]
 async fn recordings_are_transcribed_through_the_pipeline() {
-    let pipeline = Catalog::open(scripted()).unwrap().default_pipeline();
+    let pipeline = Catalog::open(scripted(), Watch::default())
+        .unwrap()
+        .default_pipeline();
     let recording: Arc<[i16]> = vec![0; 16_000].into();
     let transcription = pipeline
         .transcriber

@@ -85,6 +85,31 @@ pub(crate) async fn stt_answers_pause_and_end(stt: &dyn Stt, audio: Arc<[i16]>) 
     text
 }
 
+/// As [`stt_answers_pause_and_end`], for those that cannot judge a turn, or transcribe while it is spoken.
+pub(crate) async fn stt_answers_without_judging(stt: &dyn Stt, audio: Arc<[i16]>) -> String {
+    let mut stream = stt.open(stt_options()).await.unwrap();
+    let half = audio.len() / 2;
+    let first = SttCommand::Audio(audio[..half].into());
+    stream.commands.send(first).await.unwrap();
+    stream.commands.send(SttCommand::Pause).await.unwrap();
+    let told = stream.events.recv().await;
+    assert!(matches!(told, Some(SttEvent::Partial { .. })), "{told:?}");
+    stream.commands.send(SttCommand::Resume).await.unwrap();
+    let second = SttCommand::Audio(audio[half..].into());
+    stream.commands.send(second).await.unwrap();
+    stream.commands.send(SttCommand::End).await.unwrap();
+    let (text, audio_ms) = loop {
+        match stream.events.recv().await {
+            Some(SttEvent::Partial { .. }) => {}
+            Some(SttEvent::Final { text, audio_ms, .. }) => break (text, audio_ms),
+            other => panic!("no transcript but {other:?}"),
+        }
+    };
+    assert_eq!(audio_ms, audio.len() as u64 / 16);
+    assert_eq!(stream.events.recv().await, None);
+    text
+}
+
 /// What was transcribed at a pause is the transcript when only silence follows.
 pub(crate) async fn stt_keeps_what_it_said_at_the_pause(stt: &dyn Stt, audio: Arc<[i16]>) {
     let mut stream = stt
@@ -100,7 +125,7 @@ pub(crate) async fn stt_keeps_what_it_said_at_the_pause(stt: &dyn Stt, audio: Ar
         .await
         .unwrap();
     stream.commands.send(SttCommand::Pause).await.unwrap();
-    let Some(SttEvent::Partial { text: early }) = stream.events.recv().await else {
+    let Some(SttEvent::Partial { text: mut early }) = stream.events.recv().await else {
         panic!("no partial transcript");
     };
     stream
@@ -109,8 +134,13 @@ pub(crate) async fn stt_keeps_what_it_said_at_the_pause(stt: &dyn Stt, audio: Ar
         .await
         .unwrap();
     stream.commands.send(SttCommand::End).await.unwrap();
-    let Some(SttEvent::Final { text, .. }) = stream.events.recv().await else {
-        panic!("no transcript");
+    let text = loop {
+        match stream.events.recv().await {
+            // those that transcribe while it is spoken tell more than once
+            Some(SttEvent::Partial { text }) => early = text,
+            Some(SttEvent::Final { text, .. }) => break text,
+            other => panic!("no transcript but {other:?}"),
+        }
     };
     assert_eq!(text, early);
 }
@@ -198,13 +228,18 @@ pub(crate) async fn llm_answers(llm: &dyn Llm) {
 
 /// The limit on tokens ends an answer and is told.
 pub(crate) async fn llm_keeps_to_the_limit(llm: &dyn Llm) {
+    llm_keeps_to_a_limit_of(llm, 3).await;
+}
+
+/// The same with another limit, for a vendor that takes none so small.
+pub(crate) async fn llm_keeps_to_a_limit_of(llm: &dyn Llm, tokens: u32) {
     let request = LlmRequest {
-        max_tokens: Some(3),
+        max_tokens: Some(tokens),
         ..ask("Tell me a long story.")
     };
     let (finish, usage) = answer(llm, request).await.unwrap().done();
     assert_eq!(finish, Finish::Length);
-    assert!(usage.output_tokens <= 3, "{usage:?}");
+    assert!(usage.output_tokens <= tokens, "{usage:?}");
 }
 
 /// A reply read to its end.

@@ -8,8 +8,13 @@
 
 mod catalog;
 mod conformance;
-mod fake_openai;
-mod openai;
+mod fakes;
+mod faults;
+mod guarded;
+mod llm_subjects;
+mod llm_suite;
+mod llm_vendors;
 #[cfg(feature = "local")]
 mod real_models;
 mod scripted;
+mod speech;

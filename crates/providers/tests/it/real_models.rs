@@ -10,6 +10,7 @@ use engine::{
 };
 use providers::{
     Catalog, CatalogConfig, Detail, Kind, Pipeline, QueueDepths,
+    guarded::Watch,
     ports::{Piece, SttCommand, SttEvent, Tts, TtsEvent},
     transcribe_once,
 };
@@ -32,7 +33,7 @@ fn open() -> Catalog {
         models_dir: models_dir(),
         ..CatalogConfig::default()
     };
-    Catalog::open(config).unwrap_or_else(|error| panic!("{error}"))
+    Catalog::open(config, Watch::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What the voice makes of a text, at the rate the ears want.
@@ -205,7 +206,7 @@ fn a_missing_model_names_the_command_that_fetches_it() {
         models_dir: "/nonexistent/models".into(),
         ..CatalogConfig::default()
     };
-    let Err(error) = Catalog::open(config) else {
+    let Err(error) = Catalog::open(config, Watch::default()) else {
         panic!("opened")
     };
     assert!(

@@ -1,14 +1,15 @@
 use serde_json::json;
 
 use super::*;
+use crate::Kind;
 
 fn all(chunks: &[Value]) -> (Vec<LlmEvent>, Assembly) {
     let mut assembly = Assembly::default();
     let mut events = Vec::new();
     for chunk in chunks {
-        assembly.take(&chunk.to_string(), &mut events).unwrap();
+        assembly.chunk(&chunk.to_string(), &mut events).unwrap();
     }
-    events.extend(assembly.rest());
+    assembly.rest(&mut events);
     (events, assembly)
 }
 
@@ -127,26 +128,26 @@ fn finish_reasons_are_told_apart() {
 #[test]
 fn errors_say_who_must_act() {
     let mut assembly = Assembly::default();
-    let mut take = |json: &str| assembly.take(json, &mut Vec::new()).unwrap_err();
-    assert_eq!(take("{"), BadChunk::Malformed);
+    let mut take = |json: &str| assembly.chunk(json, &mut Vec::new()).unwrap_err();
+    assert_eq!(take("{"), BadEvent::Malformed);
     assert_eq!(
         take(r#"{"error":{"code":429}}"#),
-        BadChunk::Error(Kind::RateLimited)
+        BadEvent::Error(Kind::RateLimited)
     );
     assert_eq!(
         take(r#"{"error":{"code":"insufficient_quota"}}"#),
-        BadChunk::Error(Kind::Unauthorized)
+        BadEvent::Error(Kind::Unauthorized)
     );
     assert_eq!(
         take(r#"{"error":{"type":"overloaded_error"}}"#),
-        BadChunk::Error(Kind::Overloaded)
+        BadEvent::Error(Kind::Overloaded)
     );
     assert_eq!(
         take(r#"{"error":{"type":"invalid_request_error"}}"#),
-        BadChunk::Error(Kind::Rejected)
+        BadEvent::Error(Kind::Rejected)
     );
     assert_eq!(
         take(r#"{"error":"boom"}"#),
-        BadChunk::Error(Kind::Unavailable)
+        BadEvent::Error(Kind::Unavailable)
     );
 }

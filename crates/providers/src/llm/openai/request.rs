@@ -2,30 +2,22 @@
 //! Called once per question.
 //! Never sends anything.
 
-use std::collections::HashSet;
-
-use engine::ask::{LlmMessage, LlmRequest};
+use engine::ask::LlmRequest;
 use serde_json::{Map, Value, json};
-use wire::realtime::session::{NamedTool, Tool, ToolChoice};
 
-/// Stands for the output of a function that has not returned: the protocol wants an answer to
-/// each call before anything else is said, a live conversation does not wait for it.
-const NO_OUTPUT_YET: &str = "(the function has not returned yet)";
-
-/// What the limit on generated tokens is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenLimit {
-    /// `max_tokens`, which every compatible server knows.
-    MaxTokens,
-    /// `max_completion_tokens`, which newer hosted models insist on.
-    MaxCompletionTokens,
-}
+use crate::llm::{
+    gpt::{self, Host},
+    tools::{self, Choice, Function},
+    turns::{Call, Turn, turns},
+};
 
 /// The JSON body.
-pub(super) fn body(request: &LlmRequest, default_model: &str, limit: TokenLimit) -> Value {
+pub(super) fn body(request: &LlmRequest, default_model: &str, host: Host) -> Value {
+    let late = host.late_instructions();
+    let model = request.model.as_deref().unwrap_or(default_model);
     let mut body = json!({
-        "model": request.model.as_deref().unwrap_or(default_model),
-        "messages": messages(&request.messages),
+        "model": model,
+        "messages": messages(turns(&request.messages, late)),
         "stream": true,
         "stream_options": { "include_usage": true },
     });
@@ -34,89 +26,73 @@ pub(super) fn body(request: &LlmRequest, default_model: &str, limit: TokenLimit)
             body[key] = value;
         }
     };
-    let tools: Vec<Value> = request.tools.iter().filter_map(tool).collect();
+    let tools: Vec<Value> = tools::functions(request).iter().map(tool).collect();
     if !tools.is_empty() {
         set("tools", Some(Value::Array(tools)));
-        set("tool_choice", tool_choice(&request.tool_choice));
+        set("tool_choice", tool_choice(tools::choice(request)));
         set(
             "parallel_tool_calls",
             request.parallel_tool_calls.map(Value::Bool),
         );
     }
-    let limit = match limit {
-        TokenLimit::MaxTokens => "max_tokens",
-        TokenLimit::MaxCompletionTokens => "max_completion_tokens",
+    let (mut temperature, mut effort) = (request.temperature, tools::effort(request));
+    let limit = match host {
+        // known to every server, where newer hosted models insist on the other
+        Host::Compatible => "max_tokens",
+        Host::OpenAi => {
+            let offers = !request.tools.is_empty();
+            let wish = effort.filter(|_| !(offers && gpt::calls_without_effort(model)));
+            effort = gpt::effort(model, wish);
+            temperature = temperature.filter(|_| gpt::takes_temperature(model));
+            "max_completion_tokens"
+        }
     };
     set(limit, request.max_tokens.map(Value::from));
-    set("temperature", request.temperature.map(Value::from));
-    let effort = request.reasoning_effort.as_ref();
-    // either the word itself, or the protocol's `{ "effort": word }`
-    set(
-        "reasoning_effort",
-        effort.map(|effort| effort.get("effort").unwrap_or(effort).clone()),
-    );
+    set("temperature", temperature.map(Value::from));
+    set("reasoning_effort", effort.map(Value::from));
     body
 }
 
-fn tool(tool: &Tool) -> Option<Value> {
-    let Tool::Function {
-        name,
-        description,
-        parameters,
-    } = tool
-    else {
-        return None;
-    };
-    let mut function = Map::from_iter([("name".to_owned(), json!(name))]);
-    if let Some(description) = description {
-        function.insert("description".to_owned(), json!(description));
+fn tool(function: &Function<'_>) -> Value {
+    let mut written = Map::from_iter([("name".to_owned(), json!(function.name))]);
+    if let Some(description) = function.description {
+        written.insert("description".to_owned(), json!(description));
     }
-    if let Some(parameters) = parameters {
-        function.insert("parameters".to_owned(), parameters.clone());
+    if let Some(parameters) = function.parameters {
+        written.insert("parameters".to_owned(), parameters.clone());
     }
-    Some(json!({ "type": "function", "function": function }))
+    json!({ "type": "function", "function": written })
 }
 
 /// Absent for `auto`, which is everyone's default and unknown to some servers.
-fn tool_choice(choice: &ToolChoice) -> Option<Value> {
+fn tool_choice(choice: Choice<'_>) -> Option<Value> {
     match choice {
-        ToolChoice::Auto | ToolChoice::Named(NamedTool::Mcp { .. }) => None,
-        ToolChoice::None => Some(json!("none")),
-        ToolChoice::Required => Some(json!("required")),
-        ToolChoice::Named(NamedTool::Function { name }) => {
-            Some(json!({ "type": "function", "function": { "name": name } }))
-        }
+        Choice::Auto => None,
+        Choice::None => Some(json!("none")),
+        Choice::Any => Some(json!("required")),
+        Choice::This(name) => Some(json!({ "type": "function", "function": { "name": name } })),
     }
 }
 
-/// Calls that follow each other become one message, with their outputs right behind it wherever
-/// they stood; an output whose call is gone is left out.
-fn messages(context: &[LlmMessage]) -> Vec<Value> {
-    let mut written: Vec<Value> = Vec::with_capacity(context.len());
-    let mut unwritten = context;
-    while let Some((message, rest)) = unwritten.split_first() {
-        unwritten = rest;
-        match message {
-            LlmMessage::System(text) => written.push(json!({ "role": "system", "content": text })),
-            LlmMessage::User { text, images } => written.push(user(text, images)),
-            LlmMessage::Assistant(text) => {
-                written.push(json!({ "role": "assistant", "content": text }));
+fn messages(turns: Vec<Turn<'_>>) -> Vec<Value> {
+    let mut written = Vec::with_capacity(turns.len());
+    for turn in turns {
+        match turn {
+            Turn::System(text) => written.push(json!({ "role": "system", "content": text })),
+            Turn::User { text, images } => written.push(user(&text, images)),
+            Turn::Assistant { text, calls } => {
+                let mut message = json!({ "role": "assistant", "content": text });
+                if !calls.is_empty() {
+                    message["tool_calls"] = calls.iter().map(tool_call).collect();
+                }
+                written.push(message);
+                written.extend(calls.iter().map(|call| {
+                    json!({ "role": "tool", "tool_call_id": call.id, "content": call.output })
+                }));
             }
-            LlmMessage::ToolCall { .. } => {
-                let calls = 1 + rest.iter().take_while(|next| is_call(next)).count();
-                let start = context.len() - rest.len() - 1;
-                let calls = &context[start..start + calls];
-                unwritten = &context[start + calls.len()..];
-                tool_calls(calls, unwritten, &mut written);
-            }
-            LlmMessage::ToolOutput { .. } => {}
         }
     }
     written
-}
-
-fn is_call(message: &LlmMessage) -> bool {
-    matches!(message, LlmMessage::ToolCall { .. })
 }
 
 fn user(text: &str, images: &[String]) -> Value {
@@ -131,50 +107,9 @@ fn user(text: &str, images: &[String]) -> Value {
     json!({ "role": "user", "content": parts })
 }
 
-fn tool_calls(calls: &[LlmMessage], later: &[LlmMessage], written: &mut Vec<Value>) {
-    let mut seen = HashSet::new();
-    let calls: Vec<(&str, Value)> = calls
-        .iter()
-        .filter_map(|call| match call {
-            LlmMessage::ToolCall {
-                call_id,
-                name,
-                arguments,
-            } => {
-                // a model that reads its own malformed JSON is refused by some servers
-                let arguments = if is_object(arguments) {
-                    arguments.as_str()
-                } else {
-                    "{}"
-                };
-                let function = json!({ "name": name, "arguments": arguments });
-                let call = json!({ "id": call_id, "type": "function", "function": function });
-                seen.insert(call_id).then_some((call_id.as_str(), call))
-            }
-            _ => None,
-        })
-        .collect();
-    let ids: Vec<&str> = calls.iter().map(|(id, _)| *id).collect();
-    let calls: Vec<Value> = calls.into_iter().map(|(_, call)| call).collect();
-    match written.last_mut() {
-        // words and calls of one answer are one message
-        Some(last) if last["role"] == "assistant" && last.get("tool_calls").is_none() => {
-            last["tool_calls"] = Value::Array(calls);
-        }
-        _ => written.push(json!({ "role": "assistant", "content": null, "tool_calls": calls })),
-    }
-    for id in ids {
-        let output = later.iter().find_map(|message| match message {
-            LlmMessage::ToolOutput { call_id, output } if call_id == id => Some(output.as_str()),
-            _ => None,
-        });
-        let content = output.unwrap_or(NO_OUTPUT_YET);
-        written.push(json!({ "role": "tool", "tool_call_id": id, "content": content }));
-    }
-}
-
-fn is_object(json: &str) -> bool {
-    serde_json::from_str::<Map<String, Value>>(json).is_ok()
+fn tool_call(call: &Call<'_>) -> Value {
+    let function = json!({ "name": call.name, "arguments": call.arguments });
+    json!({ "id": call.id, "type": "function", "function": function })
 }
 
 #[cfg(test)]

@@ -1,4 +1,12 @@
+use engine::ask::LlmMessage;
+use wire::realtime::session::{NamedTool, Tool, ToolChoice};
+
 use super::*;
+use crate::llm::turns::{Late, NO_OUTPUT_YET};
+
+fn messages(context: &[LlmMessage]) -> Vec<Value> {
+    super::messages(turns(context, Late::Told))
+}
 
 fn call(id: &str) -> LlmMessage {
     LlmMessage::ToolCall {
@@ -114,7 +122,7 @@ fn pictures_are_parts_beside_the_words() {
 
 #[test]
 fn options_are_written_only_when_they_are_set() {
-    let plain = body(&LlmRequest::default(), "m", TokenLimit::MaxTokens);
+    let plain = body(&LlmRequest::default(), "m", Host::Compatible);
     let mut keys: Vec<&str> = plain
         .as_object()
         .unwrap()
@@ -146,7 +154,7 @@ fn options_are_written_only_when_they_are_set() {
         reasoning_effort: Some(json!({ "effort": "low" })),
         ..LlmRequest::default()
     };
-    let full = body(&full, "m", TokenLimit::MaxCompletionTokens);
+    let full = body(&full, "m", Host::OpenAi);
     assert_eq!(full["model"], "other");
     assert_eq!(full["tools"].as_array().unwrap().len(), 1);
     assert_eq!(full["tools"][0]["function"]["name"], "look");
@@ -155,4 +163,29 @@ fn options_are_written_only_when_they_are_set() {
     assert_eq!(full["max_completion_tokens"], 7);
     assert_eq!(full["temperature"], 0.5);
     assert_eq!(full["reasoning_effort"], "low");
+}
+
+#[test]
+fn openais_own_models_get_what_they_take() {
+    let look = Tool::Function {
+        name: "look".to_owned(),
+        description: None,
+        parameters: None,
+    };
+    let request = LlmRequest {
+        messages: vec![said("hello"), LlmMessage::System("late".to_owned())],
+        tools: vec![look],
+        temperature: Some(0.5),
+        reasoning_effort: Some(json!("high")),
+        ..LlmRequest::default()
+    };
+    let own = body(&request, "gpt-6-luna", Host::OpenAi);
+    assert!(own["temperature"].is_null());
+    // with functions on offer, this protocol takes no effort
+    assert_eq!(own["reasoning_effort"], "none");
+    assert_eq!(own["messages"][1]["role"], "system");
+    let other = body(&request, "gpt-6-luna", Host::Compatible);
+    assert_eq!(other["temperature"], 0.5);
+    assert_eq!(other["reasoning_effort"], "high");
+    assert_eq!(other["messages"][1]["role"], "user");
 }

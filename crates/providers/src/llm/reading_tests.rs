@@ -1,6 +1,7 @@
 use futures_util::stream;
 
 use super::*;
+use crate::llm::openai::Assembly;
 
 /// What came, and how long it took on the paused clock.
 struct Outcome {
@@ -24,13 +25,16 @@ async fn read(parts: Vec<(u64, &'static str)>, ends: bool) -> Outcome {
     let start = Instant::now();
     let limits = Limits::default();
     let reading = Reading {
+        name: "fake".into(),
         deadline: start + limits.first_event,
         limits,
+        framing: Framing::Sse,
+        answer: Assembly::default(),
         events: outbox,
     };
     let bytes = stream::iter(parts).then(|(ms, part)| async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        Ok::<_, ProviderError>(Bytes::from_static(part.as_bytes()))
+        Ok::<_, Broken>(Bytes::from_static(part.as_bytes()))
     });
     let tail = if ends {
         stream::empty().left_stream()
@@ -169,15 +173,73 @@ async fn a_call_without_an_id_gets_one() {
     let (outbox, mut events) = mpsc::channel(8);
     let limits = Limits::default();
     let reading = Reading {
+        name: "fake".into(),
         deadline: Instant::now() + limits.first_event,
         limits,
+        framing: Framing::Sse,
+        answer: Assembly::default(),
         events: outbox,
     };
     let bytes = stream::iter([call, STOP, DONE])
-        .map(|part| Ok::<_, ProviderError>(Bytes::from_static(part.as_bytes())));
+        .map(|part| Ok::<_, Broken>(Bytes::from_static(part.as_bytes())));
     reading.run(bytes).await;
     let Some(LlmEvent::ToolCall { call_id, .. }) = events.recv().await else {
         panic!("no call")
     };
     assert!(call_id.starts_with("call_antiphon_"), "{call_id}");
+}
+
+/// An answer of which only signs of life come.
+struct Pings;
+
+impl Answer for Pings {
+    fn take(&mut self, _: &SseEvent, _: &mut Vec<LlmEvent>) -> Result<Taken, BadEvent> {
+        Ok(Taken::KeepAlive)
+    }
+
+    fn finish(&self) -> Option<Finish> {
+        None
+    }
+
+    fn usage(&self) -> LlmUsage {
+        LlmUsage::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_life_keep_no_answer_alive() {
+    let (outbox, mut events) = mpsc::channel(8);
+    let (start, limits) = (Instant::now(), Limits::default());
+    let reading = Reading {
+        name: "fake".into(),
+        deadline: start + limits.first_event,
+        limits,
+        framing: Framing::Sse,
+        answer: Pings,
+        events: outbox,
+    };
+    let pings = stream::repeat(()).then(|()| async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        Ok::<_, Broken>(Bytes::from_static(b"event: ping\ndata: {}\n\n"))
+    });
+    tokio::spawn(reading.run(pings));
+    let Some(LlmEvent::Failed(error)) = events.recv().await else {
+        panic!("no failure")
+    };
+    assert_eq!(error.kind, Kind::Timeout);
+    assert_eq!(start.elapsed(), limits.first_event);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_parted_wherever_they_were_cut() {
+    let lines = "{\"n\":1}\n\n{\"n\":\"ä\"}\r\n{\"n\":3";
+    let mut reader = Reader::Lines(Vec::new());
+    let mut events = Vec::new();
+    for byte in lines.as_bytes() {
+        reader.push(&[*byte], &mut events).unwrap();
+    }
+    let data: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
+    assert_eq!(data, ["{\"n\":1}", "", "{\"n\":\"ä\"}\r"]);
+    let long = vec![b'x'; EVENT_BYTES + 1];
+    assert!(reader.push(&long, &mut events).is_err());
 }

@@ -1,0 +1,226 @@
+//! Voices in a row. A reply whose voice breaks off is spoken on by the next, from the first word that was not said.
+//! Opened by the session once per reply.
+//! Never says a word twice, at the price of the one in which the first voice broke off.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use engine::{ask::SpeakOptions, speech::unspoken};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tracing::Instrument as _;
+
+use super::{Attempt, Job, Member, Row, Stage, Watch, run};
+use crate::{
+    Kind, ProviderError, failure,
+    ports::{EVENT_BUFFER, Piece, Tts, TtsEvent, TtsStream, VoiceInfo},
+};
+
+/// From a piece to its first audio, and between two slices of it.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Pieces that may wait for a voice.
+const WAITING_PIECES: usize = 64;
+/// Length of a character until the voice has said enough to tell, in ms: about 15 characters a second.
+const MS_PER_CHAR: u64 = 65;
+
+/// Voices in a row.
+pub struct GuardedTts(Arc<Row<dyn Tts>>);
+
+impl GuardedTts {
+    /// Asks `members` in this order.
+    pub fn new(members: Vec<Arc<Member<dyn Tts>>>, watch: Watch) -> Self {
+        Self(Arc::new(Row::new(members, Stage::Tts, watch)))
+    }
+}
+
+#[async_trait]
+impl Tts for GuardedTts {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn voices(&self) -> Vec<VoiceInfo> {
+        let first = self.0.members.first();
+        first.map_or_else(Vec::new, |member| member.provider.voices())
+    }
+
+    async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
+        let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
+        let (outbox, events) = mpsc::channel(EVENT_BUFFER);
+        let mut speaking = Speaking {
+            options,
+            unfinished: VecDeque::new(),
+            spoken_ms: 0,
+            chars_done: 0,
+            ms_done: 0,
+            inbox: Some(inbox),
+            outbox,
+        };
+        let row = Arc::clone(&self.0);
+        tokio::spawn(async move { run(&row, &mut speaking, LIMIT).await }.in_current_span());
+        Ok(TtsStream { pieces, events })
+    }
+
+    fn prepare(&self, options: &SpeakOptions) {
+        if let Some(first) = self.0.members.first() {
+            first.provider.prepare(options);
+        }
+    }
+
+    fn usable(&self) -> Result<(), ProviderError> {
+        self.0.usable()
+    }
+}
+
+/// One reply, whoever speaks it.
+struct Speaking {
+    options: SpeakOptions,
+    /// Pieces that are not spoken to their end, the first of them perhaps in part.
+    unfinished: VecDeque<Piece>,
+    /// Audio of the first of them that the session has, in ms.
+    spoken_ms: u64,
+    /// Characters and ms of the pieces spoken whole, for the pace of this voice.
+    chars_done: u64,
+    ms_done: u64,
+    /// Closed when no more text will come.
+    inbox: Option<mpsc::Receiver<Piece>>,
+    outbox: mpsc::Sender<TtsEvent>,
+}
+
+impl Job for Speaking {
+    type Provider = dyn Tts;
+
+    fn unheard(&self) -> impl Future<Output = ()> + Send + 'static {
+        let listener = self.outbox.clone();
+        async move { listener.closed().await }
+    }
+
+    async fn attempt(&mut self, member: &Member<dyn Tts>, patience: Duration) -> Attempt {
+        self.speak(member, patience).await
+    }
+
+    async fn hand_over(&mut self) -> bool {
+        self.skip_what_was_said().await
+    }
+
+    async fn fail(&mut self, error: ProviderError) {
+        // the session may have gone away meanwhile
+        let _ = self.outbox.send(TtsEvent::Failed(error)).await;
+    }
+}
+
+impl Speaking {
+    async fn speak(&mut self, member: &Member<dyn Tts>, patience: Duration) -> Attempt {
+        let name = || member.name.to_string();
+        let silent = || Attempt::Failed(failure::silent(&member.name, "no speech came", patience));
+        let opening = member.provider.open(self.options.clone());
+        let stream = match timeout(patience, opening).await {
+            Err(_) => return silent(),
+            Ok(Err(error)) => return Attempt::Failed(error),
+            Ok(Ok(stream)) => stream,
+        };
+        let mut events = stream.events;
+        let mut pieces = Some(stream.pieces);
+        let mut waiting: VecDeque<Piece> = self.unfinished.clone();
+        let mut overdue = Instant::now() + patience;
+        loop {
+            if waiting.is_empty() && self.inbox.is_none() {
+                pieces = None;
+            }
+            let sender = pieces.clone();
+            tokio::select! {
+                biased;
+                event = events.recv() => {
+                    overdue = Instant::now() + patience;
+                    let event = match event {
+                        None if self.unfinished.is_empty() && self.inbox.is_none() => return Attempt::Done,
+                        None => {
+                            let message = "the stream ended before everything was said";
+                            return Attempt::Failed(ProviderError::new(name(), Kind::Protocol, message));
+                        }
+                        Some(TtsEvent::Failed(error)) => return Attempt::Failed(error),
+                        Some(event) => event,
+                    };
+                    self.note(&event);
+                    if self.outbox.send(event).await.is_err() {
+                        return Attempt::Unheard;
+                    }
+                }
+                place = reserve(sender), if pieces.is_some() && !waiting.is_empty() => {
+                    let Some(place) = place else {
+                        // what it still says is all there will be
+                        waiting.clear();
+                        pieces = None;
+                        continue;
+                    };
+                    if let Some(piece) = waiting.pop_front() {
+                        place.send(piece);
+                    }
+                }
+                piece = receive(&mut self.inbox), if self.inbox.is_some() => match piece {
+                    None => self.inbox = None,
+                    Some(piece) => {
+                        if self.unfinished.is_empty() {
+                            overdue = Instant::now() + patience;
+                        }
+                        self.unfinished.push_back(piece.clone());
+                        waiting.push_back(piece);
+                    }
+                },
+                () = tokio::time::sleep_until(overdue), if !self.unfinished.is_empty() => return silent(),
+            }
+        }
+    }
+
+    fn note(&mut self, event: &TtsEvent) {
+        match event {
+            TtsEvent::Audio {
+                rate_hz, samples, ..
+            } => self.spoken_ms += samples.len() as u64 * 1000 / u64::from((*rate_hz).max(1)),
+            TtsEvent::PieceDone { .. } => {
+                if let Some(piece) = self.unfinished.pop_front() {
+                    self.chars_done += piece.text.chars().count() as u64;
+                    self.ms_done += self.spoken_ms;
+                }
+                self.spoken_ms = 0;
+            }
+            TtsEvent::Failed(_) => {}
+        }
+    }
+
+    /// Cuts what was said off the piece that broke off; `false` when nobody listens any more.
+    async fn skip_what_was_said(&mut self) -> bool {
+        let spoken_ms = std::mem::take(&mut self.spoken_ms);
+        let pace = self
+            .ms_done
+            .checked_div(self.chars_done)
+            .filter(|pace| *pace > 0);
+        let Some(piece) = self.unfinished.front_mut().filter(|_| spoken_ms > 0) else {
+            return true;
+        };
+        let rest = unspoken(&piece.text, spoken_ms, pace.unwrap_or(MS_PER_CHAR)).to_owned();
+        if rest.chars().any(char::is_alphanumeric) {
+            piece.text = rest;
+            return true;
+        }
+        let index = piece.index;
+        self.unfinished.pop_front();
+        self.outbox
+            .send(TtsEvent::PieceDone { index })
+            .await
+            .is_ok()
+    }
+}
+
+async fn reserve(sender: Option<mpsc::Sender<Piece>>) -> Option<mpsc::OwnedPermit<Piece>> {
+    sender?.reserve_owned().await.ok()
+}
+
+async fn receive(inbox: &mut Option<mpsc::Receiver<Piece>>) -> Option<Piece> {
+    match inbox {
+        Some(inbox) => inbox.recv().await,
+        None => None,
+    }
+}

@@ -1,0 +1,277 @@
+//! Language models in a row.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use engine::ask::{Finish, LlmMessage, LlmRequest, LlmUsage};
+use providers::{
+    Kind, ProviderError,
+    guarded::{GuardedLlm, Member, Stage, Watch},
+    ports::{Llm, LlmEvent, LlmStream},
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Script, failure, written};
+use crate::conformance::{answer, ask};
+
+/// What a model does with a question.
+#[derive(Clone)]
+enum Act {
+    /// Words, so many ms apart, then the end.
+    Says(u64, &'static str),
+    /// Words, then a failure.
+    Breaks(&'static str, Kind),
+    /// Words, then nothing more.
+    Hangs(&'static str),
+    /// The beginning of a call, then a failure.
+    CallsAndBreaks,
+    Refuses(Kind, Option<Duration>),
+    /// What it was asked last: shows the context it was given.
+    Recites,
+}
+
+struct Model(Arc<Script<Act>>);
+
+#[async_trait]
+impl Llm for Model {
+    fn name(&self) -> &str {
+        self.0.name
+    }
+
+    async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
+        let act = self.0.next().clone();
+        if let Act::Refuses(kind, retry_after) = act {
+            return Err(ProviderError {
+                retry_after,
+                ..failure(self.0.name, kind)
+            });
+        }
+        let (outbox, events) = mpsc::channel(64);
+        let name = self.0.name;
+        tokio::spawn(async move { play(name, act, &request, outbox).await });
+        Ok(LlmStream { events })
+    }
+}
+
+async fn play(name: &'static str, act: Act, request: &LlmRequest, outbox: mpsc::Sender<LlmEvent>) {
+    let last = request.messages.iter().rev().take(2).map(kind_of);
+    let recital = last.collect::<Vec<_>>().concat();
+    let (pace, words) = match &act {
+        Act::Says(pace, words) => (*pace, (*words).to_owned()),
+        Act::Breaks(words, _) | Act::Hangs(words) => (1, (*words).to_owned()),
+        Act::Recites => (1, recital),
+        Act::CallsAndBreaks | Act::Refuses(..) => (1, String::new()),
+    };
+    for word in words.split_inclusive(' ') {
+        tokio::time::sleep(Duration::from_millis(pace)).await;
+        if outbox.send(LlmEvent::Text(word.to_owned())).await.is_err() {
+            return;
+        }
+    }
+    let last = match act {
+        Act::Says(..) | Act::Recites => LlmEvent::Done {
+            finish: Finish::Stop,
+            usage: LlmUsage::default(),
+        },
+        Act::Breaks(_, kind) => LlmEvent::Failed(failure(name, kind)),
+        Act::CallsAndBreaks => {
+            let call = LlmEvent::ToolCall {
+                call_id: "call_1".to_owned(),
+                name: "look".to_owned(),
+            };
+            outbox.send(call).await.unwrap();
+            LlmEvent::Failed(failure(name, Kind::Unavailable))
+        }
+        Act::Hangs(_) | Act::Refuses(..) => return outbox.closed().await,
+    };
+    let _ = outbox.send(last).await;
+}
+
+fn kind_of(message: &LlmMessage) -> String {
+    match message {
+        LlmMessage::System(_) => "[system]".to_owned(),
+        LlmMessage::Assistant(text) => format!("[said: {text}]"),
+        _ => "[other]".to_owned(),
+    }
+}
+
+fn member(script: &Arc<Script<Act>>, watch: &Watch) -> Arc<Member<dyn Llm>> {
+    let model: Arc<dyn Llm> = Arc::new(Model(Arc::clone(script)));
+    Arc::new(Member::new(script.name, Stage::Llm, model, watch.clone()))
+}
+
+fn row(scripts: &[&Arc<Script<Act>>], watch: &Watch) -> GuardedLlm {
+    let members = scripts.iter().map(|script| member(script, watch)).collect();
+    GuardedLlm::new(members, watch.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_breaks_off_is_continued_and_not_repeated() {
+    let (watch, lines) = written();
+    let breaks = Script::new(
+        "first",
+        vec![Act::Breaks(
+            "The sun rises in the east, and ",
+            Kind::Unavailable,
+        )],
+    );
+    for continued in [
+        "sets in the west.",
+        "east, and sets in the west.",
+        "The sun rises in the east, and sets in the west.",
+    ] {
+        let second = Script::new("second", vec![Act::Says(1, continued)]);
+        let llm = row(&[&breaks, &second], &watch);
+        let answered = answer(&llm, ask("where?")).await.unwrap();
+        assert_eq!(
+            answered.text,
+            "The sun rises in the east, and sets in the west."
+        );
+    }
+    assert_eq!(lines.lock().unwrap()[0], "llm first -> second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_continues_is_told_what_was_said() {
+    let first = Script::new("first", vec![Act::Breaks("So far ", Kind::Protocol)]);
+    let second = Script::new("second", vec![Act::Recites]);
+    let llm = row(&[&first, &second], &Watch::default());
+    let answered = answer(&llm, ask("?")).await.unwrap();
+    assert_eq!(answered.text, "So far [system][said: So far ]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_handed_over_within_five_seconds_wherever_it_falls() {
+    for words in ["", "Well, I "] {
+        let first = Script::new("first", vec![Act::Hangs(words)]);
+        let second = Script::new("second", vec![Act::Says(1, "think so.")]);
+        let llm = row(&[&first, &second], &Watch::default());
+        let begun = Instant::now();
+        let answered = answer(&llm, ask("?")).await.unwrap();
+        assert_eq!(answered.text, format!("{words}think so."));
+        assert!(begun.elapsed() <= Duration::from_secs(10), "{words}");
+        if words.is_empty() {
+            assert!(begun.elapsed() <= Duration::from_secs(5));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trickle_is_no_answer() {
+    let first = Script::new("first", vec![Act::Says(4000, "a b c d e f g h i j k")]);
+    let second = Script::new("second", vec![Act::Says(1, "d.")]);
+    let llm = row(&[&first, &second], &Watch::default());
+    let begun = Instant::now();
+    let answered = answer(&llm, ask("?")).await.unwrap();
+    assert!(answered.text.ends_with(" d."), "{}", answered.text);
+    assert!(begun.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_failures_open_the_breaker_and_one_answer_closes_it() {
+    let (watch, lines) = written();
+    let mut acts = vec![Act::Refuses(Kind::Unavailable, None); 5];
+    acts.push(Act::Says(1, "back."));
+    let first = Script::new("first", acts);
+    let second = Script::new("second", vec![Act::Says(1, "here.")]);
+    let llm = row(&[&first, &second], &watch);
+    for _ in 0..8 {
+        assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "here.");
+    }
+    assert_eq!(first.asked(), 5, "it is left alone from then on");
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "back.");
+    let lines = lines.lock().unwrap();
+    assert!(lines.contains(&"llm first rests".to_owned()));
+    assert_eq!(lines.last().unwrap(), "llm first is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_waited_for_and_is_no_failure() {
+    let (watch, lines) = written();
+    let retry = Some(Duration::from_secs(7));
+    let acts = vec![
+        Act::Refuses(Kind::RateLimited, retry),
+        Act::Says(1, "first."),
+    ];
+    let first = Script::new("first", acts);
+    let second = Script::new("second", vec![Act::Says(1, "second.")]);
+    let llm = row(&[&first, &second], &watch);
+    for _ in 0..6 {
+        assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "second.");
+        assert_eq!(first.asked(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "first.");
+    assert!(
+        !lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains("rests"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_begun_is_not_made_again_by_another() {
+    let first = Script::new("first", vec![Act::CallsAndBreaks]);
+    let second = Script::new("second", vec![Act::Says(1, "no")]);
+    let llm = row(&[&first, &second], &Watch::default());
+    let answered = answer(&llm, ask("?")).await.unwrap();
+    assert_eq!(answered.failure().kind, Kind::Unavailable);
+    assert_eq!(second.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_fail_the_last_failure_is_told_and_where_all_rest_when_to_come_back() {
+    let first = Script::new("first", vec![Act::Refuses(Kind::Unavailable, None)]);
+    let second = Script::new("second", vec![Act::Refuses(Kind::Protocol, None)]);
+    let llm = row(&[&first, &second], &Watch::default());
+    for _ in 0..5 {
+        let failed = answer(&llm, ask("?")).await.unwrap();
+        assert_eq!(failed.failure().kind, Kind::Protocol);
+    }
+    let resting = answer(&llm, ask("?")).await.unwrap().failure().clone();
+    assert_eq!(resting.kind, Kind::Overloaded);
+    assert!(resting.retry_after.unwrap() <= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_is_not_tried_again_for_a_minute() {
+    let acts = vec![
+        Act::Refuses(Kind::Unauthorized, None),
+        Act::Says(1, "first."),
+    ];
+    let first = Script::new("first", acts);
+    let second = Script::new("second", vec![Act::Says(1, "second.")]);
+    let alone = row(&[&first], &Watch::default());
+    assert!(alone.usable().is_ok(), "nothing is known yet");
+    assert_eq!(
+        answer(&alone, ask("?")).await.unwrap().failure().kind,
+        Kind::Unauthorized
+    );
+    assert_eq!(alone.usable().unwrap_err().kind, Kind::Unauthorized);
+    for _ in 0..3 {
+        let refused = answer(&alone, ask("?")).await.unwrap();
+        assert_eq!(refused.failure().kind, Kind::Unauthorized);
+    }
+    assert_eq!(first.asked(), 1);
+    assert!(row(&[&first, &second], &Watch::default()).usable().is_ok());
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert!(alone.usable().is_ok());
+    assert_eq!(answer(&alone, ask("?")).await.unwrap().text, "first.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_nobody_waits_for_leaves_no_mark() {
+    let first = Script::new("first", vec![Act::Hangs("Well, ")]);
+    let llm = row(&[&first], &Watch::default());
+    for _ in 0..10 {
+        let mut stream = llm.ask(ask("?")).await.unwrap();
+        assert!(stream.events.recv().await.is_some());
+        drop(stream);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.asked(), 10);
+}

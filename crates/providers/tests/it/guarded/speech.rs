@@ -1,0 +1,271 @@
+//! Ears and voices in a row.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use engine::ask::{SpeakOptions, SttOptions};
+use providers::{
+    Kind, ProviderError,
+    guarded::{GuardedStt, GuardedTts, Member, Stage, Watch},
+    ports::{Piece, Stt, SttCommand, SttEvent, SttStream, Tts, TtsEvent, TtsStream, VoiceInfo},
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Script, failure};
+use crate::conformance::{speak_options, stt_options};
+
+/// What ears do with an utterance.
+#[derive(Clone, Copy)]
+enum Hears {
+    /// Everything: the transcript tells how many samples and pauses there were.
+    All,
+    /// Nothing behind so many samples.
+    BreaksAfter(usize),
+    /// All of it, and then says nothing.
+    Hangs,
+}
+
+struct Ears(Arc<Script<Hears>>);
+
+#[async_trait]
+impl Stt for Ears {
+    fn name(&self) -> &str {
+        self.0.name
+    }
+
+    async fn open(&self, _options: SttOptions) -> Result<SttStream, ProviderError> {
+        let (commands, mut inbox) = mpsc::channel(8);
+        let (outbox, events) = mpsc::channel(8);
+        let (hears, name) = (*self.0.next(), self.0.name);
+        tokio::spawn(async move {
+            let (mut samples, mut pauses) = (0, 0);
+            while let Some(command) = inbox.recv().await {
+                match command {
+                    SttCommand::Audio(audio) => samples += audio.len(),
+                    SttCommand::Pause => {
+                        pauses += 1;
+                        let text = format!("{samples} so far");
+                        outbox.send(SttEvent::Partial { text }).await.unwrap();
+                    }
+                    SttCommand::Resume => {}
+                    SttCommand::End => break,
+                }
+                if matches!(hears, Hears::BreaksAfter(limit) if samples > limit) {
+                    let error = failure(name, Kind::Unavailable);
+                    return drop(outbox.send(SttEvent::Failed(error)).await);
+                }
+            }
+            if matches!(hears, Hears::Hangs) {
+                return outbox.closed().await;
+            }
+            let last = SttEvent::Final {
+                text: format!("{name} heard {samples} and {pauses}"),
+                audio_ms: samples as u64 / 16,
+                logprobs: Vec::new(),
+            };
+            let _ = outbox.send(last).await;
+        });
+        Ok(SttStream { commands, events })
+    }
+}
+
+fn ears(scripts: &[&Arc<Script<Hears>>]) -> GuardedStt {
+    let watch = Watch::default();
+    let members = scripts
+        .iter()
+        .map(|script| {
+            let ears: Arc<dyn Stt> = Arc::new(Ears(Arc::clone(script)));
+            Arc::new(Member::new(script.name, Stage::Stt, ears, watch.clone()))
+        })
+        .collect();
+    GuardedStt::new(members, watch)
+}
+
+async fn transcript(stt: &GuardedStt) -> SttEvent {
+    let mut stream = stt.open(stt_options()).await.unwrap();
+    for _ in 0..10 {
+        let audio = SttCommand::Audio(vec![0; 100].into());
+        stream.commands.send(audio).await.unwrap();
+    }
+    stream.commands.send(SttCommand::Pause).await.unwrap();
+    stream.commands.send(SttCommand::End).await.unwrap();
+    loop {
+        match stream.events.recv().await.unwrap() {
+            SttEvent::Partial { .. } | SttEvent::EndOfTurn { .. } => {}
+            last => break last,
+        }
+    }
+}
+
+fn text(event: &SttEvent) -> &str {
+    match event {
+        SttEvent::Final { text, .. } => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_over_hears_the_utterance_from_its_beginning() {
+    let second = Script::new("second", vec![Hears::All]);
+    for broken in [Hears::BreaksAfter(0), Hears::BreaksAfter(500), Hears::Hangs] {
+        let first = Script::new("first", vec![broken]);
+        let begun = Instant::now();
+        let heard = transcript(&ears(&[&first, &second])).await;
+        assert!(text(&heard).starts_with("second heard 1000"), "{heard:?}");
+        assert!(begun.elapsed() <= Duration::from_secs(5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_still_holds_is_told_to_whoever_takes_over() {
+    let first = Script::new("first", vec![Hears::BreaksAfter(50)]);
+    let second = Script::new("second", vec![Hears::All]);
+    let stt = ears(&[&first, &second]);
+    let mut stream = stt.open(stt_options()).await.unwrap();
+    // the pause is sent before the first ears have said that they broke
+    for command in [SttCommand::Audio(vec![0; 100].into()), SttCommand::Pause] {
+        stream.commands.send(command).await.unwrap();
+    }
+    let partial = stream.events.recv().await.unwrap();
+    assert_eq!(
+        partial,
+        SttEvent::Partial {
+            text: "100 so far".to_owned()
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ears_without_anyone_behind_them_have_ten_seconds() {
+    let only = Script::new("only", vec![Hears::Hangs]);
+    let begun = Instant::now();
+    let failed = transcript(&ears(&[&only])).await;
+    assert!(matches!(failed, SttEvent::Failed(error) if error.kind == Kind::Timeout));
+    assert_eq!(begun.elapsed().as_secs(), 10);
+}
+
+/// What a voice does with a reply: 100 ms of sound per word, until so many words are said.
+#[derive(Clone, Copy)]
+enum Speaks {
+    All,
+    BreaksAfter(usize),
+    HangsAfter(usize),
+}
+
+struct Voice(Arc<Script<Speaks>>, mpsc::Sender<String>);
+
+#[async_trait]
+impl Tts for Voice {
+    fn name(&self) -> &str {
+        self.0.name
+    }
+
+    fn voices(&self) -> Vec<VoiceInfo> {
+        Vec::new()
+    }
+
+    async fn open(&self, _options: SpeakOptions) -> Result<TtsStream, ProviderError> {
+        let (pieces, mut inbox) = mpsc::channel::<Piece>(8);
+        let (outbox, events) = mpsc::channel(8);
+        let (speaks, name, said) = (*self.0.next(), self.0.name, self.1.clone());
+        tokio::spawn(async move {
+            let mut words = 0;
+            while let Some(Piece { index, text }) = inbox.recv().await {
+                for word in text.split_whitespace() {
+                    match speaks {
+                        Speaks::BreaksAfter(limit) if words == limit => {
+                            let error = failure(name, Kind::Unavailable);
+                            return drop(outbox.send(TtsEvent::Failed(error)).await);
+                        }
+                        Speaks::HangsAfter(limit) if words == limit => {
+                            return outbox.closed().await;
+                        }
+                        _ => {}
+                    }
+                    words += 1;
+                    said.send(word.to_owned()).await.unwrap();
+                    // 65 ms a character and the space: the pace that is assumed of every voice
+                    let samples = vec![0; (word.chars().count() + 1) * 65 * 8].into();
+                    let audio = TtsEvent::Audio {
+                        index,
+                        rate_hz: 8000,
+                        samples,
+                    };
+                    if outbox.send(audio).await.is_err() {
+                        return;
+                    }
+                }
+                if outbox.send(TtsEvent::PieceDone { index }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(TtsStream { pieces, events })
+    }
+}
+
+/// Every word that was said, and the pieces that were done.
+async fn speech(scripts: &[&Arc<Script<Speaks>>]) -> (String, Vec<u32>, Option<ProviderError>) {
+    let watch = Watch::default();
+    let (said, mut words) = mpsc::channel(100);
+    let members = scripts
+        .iter()
+        .map(|script| {
+            let voice: Arc<dyn Tts> = Arc::new(Voice(Arc::clone(script), said.clone()));
+            Arc::new(Member::new(script.name, Stage::Tts, voice, watch.clone()))
+        })
+        .collect();
+    let tts = GuardedTts::new(members, watch);
+    drop(said);
+    let mut stream = tts.open(speak_options("alloy")).await.unwrap();
+    for (index, text) in ["one two three four five.", "six seven."]
+        .into_iter()
+        .enumerate()
+    {
+        let piece = Piece {
+            index: index as u32,
+            text: text.to_owned(),
+        };
+        stream.pieces.send(piece).await.unwrap();
+    }
+    drop(stream.pieces);
+    let (mut done, mut failed) = (Vec::new(), None);
+    while let Some(event) = stream.events.recv().await {
+        match event {
+            TtsEvent::Audio { index, .. } => assert_eq!(index as usize, done.len()),
+            TtsEvent::PieceDone { index } => done.push(index),
+            TtsEvent::Failed(error) => failed = Some(error),
+        }
+    }
+    drop(tts);
+    let mut heard = Vec::new();
+    while let Some(word) = words.recv().await {
+        heard.push(word);
+    }
+    (heard.join(" "), done, failed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_is_spoken_on_from_the_first_word_that_was_not_said() {
+    let second = Script::new("second", vec![Speaks::All]);
+    for words in 0..7 {
+        for broken in [Speaks::BreaksAfter(words), Speaks::HangsAfter(words)] {
+            let first = Script::new("first", vec![broken]);
+            let (heard, done, failed) = speech(&[&first, &second]).await;
+            assert_eq!(
+                heard, "one two three four five. six seven.",
+                "after {words}"
+            );
+            assert_eq!((done, failed), (vec![0, 1], None));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voice_without_anyone_behind_it_fails_behind_what_it_said() {
+    let only = Script::new("only", vec![Speaks::BreaksAfter(5)]);
+    let (heard, done, failed) = speech(&[&only]).await;
+    assert_eq!(heard, "one two three four five.");
+    assert_eq!(done, [0]);
+    assert_eq!(failed.unwrap().kind, Kind::Unavailable);
+}

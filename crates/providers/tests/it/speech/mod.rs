@@ -1,0 +1,91 @@
+//! The vendors of speech, each against a fake that keeps its documented contract.
+
+mod assemblyai;
+mod cartesia;
+mod deepgram_stt;
+mod deepgram_tts;
+mod elevenlabs;
+mod openai_stt;
+mod openai_tts;
+
+use std::sync::Arc;
+
+use engine::ask::SpeakOptions;
+use providers::{
+    ProviderError, Vendor,
+    ports::{Piece, Stt, SttCommand, SttEvent, SttStream, Tts, TtsEvent, TtsStream},
+};
+
+use crate::{
+    conformance::{speak_options, stt_options},
+    fakes::wire::{Fake, KEY},
+};
+
+/// A fake's vendor with the right key.
+fn vendor(fake: &Fake, path: &str) -> Vendor {
+    Vendor {
+        api_key: Some(KEY.into()),
+        ..Vendor::new("acme", format!("{}{path}", fake.base_url).parse().unwrap())
+    }
+}
+
+/// Samples that count up from 1: every one is told from every other, and none is silence.
+fn counting(samples: usize) -> Arc<[i16]> {
+    (1..=i16::try_from(samples).unwrap()).collect()
+}
+
+async fn tell(stream: &SttStream, command: SttCommand) {
+    stream.commands.send(command).await.unwrap();
+}
+
+/// The rest of an utterance: what was told on the way, and its end.
+async fn rest(stream: &mut SttStream) -> (Vec<String>, Result<(String, u64), ProviderError>) {
+    let mut partials = Vec::new();
+    loop {
+        match stream.events.recv().await.expect("no last event") {
+            SttEvent::Partial { text } => partials.push(text),
+            SttEvent::EndOfTurn { .. } => panic!("nobody asked"),
+            SttEvent::Final { text, audio_ms, .. } => return (partials, Ok((text, audio_ms))),
+            SttEvent::Failed(error) => return (partials, Err(error)),
+        }
+    }
+}
+
+/// One utterance, spoken in slices of 20 ms and ended.
+async fn utterance(stt: &dyn Stt, audio: &[i16]) -> Result<String, ProviderError> {
+    let mut stream = stt.open(stt_options()).await.unwrap();
+    for slice in audio.chunks(320) {
+        tell(&stream, SttCommand::Audio(slice.into())).await;
+    }
+    tell(&stream, SttCommand::End).await;
+    let (_, last) = rest(&mut stream).await;
+    let (text, audio_ms) = last?;
+    assert_eq!(audio_ms, audio.len() as u64 / 16);
+    Ok(text)
+}
+
+/// A reply that begins with these pieces; more may follow.
+async fn begin(tts: &dyn Tts, options: SpeakOptions, texts: &[&str]) -> TtsStream {
+    let stream = tts.open(options).await.unwrap();
+    for (index, text) in texts.iter().enumerate() {
+        let piece = Piece {
+            index: index as u32,
+            text: (*text).to_owned(),
+        };
+        stream.pieces.send(piece).await.unwrap();
+    }
+    stream
+}
+
+/// A reply that ends with a failure: the samples heard, and the failure.
+async fn failed_reply(tts: &dyn Tts, text: &str) -> (usize, ProviderError) {
+    let mut stream = begin(tts, speak_options("alloy"), &[text]).await;
+    let mut heard = 0;
+    loop {
+        match stream.events.recv().await.expect("no last event") {
+            TtsEvent::Audio { samples, .. } => heard += samples.len(),
+            TtsEvent::PieceDone { .. } => panic!("{text:?} was spoken"),
+            TtsEvent::Failed(error) => return (heard, error),
+        }
+    }
+}
