@@ -16,6 +16,9 @@ use crate::lifecycle::Lifecycle;
 use crate::observe::{Event, Metrics};
 use crate::session::Registry;
 
+/// How long a vendor may take to say whether it takes its key.
+const VENDORS_WITHIN: Duration = Duration::from_secs(3);
+
 /// The server.
 #[derive(Debug)]
 pub struct App {
@@ -109,9 +112,11 @@ impl App {
                 .config
                 .catalog()
                 .map_err(|e| e.to_string())
-                .and_then(|config| Catalog::open(config).map_err(|error| auth::chain(&error)))
-            {
+                .and_then(|config| {
+                    Catalog::open(config, app.metrics.watch()).map_err(|error| auth::chain(&error))
+                }) {
                 Ok(catalog) => {
+                    app.check_vendors(&catalog);
                     let took = app.clock.now() - begun;
                     app.catalog.state.send_replace(CatalogState::Ready(catalog));
                     app.metrics.emit(&Event::PipelineReady {
@@ -130,6 +135,28 @@ impl App {
                 }
             }
         });
+    }
+
+    /// Asks every vendor whether it takes its key, so that a session with a wrong one is refused before it begins.
+    /// Blocks the thread that loads the models, not longer than a vendor may take.
+    fn check_vendors(&self, catalog: &Catalog) {
+        let checking = catalog.vendors().check(VENDORS_WITHIN);
+        for checked in tokio::runtime::Handle::current().block_on(checking) {
+            match checked.outcome {
+                Ok(took) => tracing::info!(
+                    provider = checked.provider,
+                    stage = checked.stage.name(),
+                    took_ms = took.as_millis() as u64,
+                    "provider answers"
+                ),
+                Err(error) => self.metrics.emit(&Event::ProviderFailed {
+                    session: None,
+                    provider: &checked.provider,
+                    code: error.code(),
+                    message: &error.message,
+                }),
+            }
+        }
     }
 }
 

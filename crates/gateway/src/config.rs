@@ -2,13 +2,16 @@
 //! Loaded once by the binary ([`Config::load`]) and handed to [`crate::run`]; tests build it by hand.
 //! Never reads the environment itself and never prints a secret.
 
+mod check;
 mod document;
 mod layers;
+mod named;
 mod pipeline;
 mod sections;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +19,8 @@ use utoipa::ToSchema;
 
 pub use layers::ConfigError;
 pub use sections::{
-    Auth, Database, Http, Limits, Llm, Log, LogFormat, Models, Pipeline, Redis, Scripted, Secret,
-    Server, Sessions,
+    Auth, Database, Http, Limits, Llm, Log, LogFormat, Models, NamedPipeline, Pipeline, Provider,
+    Redis, Scripted, Secret, Server, Sessions,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -33,6 +36,10 @@ pub struct Config {
     pub auth: Auth,
     /// Which providers answer.
     pub pipeline: Pipeline,
+    /// Vendors by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Pipelines by name.
+    pub pipelines: BTreeMap<String, NamedPipeline>,
     /// Where models are kept.
     pub models: Models,
     /// The language model.

@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod health;
+mod incidents;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
@@ -16,7 +17,9 @@ use crate::Config;
 /// What people must know about who answers, and the one setting that changes it: for the banner, `/info` and the page.
 /// `None` when a real language model is configured.
 pub fn llm_notice(config: &Config) -> Option<String> {
-    if config.llm.base_url.is_some() {
+    let default = config.pipelines.get(&config.pipeline.name);
+    let local = default.is_none_or(|own| own.llm.first().is_some_and(|first| first == "local"));
+    if config.llm.base_url.is_some() || !local {
         return None;
     }
     Some(match config.pipeline.name.as_str() {

@@ -24,7 +24,8 @@ fn keys() -> Vec<(String, String, String)> {
     for (section, body) in schema["properties"].as_object().unwrap() {
         let target = body["$ref"]
             .as_str()
-            .or_else(|| body["allOf"][0]["$ref"].as_str());
+            .or_else(|| body["allOf"][0]["$ref"].as_str())
+            .or_else(|| body["additionalProperties"]["$ref"].as_str());
         let name = target.unwrap().rsplit('/').next().unwrap();
         for (key, body) in schema["$defs"][name]["properties"].as_object().unwrap() {
             let meaning = body["description"].as_str().unwrap_or_default();
@@ -46,10 +47,11 @@ fn every_configuration_key_has_a_meaning_and_stands_in_the_default_file() {
     for (section, key, meaning) in keys {
         assert!(!meaning.is_empty(), "{section}.{key} has no doc line");
         let start = file
-            .find(&format!("[{section}]"))
+            .find(&format!("\n[{section}]\n"))
+            .or_else(|| file.find(&format!("\n# [{section}.NAME]\n")))
             .expect("each section is in the file");
         let body = &file[start + 1..];
-        let body = body.split("\n[").next().unwrap();
+        let body = body.split("\n\n").next().unwrap();
         let named = body.lines().any(|line| {
             let line = line.trim_start_matches(['#', ' ']);
             line.strip_prefix(&key)

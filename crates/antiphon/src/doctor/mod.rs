@@ -1,10 +1,11 @@
 //! `antiphon doctor`: looks at this machine as the server will, and says what to do about what it finds.
 //! People call it through `main` when something does not work; scripts read its exit code.
-//! It never repairs anything, and it never opens a connection to another machine.
+//! It never repairs anything, and it opens connections to nobody but the vendors that the configuration names.
 
 mod machine;
 #[cfg(feature = "local")]
 mod speech;
+mod vendors;
 
 use std::io::Write;
 
@@ -71,6 +72,7 @@ pub(crate) async fn run(config: &Config, out: &mut impl Write) -> anyhow::Result
     ];
     #[cfg(feature = "local")]
     findings.extend(speech::findings(config).await?);
+    findings.extend(vendors::findings(config).await);
     let healthy = print(&findings, out)?;
     Ok(healthy)
 }

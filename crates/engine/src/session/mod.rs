@@ -103,11 +103,12 @@ impl Session {
         }
     }
 
-    /// The first outputs of every connection: `session.created`.
+    /// The first outputs of every connection: `session.created`, and what providers may prepare for.
     pub fn start(&mut self, out: &mut Vec<Output>) {
         out.push(Output::Send(ServerEvent::SessionCreated {
             session: Box::new(self.settings.clone()),
         }));
+        out.push(self.preparation());
     }
 
     /// Takes one input at `now_ms` and appends what is to be done, in order.
@@ -225,6 +226,7 @@ impl Session {
         out.push(Output::Send(ServerEvent::SessionUpdated {
             session: Box::new(self.settings.clone()),
         }));
+        out.push(self.preparation());
         if self.settings.kind == SessionKind::Realtime {
             let request = self.warm_request();
             out.push(Output::WarmLlm(request));

@@ -14,6 +14,8 @@ use crate::ask::{LlmRequest, SpeakOptions, SttOptions};
 pub enum Output {
     /// Tell the client.
     Send(ServerEvent),
+    /// Utterances that are heard so, and replies that are spoken so, are likely soon.
+    Prepare(SttOptions, Option<SpeakOptions>),
     /// Start transcribing an utterance.
     OpenStt(UtteranceId, SttOptions),
     /// 16 kHz mono samples of an utterance.

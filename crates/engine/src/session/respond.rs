@@ -7,8 +7,10 @@ use wire::realtime::response::{
     ConversationTarget, CreateResponse, InputItem, Response, ResponseAudio, ResponseAudioOutput,
     StatusDetails,
 };
-use wire::realtime::session::TurnDetection;
-use wire::realtime::{ErrorBody, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage};
+use wire::realtime::session::{Modality, TurnDetection, Voice};
+use wire::realtime::{
+    AudioFormat, ErrorBody, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage,
+};
 
 use super::input::{ReplyId, UtteranceId};
 use super::items::Entry;
@@ -179,6 +181,25 @@ impl Session {
         }
     }
 
+    fn speak_options(&self, voice: &Voice, format: AudioFormat) -> SpeakOptions {
+        SpeakOptions {
+            session: self.settings.id.clone(),
+            voice: voice.name().to_owned(),
+            speed: self.settings.output.speed,
+            preferred_rate_hz: super::listen::format_of(format).rate().hz(),
+        }
+    }
+
+    /// What the session's utterances and replies will ask of providers, so that they can get ready.
+    pub(super) fn preparation(&self) -> Output {
+        let settings = &self.settings;
+        let speaks =
+            settings.kind == SessionKind::Realtime && settings.output_modalities == Modality::Audio;
+        let output = &settings.output;
+        let speak = speaks.then(|| self.speak_options(&output.voice, output.format));
+        Output::Prepare(self.stt_options(), speak)
+    }
+
     fn new_reply(&mut self, create: CreateResponse, stage: Stage) -> Reply {
         let settings = &self.settings;
         let format = create.output_format.unwrap_or(settings.output.format);
@@ -187,12 +208,7 @@ impl Session {
             .clone()
             .unwrap_or_else(|| settings.output.voice.clone());
         let in_conversation = create.conversation == ConversationTarget::Auto;
-        let speak = SpeakOptions {
-            session: settings.id.clone(),
-            voice: voice.name().to_owned(),
-            speed: settings.output.speed,
-            preferred_rate_hz: super::listen::format_of(format).rate().hz(),
-        };
+        let speak = self.speak_options(&voice, format);
         let response = Response {
             object: "realtime.response",
             id: self.ids.next("resp"),

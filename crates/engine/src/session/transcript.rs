@@ -107,7 +107,7 @@ impl Session {
         out.push(Output::OpenStt(id, self.stt_options()));
     }
 
-    fn stt_options(&self) -> SttOptions {
+    pub(super) fn stt_options(&self) -> SttOptions {
         let wanted = self.settings.input.transcription.as_ref();
         let mut prompt = wanted.and_then(|t| t.prompt.clone()).unwrap_or_default();
         for keyword in wanted

@@ -369,3 +369,15 @@ fn no_delta_is_longer_than_a_fifth_of_a_second() {
         .sum();
     assert_eq!(samples, spoken, "every sample once");
 }
+
+#[test]
+fn providers_are_told_what_a_session_will_ask_of_them() {
+    let mut world = World::new();
+    assert_eq!(world.prepared, Some(("alloy".to_owned(), 24_000)));
+    let output = json!({ "voice": "cedar", "format": { "type": "audio/pcmu" } });
+    world.update(json!({ "audio": { "output": output } }));
+    assert_eq!(world.prepared, Some(("cedar".to_owned(), 8000)));
+    // where nothing will be spoken, no voice gets ready
+    world.update(json!({ "output_modalities": ["text"] }));
+    assert_eq!(world.prepared, None);
+}

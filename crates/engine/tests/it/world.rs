@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) log: Vec<(u64, ServerEvent)>,
     pub(crate) marks: Vec<(u64, Mark)>,
+    /// Voice and rate that were prepared for last; none where nothing is to be spoken.
+    pub(crate) prepared: Option<(String, u32)>,
     pub(crate) asked: Vec<LlmRequest>,
     pub(crate) spoken: Vec<String>,
     pub(crate) closed: Option<(u16, String)>,
@@ -83,6 +85,7 @@ impl World {
             now: 0,
             log: Vec::new(),
             marks: Vec::new(),
+            prepared: None,
             asked: Vec::new(),
             spoken: Vec::new(),
             closed: None,
@@ -222,6 +225,9 @@ impl World {
             match output {
                 Output::Send(event) => self.log.push((self.now, event)),
                 Output::Mark(mark) => self.marks.push((self.now, mark)),
+                Output::Prepare(_, speak) => {
+                    self.prepared = speak.map(|speak| (speak.voice, speak.preferred_rate_hz));
+                }
                 Output::OpenStt(id, _) => {
                     let text = self.transcripts.pop_front().unwrap_or(Ok("hello there."));
                     self.hearing.insert(id, (text, None));

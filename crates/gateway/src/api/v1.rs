@@ -2,7 +2,9 @@
 //! Mounted by `api`.
 //! Never answers by itself.
 
+mod asking;
 mod audio;
+mod chat;
 mod models;
 mod realtime;
 
@@ -24,6 +26,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::list::list))
         .routes(routes!(models::show::show))
         .routes(routes!(audio::speech::create::create))
+        .routes(routes!(chat::completions::create::create))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))

@@ -2,11 +2,11 @@
 //! Used by the binary (`--print-config`), xtask (generated files) and tests.
 //! Never shows a secret.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 use utoipa::openapi::{ComponentsBuilder, RefOr, Schema};
 
-use super::{Config, layers};
+use super::{Config, layers, named};
 
 /// JSON Schema of the file, from the doc comments of the sections.
 pub(super) fn schema() -> Value {
@@ -51,6 +51,7 @@ fn meaning(schema: &Value, section: &str, key: Option<&str>) -> String {
         Some(key) => {
             let name = body["$ref"]
                 .as_str()
+                .or_else(|| body["additionalProperties"]["$ref"].as_str())
                 .or_else(|| body["allOf"][0]["$ref"].as_str())
                 .or_else(|| body["oneOf"][0]["$ref"].as_str())
                 .and_then(|target| target.rsplit('/').next())
@@ -69,15 +70,22 @@ pub(super) fn default_toml() -> String {
          # Generated: change the doc comments in crates/gateway/src/config/sections.rs instead.\n",
     );
     each_section(&layers::defaults(), |section, keys| {
+        let member = named::defaults(section);
+        let (title, indent, keys) = match member.as_ref().and_then(Value::as_object) {
+            // of a section with members there is none yet
+            Some(keys) => (format!("# [{section}.NAME]"), "  ", keys),
+            None => (format!("[{section}]"), "", keys),
+        };
         text.push_str(&format!(
-            "\n# {}\n[{section}]\n",
+            "\n# {}\n{title}\n",
             meaning(&schema, section, None)
         ));
         for (key, value) in keys {
-            text.push_str(&format!("# {}\n", meaning(&schema, section, Some(key))));
+            let meaning = meaning(&schema, section, Some(key));
+            text.push_str(&format!("# {indent}{meaning}\n"));
             match value {
-                Value::Null => text.push_str(&format!("# {key} = \"\"\n")),
-                value => text.push_str(&format!("# {key} = {value}\n")),
+                Value::Null => text.push_str(&format!("# {indent}{key} = \"\"\n")),
+                value => text.push_str(&format!("# {indent}{key} = {value}\n")),
             }
         }
     });
@@ -89,20 +97,30 @@ pub(super) fn printed(config: &Config) -> String {
     let mut text = String::new();
     let tree = serde_json::to_value(config).unwrap_or_default();
     each_section(&tree, |section, keys| {
-        text.push_str(&format!("[{section}]\n"));
-        for (key, value) in keys {
-            match value {
-                Value::Null => text.push_str(&format!("# {key} is not set\n")),
-                value => text.push_str(&format!("{key} = {value}\n")),
+        if named::is_named(section) {
+            for (name, member) in keys {
+                print_keys(&format!("{section}.{name}"), member.as_object(), &mut text);
             }
+        } else {
+            print_keys(section, Some(keys), &mut text);
         }
-        text.push('\n');
     });
     text
 }
 
+fn print_keys(title: &str, keys: Option<&Map<String, Value>>, text: &mut String) {
+    text.push_str(&format!("[{title}]\n"));
+    for (key, value) in keys.into_iter().flatten() {
+        match value {
+            Value::Null => text.push_str(&format!("# {key} is not set\n")),
+            value => text.push_str(&format!("{key} = {value}\n")),
+        }
+    }
+    text.push('\n');
+}
+
 /// JSON's numbers, booleans, plain strings and lists are also TOML's.
-fn each_section(tree: &Value, mut visit: impl FnMut(&str, &serde_json::Map<String, Value>)) {
+fn each_section(tree: &Value, mut visit: impl FnMut(&str, &Map<String, Value>)) {
     for (section, body) in tree.as_object().into_iter().flatten() {
         if let Some(keys) = body.as_object() {
             visit(section, keys);

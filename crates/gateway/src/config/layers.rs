@@ -2,17 +2,11 @@
 //! Called by `Config::load` only.
 //! Never shows a secret in a message and never reads the process environment itself.
 
-use std::borrow::Cow;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret};
-
-/// Shortest accepted bootstrap key, in characters (DESIGN §2).
-const BOOTSTRAP_KEY_MIN: usize = 16;
+use super::{Config, Secret, check::check, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 9] = [
@@ -100,9 +94,9 @@ pub(super) fn load(
             .map_or_else(|| "defaults".to_owned(), |setting| setting.source.clone())
     };
     check(&config).map_err(|problem| ConfigError::Invalid {
-        key: problem.key.to_owned(),
+        source_name: origin(&problem.key),
+        key: problem.key.into_owned(),
         value: problem.value,
-        source_name: origin(problem.key),
         expected: problem.expected.into_owned(),
     })?;
     Ok(config)
@@ -139,6 +133,15 @@ fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     let mut settings = Vec::new();
     for (section, body) in table {
         match body {
+            Value::Object(members) if named::is_named(&section) => {
+                for (key, value) in named::flatten(&section, members) {
+                    settings.push(Setting {
+                        key,
+                        value,
+                        source: source.clone(),
+                    });
+                }
+            }
             Value::Object(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
                 key: format!("{section}.{key}"),
                 value,
@@ -154,7 +157,7 @@ fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     Ok(settings)
 }
 
-/// `ANTIPHON_SECTION__KEY`. Names without the double underscore belong to [`SHORT_NAMES`] or to scripts.
+/// `ANTIPHON_SECTION__KEY`, and `ANTIPHON_SECTION__NAME__KEY` where a section has members. Names without the double underscore belong to [`SHORT_NAMES`] or to scripts.
 fn from_sections(environment: &[(String, String)]) -> Result<Vec<Setting>, ConfigError> {
     let defaults = defaults();
     let mut settings = Vec::new();
@@ -165,10 +168,11 @@ fn from_sections(environment: &[(String, String)]) -> Result<Vec<Setting>, Confi
         else {
             continue;
         };
-        let key = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+        let key = key.to_lowercase().replacen("__", ".", 1);
+        let key = format!("{}.{key}", section.to_lowercase());
         let default = lookup(&defaults, &key, name)?;
         settings.push(Setting {
-            value: typed(text, default),
+            value: typed(text, &default),
             key,
             source: name.clone(),
         });
@@ -201,6 +205,15 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             });
         }
     }
+    for (name, key) in named::key_variables() {
+        if let Some(text) = get(name) {
+            settings.push(Setting {
+                key,
+                value: Value::String(text.clone()),
+                source: name.to_owned(),
+            });
+        }
+    }
     settings
 }
 
@@ -224,7 +237,8 @@ fn typed(text: &str, default: &Value) -> Value {
     }
 }
 
-fn lookup<'a>(tree: &'a Value, key: &str, source: &str) -> Result<&'a Value, ConfigError> {
+/// The default of a key, which is also its kind.
+fn lookup(tree: &Value, key: &str, source: &str) -> Result<Value, ConfigError> {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     let unknown = |known: &Value| ConfigError::Unknown {
         key: key.to_owned(),
@@ -240,7 +254,12 @@ fn lookup<'a>(tree: &'a Value, key: &str, source: &str) -> Result<&'a Value, Con
             .unwrap_or_default(),
     };
     let body = tree.get(section).ok_or_else(|| unknown(tree))?;
-    body.get(name).ok_or_else(|| unknown(body))
+    if let Some(member) = named::defaults(section) {
+        let key = name.split_once('.').map(|(_, key)| key);
+        let found = key.and_then(|key| member.get(key)).cloned();
+        return found.ok_or_else(|| unknown(&member));
+    }
+    body.get(name).cloned().ok_or_else(|| unknown(body))
 }
 
 /// Sets one key, trying it alone on top of the defaults first, so that a refusal can name it.
@@ -281,160 +300,19 @@ fn plain(kind: &str) -> &str {
 
 fn set(tree: &mut Value, key: &str, value: Value) {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    tree[section][name] = value;
+    match (named::defaults(section), name.split_once('.')) {
+        (Some(defaults), Some((member, key))) => {
+            let member = &mut tree[section][member];
+            if member.is_null() {
+                *member = defaults;
+            }
+            member[key] = value;
+        }
+        _ => tree[section][name] = value,
+    }
 }
 
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
     key.ends_with("_key") || key == "database.url" || key == "redis.url"
-}
-
-struct Problem {
-    key: &'static str,
-    value: String,
-    expected: Cow<'static, str>,
-}
-
-fn check(config: &Config) -> Result<(), Problem> {
-    check_places(config)?;
-    check_ranges(config)
-}
-
-fn check_places(config: &Config) -> Result<(), Problem> {
-    let problem = |key, value: &str, expected: &'static str| {
-        Err(Problem {
-            key,
-            value: value.to_owned(),
-            expected: expected.into(),
-        })
-    };
-    let listen = &config.server.listen;
-    if listen.parse::<std::net::SocketAddr>().is_err() {
-        return problem(
-            "server.listen",
-            listen,
-            "an address and a port such as 127.0.0.1:8080",
-        );
-    }
-    if let Some(key) = &config.auth.bootstrap_api_key
-        && key.reveal().chars().count() < BOOTSTRAP_KEY_MIN
-    {
-        let length = key.reveal().chars().count();
-        return problem(
-            "auth.bootstrap_api_key",
-            &format!("{length} characters long"),
-            "at least 16 characters",
-        );
-    }
-    if let Some(url) = &config.database.url
-        && !url.reveal().starts_with("sqlite:")
-    {
-        let scheme = url.reveal().split(':').next().unwrap_or_default();
-        return problem(
-            "database.url",
-            &format!("an address with scheme {scheme:?}"),
-            "sqlite:PATH; other databases are not supported by this build yet",
-        );
-    }
-    if config.redis.url.is_some() {
-        return problem(
-            "redis.url",
-            Secret::HIDDEN,
-            "no value; redis is not supported by this build yet",
-        );
-    }
-    if let Some(base) = &config.llm.base_url
-        && !url::Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-    {
-        return problem(
-            "llm.base_url",
-            base,
-            "an http or https address such as http://127.0.0.1:11434/v1",
-        );
-    }
-    let pipeline = &config.pipeline.name;
-    if !matches!(pipeline.as_str(), "local" | "scripted") {
-        return problem("pipeline.name", pipeline, "local or scripted");
-    }
-    if crate::observe::logging::filter(&config.log.level).is_err() {
-        return problem(
-            "log.level",
-            &config.log.level,
-            "error, warn, info, debug, trace or directives such as info,gateway=debug",
-        );
-    }
-    Ok(())
-}
-
-fn check_ranges(config: &Config) -> Result<(), Problem> {
-    let (server, sessions, limits) = (&config.server, &config.sessions, &config.limits);
-    within(
-        "server.max_connections",
-        server.max_connections,
-        1..=1_000_000,
-    )?;
-    within(
-        "server.header_timeout_ms",
-        server.header_timeout_ms,
-        100..=300_000,
-    )?;
-    within("server.drain_s", server.drain_s, 0..=3600)?;
-    within(
-        "auth.max_client_secrets",
-        config.auth.max_client_secrets,
-        1..=10_000_000,
-    )?;
-    within(
-        "sessions.max_duration_s",
-        sessions.max_duration_s,
-        1..=86_400,
-    )?;
-    within(
-        "sessions.retained_audio_bytes",
-        sessions.retained_audio_bytes,
-        4800..=1 << 30,
-    )?;
-    within("sessions.max_items", sessions.max_items, 1..=1_000_000)?;
-    within(
-        "sessions.max_sessions",
-        sessions.max_sessions,
-        1..=1_000_000,
-    )?;
-    within(
-        "sessions.send_queue_events",
-        sessions.send_queue_events,
-        16..=1_000_000,
-    )?;
-    within(
-        "sessions.context_tokens",
-        sessions.context_tokens,
-        64..=10_000_000,
-    )?;
-    within("limits.json_bytes", limits.json_bytes, 1024..=1 << 30)?;
-    within("limits.upload_bytes", limits.upload_bytes, 1024..=1 << 30)?;
-    within(
-        "limits.speech_characters",
-        limits.speech_characters,
-        1..=1_000_000,
-    )?;
-    within("limits.body_idle_s", limits.body_idle_s, 1..=3600)?;
-    within(
-        "limits.concurrent_audio_requests",
-        limits.concurrent_audio_requests,
-        1..=100_000,
-    )
-}
-
-fn within<N>(key: &'static str, value: N, allowed: RangeInclusive<N>) -> Result<(), Problem>
-where
-    N: Copy + PartialOrd + Display,
-{
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err(Problem {
-        key,
-        value: value.to_string(),
-        expected: format!("{} to {}", allowed.start(), allowed.end()).into(),
-    })
 }

@@ -3,9 +3,9 @@
 //! Never opens anything.
 
 use providers::scripted::ScriptedConfig;
-use providers::{CatalogConfig, LlmConfig, PipelineKind};
+use providers::{CatalogConfig, LlmConfig, PipelineConfig, ProviderConfig};
 
-use super::Config;
+use super::{Config, Provider, named};
 
 /// Model name asked of a language server when the configuration names none.
 const DEFAULT_LLM_MODEL: &str = "default";
@@ -14,7 +14,7 @@ impl Config {
     /// The catalog's part of this configuration.
     ///
     /// # Errors
-    /// When the language server's address is not a URL; [`Config::load`] has checked that.
+    /// When a vendor's address is not a URL; [`Config::load`] has checked that.
     pub fn catalog(&self) -> Result<CatalogConfig, url::ParseError> {
         let llm = match &self.llm.base_url {
             None => None,
@@ -28,12 +28,26 @@ impl Config {
                 api_key: self.llm.api_key.as_ref().map(|key| key.reveal().into()),
             }),
         };
+        let mut providers = std::collections::BTreeMap::new();
+        for (name, own) in &self.providers {
+            providers.insert(name.clone(), self.provider(name, own)?);
+        }
         let scripted = &self.scripted;
         Ok(CatalogConfig {
-            pipeline: match self.pipeline.name.as_str() {
-                "scripted" => PipelineKind::Scripted,
-                _ => PipelineKind::Local,
-            },
+            default: self.pipeline.name.clone(),
+            providers,
+            pipelines: self
+                .pipelines
+                .iter()
+                .map(|(name, own)| {
+                    let pipeline = PipelineConfig {
+                        stt: own.stt.clone(),
+                        llm: own.llm.clone(),
+                        tts: own.tts.clone(),
+                    };
+                    (name.clone(), pipeline)
+                })
+                .collect(),
             llm,
             scripted: ScriptedConfig {
                 stt_ms: scripted.stt_ms,
@@ -47,6 +61,20 @@ impl Config {
                 ..ScriptedConfig::default()
             },
             models_dir: self.models_dir(),
+        })
+    }
+
+    fn provider(&self, name: &str, own: &Provider) -> Result<ProviderConfig, url::ParseError> {
+        Ok(ProviderConfig {
+            kind: named::kind(self, name),
+            base_url: own
+                .base_url
+                .as_ref()
+                .map(|address| address.parse())
+                .transpose()?,
+            api_key: own.api_key.as_ref().map(|key| key.reveal().into()),
+            model: own.model.clone(),
+            voice: own.voice.clone(),
         })
     }
 }

@@ -110,8 +110,8 @@ impl Default for Auth {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pipeline {
-    /// Which providers answer: `local` (models on this machine) or `scripted` (fixed answers for tests);
-    /// also `ANTIPHON_PIPELINE`.
+    /// Which pipeline answers where a request names none: one of `[pipelines.NAME]`, `local` (models on this machine)
+    /// or `scripted` (fixed answers for tests); also `ANTIPHON_PIPELINE`.
     pub name: String,
 }
 
@@ -121,6 +121,38 @@ impl Default for Pipeline {
             name: "local".to_owned(),
         }
     }
+}
+
+/// `[providers.NAME]`: who can be asked. A well-known name (openai, groq, openrouter, vllm,
+/// ollama, openai-responses, anthropic, gemini, deepgram, assemblyai, elevenlabs, cartesia) needs no more than a key.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provider {
+    /// Its protocol: `openai`, `openai_responses`, `anthropic`, `gemini`, `ollama`, `deepgram`, `assemblyai`,
+    /// `elevenlabs`, `cartesia`; that of the well-known vendor with this name when unset.
+    pub kind: Option<String>,
+    /// Its address up to and including the version; the vendor's own when unset.
+    pub base_url: Option<String>,
+    /// Its key; also the variable that the vendor's own tools read, such as `GROQ_API_KEY`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub api_key: Option<Secret>,
+    /// Its language model, where a pipeline names none.
+    pub model: Option<String>,
+    /// Its voice for requests whose voice it does not know.
+    pub voice: Option<String>,
+}
+
+/// `[pipelines.NAME]`: who does what. Each entry is a provider's name or `NAME/MODEL`; the first that answers, does,
+/// and the others stand by. The pipeline's name is a model name for clients.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NamedPipeline {
+    /// Speech to text.
+    pub stt: Vec<String>,
+    /// Language models.
+    pub llm: Vec<String>,
+    /// Text to speech.
+    pub tts: Vec<String>,
 }
 
 /// `[models]`

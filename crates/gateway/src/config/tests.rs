@@ -181,6 +181,8 @@ fn what_is_printed_and_the_default_file_load_again() {
     let uncommented: String = Config::default_toml()
         .lines()
         .filter_map(|line| match line.strip_prefix("# ") {
+            // the keys of an example are indented
+            Some(key) if key.starts_with(' ') => None,
             Some(key) if key.contains(" = ") && !key.ends_with("\"\"") => Some(format!("{key}\n")),
             Some(_) => None,
             None => Some(format!("{line}\n")),
@@ -204,4 +206,107 @@ fn every_key_is_explained() {
         schema["$defs"]["Sessions"]["properties"]["max_items"].is_object(),
         "{schema:#}"
     );
+}
+
+const FLEET: &str = r#"
+[pipeline]
+name = "main"
+[providers.groq]
+api_key = "gsk-in-the-file"
+model = "llama-3.3-70b-versatile"
+[providers.my-vllm]
+kind = "openai"
+base_url = "http://10.0.0.7:8000/v1"
+[pipelines.main]
+stt = ["local"]
+llm = ["groq", "my-vllm/qwen", "local"]
+tts = ["local"]
+"#;
+
+#[test]
+fn vendors_and_pipelines_have_names_of_the_operators_choice() {
+    let config = load_file(
+        FLEET,
+        &[
+            ("ANTIPHON_PROVIDERS__GROQ__VOICE", "nobody"),
+            ("ANTHROPIC_API_KEY", ""),
+            ("OPENROUTER_API_KEY", "sk-or"),
+        ],
+    )
+    .unwrap();
+    let groq = &config.providers["groq"];
+    assert_eq!(groq.model.as_deref(), Some("llama-3.3-70b-versatile"));
+    assert_eq!(groq.voice.as_deref(), Some("nobody"));
+    assert_eq!(groq.api_key, Some(Secret::new("gsk-in-the-file")));
+    assert_eq!(
+        config.providers["openrouter"].api_key,
+        Some(Secret::new("sk-or"))
+    );
+    assert_eq!(
+        config.pipelines["main"].llm,
+        ["groq", "my-vllm/qwen", "local"]
+    );
+    let printed = config.printed();
+    assert!(printed.contains("[providers.my-vllm]"), "{printed}");
+    assert!(!printed.contains("gsk-in") && printed.contains("(hidden)"));
+    let catalog = config.catalog().unwrap();
+    assert_eq!(catalog.default, "main");
+    assert_eq!(catalog.pipelines["main"].stt, ["local"]);
+    let shown = format!("{catalog:?}");
+    assert!(!shown.contains("gsk-in"), "{shown}");
+}
+
+#[test]
+fn a_vendor_or_a_pipeline_that_cannot_be_is_one_sentence() {
+    let error = |text: &str| load_file(text, &[]).unwrap_err().to_string();
+    let refused = error("[pipelines.a]\nstt = [\"local\"]\nllm = [\"grok\"]\ntts = [\"local\"]\n");
+    assert!(refused.starts_with("pipelines.a.llm is grok"), "{refused}");
+    assert!(refused.contains("a list of providers: ") && refused.contains("groq"));
+    assert!(error("[pipelines.a]\nstt = [\"local\"]\n").starts_with("pipelines.a.llm is empty"));
+    assert!(
+        error("[providers.x]\nbase_url = \"http://a\"\n").contains("providers.x.kind is not set")
+    );
+    assert!(
+        error("[providers.x]\nkind = \"openai\"\n").contains("providers.x.base_url is not set")
+    );
+    assert!(error("[providers.x]\nkind = \"magic\"\n").contains("providers.x.kind is magic"));
+    assert!(
+        error("[providers.groq]\nbase_url = \"ftp://a\"\n").contains("an http or https address")
+    );
+    assert!(
+        error("[providers.groq]\ncolour = 1\n").starts_with("unknown key providers.groq.colour")
+    );
+    assert!(error("[providers]\ngroq = 1\n").starts_with("unknown key providers.groq"));
+    assert!(
+        load(&[("ANTIPHON_PROVIDERS__GROQ", "x")])
+            .unwrap_err()
+            .to_string()
+            .starts_with("unknown key providers.groq")
+    );
+    assert!(error("[pipeline]\nname = \"nobody\"\n").contains("local or scripted"));
+}
+
+#[test]
+fn sections_with_members_are_documented_by_an_example() {
+    let text = Config::default_toml();
+    assert!(text.contains("# [pipelines.NAME]"), "{text}");
+    assert!(
+        text.contains("#   Language models.\n#   llm = []"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_files_that_the_readme_shows_are_accepted() {
+    let readme = include_str!("../../../../README.md");
+    let files: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(file, _)| file))
+        .collect();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        let config = load_file(file, &[("OPENAI_API_KEY", "sk-x")]).unwrap();
+        config.catalog().unwrap();
+    }
 }

@@ -69,7 +69,7 @@ async fn info(State(app): State<Arc<App>>) -> Result<axum::Json<Info>, ApiError>
     Ok(axum::Json(Info {
         name: "antiphon".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        pipeline: pipeline.name.to_owned(),
+        pipeline: pipeline.name.to_string(),
         speech_to_text: pipeline.stt.name().to_owned(),
         language_model: pipeline
             .llm_model

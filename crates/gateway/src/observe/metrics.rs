@@ -12,7 +12,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use providers::guarded::Watch;
+
 use super::events::{Event, Stage};
+use super::incidents::Incidents;
 
 /// Bounds of the turn-stage histogram in s: dense where the targets are (DESIGN §4: 250 to 450 ms).
 const STAGE_BOUNDS: [f64; 16] = [
@@ -73,6 +76,7 @@ struct Families {
     connections_open: Gauge<i64, AtomicI64>,
     pipeline_ready: Gauge<i64, AtomicI64>,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
+    incidents: Incidents,
 }
 
 /// The metrics of one server; cheap to clone.
@@ -169,9 +173,15 @@ fn register(registry: &mut Registry, families: &Families) {
         "Work waiting, by queue",
         families.queue_depth.clone(),
     );
+    families.incidents.register(r);
 }
 
 impl Metrics {
+    /// Who is told what happens to providers.
+    pub fn watch(&self) -> Watch {
+        self.families.incidents.watch()
+    }
+
     /// Records one happening: its numbers here, its line in the log.
     pub fn emit(&self, event: &Event<'_>) {
         self.count(event);
@@ -373,6 +383,7 @@ pub fn metrics_markdown() -> String {
         status: 200,
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
+    f.incidents.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     let text = metrics.text();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
@@ -470,6 +481,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 13);
+        assert_eq!(table.lines().count(), 2 + 15);
     }
 }

@@ -216,6 +216,7 @@ impl Actor {
         for output in outputs.drain(..) {
             match output {
                 Output::Send(event) => self.tell(Box::new(event)).await?,
+                Output::Prepare(stt, speak) => self.wiring.prepare(&stt, speak.as_ref()),
                 Output::OpenStt(id, options) => self.wiring.open_stt(id, options),
                 Output::SttAudio(id, samples) => self.wiring.stt(id, SttCommand::Audio(samples)),
                 Output::SttPause(id) => self.wiring.stt(id, SttCommand::Pause),

@@ -99,6 +99,14 @@ impl Wiring {
         std::mem::take(&mut self.dropped_frames)
     }
 
+    /// Lets providers make connections before they are needed: none is made inside a turn.
+    pub(super) fn prepare(&self, stt: &SttOptions, speak: Option<&SpeakOptions>) {
+        self.pipeline.stt.prepare(stt);
+        if let Some(speak) = speak {
+            self.pipeline.tts.prepare(speak);
+        }
+    }
+
     pub(super) fn open_stt(&mut self, id: UtteranceId, options: SttOptions) {
         let (feed, mut commands) = mpsc::channel(STT_COMMANDS);
         let stt = Arc::clone(&self.pipeline.stt);
@@ -296,15 +304,15 @@ impl Wiring {
 fn report(metrics: &Metrics, session: &str, error: &ProviderError) {
     metrics.emit(&Event::ProviderFailed {
         session: Some(session),
-        provider: error.provider,
+        provider: &error.provider,
         code: error.code(),
         message: &error.message,
     });
 }
 
-fn broke_off(provider: &'static str) -> ProviderError {
+fn broke_off(provider: &str) -> ProviderError {
     ProviderError::new(
-        provider,
+        provider.to_owned(),
         providers::Kind::Protocol,
         "the stream ended before the answer did",
     )

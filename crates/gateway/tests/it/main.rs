@@ -8,6 +8,7 @@
 
 mod admission;
 mod caller;
+mod chat;
 mod client_secrets;
 // `test` tells the linter what this is
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod limits;
 mod mind;
 mod models;
 mod operations;
+mod pipelines;
 mod realtime;
 mod session;
 mod speech;

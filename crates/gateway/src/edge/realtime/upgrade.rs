@@ -200,9 +200,15 @@ fn prepare(
     let pipeline = pipeline.ok_or_else(|| {
         ErrorBody::invalid(
             "invalid_model",
-            format!("Model '{model}' is not served here: GET /v1/models lists those that are."),
+            format!(
+                "Model '{model}' is not served here. Ask for {}, or for one that GET /v1/models lists.",
+                catalog.names().join(", ")
+            ),
         )
     })?;
+    pipeline
+        .usable()
+        .map_err(|error| ErrorBody::server(error.code(), error.to_string()))?;
     let seed = app.seed();
     let sessions = &app.config.sessions;
     let template = Template {

@@ -1,13 +1,16 @@
-use providers::{Catalog, CatalogConfig, PipelineKind};
+use providers::guarded::Watch;
+use providers::{Catalog, CatalogConfig};
 
 use super::*;
 
 fn scripted() -> Pipeline {
     let config = CatalogConfig {
-        pipeline: PipelineKind::Scripted,
+        default: "scripted".to_owned(),
         ..CatalogConfig::default()
     };
-    Catalog::open(config).unwrap().default_pipeline()
+    Catalog::open(config, Watch::default())
+        .unwrap()
+        .default_pipeline()
 }
 
 fn wiring(news: mpsc::Sender<Input>) -> Wiring {

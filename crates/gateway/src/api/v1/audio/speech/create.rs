@@ -23,7 +23,7 @@ use wire::rest::speech::{
 
 use super::voice::{RATE, Voice};
 use crate::App;
-use crate::api::v1::audio::{admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::trace::RequestId;
 use crate::http::{ApiError, Json};

@@ -16,7 +16,7 @@ pub(super) const RATE: SampleRate = SampleRate::HZ_24K;
 
 /// A text being spoken.
 pub(super) struct Voice {
-    provider: &'static str,
+    provider: String,
     waiting: VecDeque<Piece>,
     pieces: Option<mpsc::Sender<Piece>>,
     events: mpsc::Receiver<TtsEvent>,
@@ -37,7 +37,7 @@ impl Voice {
         let waiting = cut(text);
         let TtsStream { pieces, events } = tts.open(options).await?;
         Ok(Self {
-            provider: tts.name(),
+            provider: tts.name().to_owned(),
             last: waiting.back().map(|piece| piece.index),
             pieces: (!waiting.is_empty()).then_some(pieces),
             waiting,
@@ -88,7 +88,7 @@ impl Voice {
     }
 
     fn broke(&self, message: &str) -> ProviderError {
-        ProviderError::new(self.provider, Kind::Protocol, message)
+        ProviderError::new(self.provider.clone(), Kind::Protocol, message)
     }
 
     fn resample(&mut self, rate_hz: u32, samples: &[i16]) -> Result<Vec<i16>, ProviderError> {

@@ -21,7 +21,7 @@ use wire::rest::transcription::{self as answer, TranscriptionFormat};
 use super::form::{self, Form, TranscriptionForm};
 use super::{render, sound};
 use crate::App;
-use crate::api::v1::audio::{admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::ApiError;
 use crate::http::trace::RequestId;

@@ -1,0 +1,6 @@
+//! `/v1/chat/completions`.
+//! Mounted by `chat`.
+//! Never answers by itself.
+
+pub(in crate::api::v1) mod create;
+mod question;

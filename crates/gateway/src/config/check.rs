@@ -1,0 +1,164 @@
+//! Whether the values of a configuration are ones that the server can work with.
+//! Called once all layers are on top of each other.
+//! Never opens anything and never shows a secret.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use super::{Config, Secret, named};
+
+/// Shortest accepted bootstrap key, in characters (DESIGN §2).
+const BOOTSTRAP_KEY_MIN: usize = 16;
+
+/// A value that no key of its kind may have.
+pub(super) struct Problem {
+    /// Dotted.
+    pub(super) key: Cow<'static, str>,
+    /// As given.
+    pub(super) value: String,
+    /// What would be accepted.
+    pub(super) expected: Cow<'static, str>,
+}
+
+/// The first value that is not accepted.
+pub(super) fn check(config: &Config) -> Result<(), Problem> {
+    check_places(config)?;
+    named::check(config)?;
+    check_ranges(config)
+}
+
+fn check_places(config: &Config) -> Result<(), Problem> {
+    let problem = |key: &'static str, value: &str, expected: &'static str| {
+        Err(Problem {
+            key: key.into(),
+            value: value.to_owned(),
+            expected: expected.into(),
+        })
+    };
+    let listen = &config.server.listen;
+    if listen.parse::<std::net::SocketAddr>().is_err() {
+        return problem(
+            "server.listen",
+            listen,
+            "an address and a port such as 127.0.0.1:8080",
+        );
+    }
+    if let Some(key) = &config.auth.bootstrap_api_key
+        && key.reveal().chars().count() < BOOTSTRAP_KEY_MIN
+    {
+        let length = key.reveal().chars().count();
+        return problem(
+            "auth.bootstrap_api_key",
+            &format!("{length} characters long"),
+            "at least 16 characters",
+        );
+    }
+    if let Some(url) = &config.database.url
+        && !url.reveal().starts_with("sqlite:")
+    {
+        let scheme = url.reveal().split(':').next().unwrap_or_default();
+        return problem(
+            "database.url",
+            &format!("an address with scheme {scheme:?}"),
+            "sqlite:PATH; other databases are not supported by this build yet",
+        );
+    }
+    if config.redis.url.is_some() {
+        return problem(
+            "redis.url",
+            Secret::HIDDEN,
+            "no value; redis is not supported by this build yet",
+        );
+    }
+    if let Some(base) = &config.llm.base_url
+        && !url::Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
+        return problem(
+            "llm.base_url",
+            base,
+            "an http or https address such as http://127.0.0.1:11434/v1",
+        );
+    }
+    if crate::observe::logging::filter(&config.log.level).is_err() {
+        return problem(
+            "log.level",
+            &config.log.level,
+            "error, warn, info, debug, trace or directives such as info,gateway=debug",
+        );
+    }
+    Ok(())
+}
+
+fn check_ranges(config: &Config) -> Result<(), Problem> {
+    let (server, sessions, limits) = (&config.server, &config.sessions, &config.limits);
+    within(
+        "server.max_connections",
+        server.max_connections,
+        1..=1_000_000,
+    )?;
+    within(
+        "server.header_timeout_ms",
+        server.header_timeout_ms,
+        100..=300_000,
+    )?;
+    within("server.drain_s", server.drain_s, 0..=3600)?;
+    within(
+        "auth.max_client_secrets",
+        config.auth.max_client_secrets,
+        1..=10_000_000,
+    )?;
+    within(
+        "sessions.max_duration_s",
+        sessions.max_duration_s,
+        1..=86_400,
+    )?;
+    within(
+        "sessions.retained_audio_bytes",
+        sessions.retained_audio_bytes,
+        4800..=1 << 30,
+    )?;
+    within("sessions.max_items", sessions.max_items, 1..=1_000_000)?;
+    within(
+        "sessions.max_sessions",
+        sessions.max_sessions,
+        1..=1_000_000,
+    )?;
+    within(
+        "sessions.send_queue_events",
+        sessions.send_queue_events,
+        16..=1_000_000,
+    )?;
+    within(
+        "sessions.context_tokens",
+        sessions.context_tokens,
+        64..=10_000_000,
+    )?;
+    within("limits.json_bytes", limits.json_bytes, 1024..=1 << 30)?;
+    within("limits.upload_bytes", limits.upload_bytes, 1024..=1 << 30)?;
+    within(
+        "limits.speech_characters",
+        limits.speech_characters,
+        1..=1_000_000,
+    )?;
+    within("limits.body_idle_s", limits.body_idle_s, 1..=3600)?;
+    within(
+        "limits.concurrent_audio_requests",
+        limits.concurrent_audio_requests,
+        1..=100_000,
+    )
+}
+
+fn within<N>(key: &'static str, value: N, allowed: RangeInclusive<N>) -> Result<(), Problem>
+where
+    N: Copy + PartialOrd + Display,
+{
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(Problem {
+        key: key.into(),
+        value: value.to_string(),
+        expected: format!("{} to {}", allowed.start(), allowed.end()).into(),
+    })
+}

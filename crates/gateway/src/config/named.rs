@@ -1,0 +1,165 @@
+//! Sections with members of the operator's choice: `[providers.NAME]` and `[pipelines.NAME]`.
+//! Used where layers are put on top of each other, checked and documented.
+//! Never opens a provider: whether a vendor takes its key shows later.
+
+use providers::catalog::{WELL_KNOWN, well_known};
+use providers::{ProviderKind, scripted};
+use serde_json::{Map, Value};
+
+use super::check::Problem;
+use super::{Config, NamedPipeline, Provider};
+
+/// Pipelines that need no section.
+const BUILT_IN: [&str; 2] = ["local", scripted::NAME];
+
+/// Whether a section has members.
+pub(super) fn is_named(section: &str) -> bool {
+    defaults(section).is_some()
+}
+
+/// The keys of a member with their defaults; `None` for a section without members.
+pub(super) fn defaults(section: &str) -> Option<Value> {
+    match section {
+        "providers" => serde_json::to_value(Provider::default()).ok(),
+        "pipelines" => serde_json::to_value(NamedPipeline::default()).ok(),
+        _ => None,
+    }
+}
+
+/// The members of a section as dotted keys; what is no member keeps its place, to be refused there.
+pub(super) fn flatten(section: &str, members: Map<String, Value>) -> Vec<(String, Value)> {
+    let mut settings = Vec::new();
+    for (name, body) in members {
+        match body {
+            Value::Object(keys) => settings.extend(
+                keys.into_iter()
+                    .map(|(key, value)| (format!("{section}.{name}.{key}"), value)),
+            ),
+            value => settings.push((format!("{section}.{name}"), value)),
+        }
+    }
+    settings
+}
+
+/// The variables that vendors' own tools read their key from, and the keys they stand for.
+pub(super) fn key_variables() -> impl Iterator<Item = (&'static str, String)> {
+    WELL_KNOWN.iter().filter_map(|vendor| {
+        let key = format!("providers.{}.api_key", vendor.name);
+        vendor.key_variable.map(|variable| (variable, key))
+    })
+}
+
+/// The kind of the provider with this name.
+pub(super) fn kind(config: &Config, name: &str) -> Option<ProviderKind> {
+    let named = config.providers.get(name).and_then(|own| own.kind.as_ref());
+    match named {
+        Some(kind) => kind_named(kind),
+        None => well_known(name).map(|vendor| vendor.kind),
+    }
+}
+
+fn kind_named(name: &str) -> Option<ProviderKind> {
+    let kinds = ProviderKind::ALL.iter();
+    kinds
+        .clone()
+        .find(|(kind, _)| *kind == name)
+        .map(|(_, kind)| *kind)
+}
+
+/// The first member with a value that is not accepted.
+pub(super) fn check(config: &Config) -> Result<(), Problem> {
+    for (name, provider) in &config.providers {
+        check_provider(name, provider)?;
+    }
+    for (name, pipeline) in &config.pipelines {
+        let stages = [
+            ("stt", &pipeline.stt),
+            ("llm", &pipeline.llm),
+            ("tts", &pipeline.tts),
+        ];
+        for (stage, entries) in stages {
+            check_entries(config, &format!("pipelines.{name}.{stage}"), entries)?;
+        }
+    }
+    let default = config.pipeline.name.as_str();
+    if BUILT_IN.contains(&default) || config.pipelines.contains_key(default) {
+        return Ok(());
+    }
+    let known = config.pipelines.keys().map(String::as_str);
+    let known: Vec<&str> = BUILT_IN.into_iter().chain(known).collect();
+    Err(problem("pipeline.name", default, known.join(" or ")))
+}
+
+fn check_provider(name: &str, provider: &Provider) -> Result<(), Problem> {
+    let key = |key: &str| format!("providers.{name}.{key}");
+    match &provider.kind {
+        Some(kind) if kind_named(kind).is_none() => {
+            return Err(problem(key("kind"), kind, kinds()));
+        }
+        None if well_known(name).is_none() => {
+            let expected = format!("one of {}, for the name is not well known", kinds());
+            return Err(problem(key("kind"), "not set", expected));
+        }
+        _ => {}
+    }
+    let parsed = provider.base_url.as_ref().map(|base| (base, base.parse()));
+    match parsed {
+        Some((_, Ok(url))) if is_http(&url) => Ok(()),
+        Some((base, _)) => {
+            let expected = "an http or https address such as http://127.0.0.1:8000/v1";
+            Err(problem(key("base_url"), base, expected))
+        }
+        None if well_known(name).is_none() => {
+            let expected = "the address of the vendor, up to and including the version";
+            Err(problem(key("base_url"), "not set", expected))
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_http(url: &url::Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
+fn check_entries(config: &Config, key: &str, entries: &[String]) -> Result<(), Problem> {
+    let known = || {
+        let own = config.providers.keys().map(String::as_str);
+        let mut names: Vec<&str> = WELL_KNOWN
+            .iter()
+            .map(|known| known.name)
+            .chain(own)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        format!("a list of providers: {}", names.join(", "))
+    };
+    if entries.is_empty() {
+        return Err(problem(key.to_owned(), "empty", known()));
+    }
+    for entry in entries {
+        let name = entry
+            .split_once('/')
+            .map_or(entry.as_str(), |(name, _)| name);
+        if kind(config, name).is_none() {
+            return Err(problem(key.to_owned(), entry, known()));
+        }
+    }
+    Ok(())
+}
+
+fn kinds() -> String {
+    let names: Vec<&str> = ProviderKind::ALL.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+fn problem(
+    key: impl Into<std::borrow::Cow<'static, str>>,
+    value: &str,
+    expected: impl Into<std::borrow::Cow<'static, str>>,
+) -> Problem {
+    Problem {
+        key: key.into(),
+        value: value.to_owned(),
+        expected: expected.into(),
+    }
+}
