@@ -134,7 +134,10 @@ impl Opening {
                     llm_model: None,
                 }
             }
+            #[cfg(feature = "local")]
             LOCAL => self.local_pipeline()?,
+            #[cfg(not(feature = "local"))]
+            LOCAL => return Err(CatalogError::NotBuilt),
             _ => return Err(self.unknown_pipeline(name)),
         };
         if let Some(llm) = self.config.llm.clone() {
@@ -179,11 +182,6 @@ impl Opening {
             llm_model: None,
             transcriber: Transcriber::Local(LocalTranscriber::new(models)),
         })
-    }
-
-    #[cfg(not(feature = "local"))]
-    fn local_pipeline(&mut self) -> Result<Pipeline, CatalogError> {
-        Err(CatalogError::NotBuilt)
     }
 
     /// The models of this machine: all that any pipeline uses, loaded once.
