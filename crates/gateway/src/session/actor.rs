@@ -8,6 +8,7 @@ use engine::session::{Input, Mark, Output, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
 use tokio::sync::{mpsc, watch};
+use wire::realtime::client::ClientAction;
 use wire::realtime::{ErrorBody, ServerEvent};
 
 use super::registry::Active;
@@ -180,7 +181,11 @@ impl Actor {
             .now()
             .saturating_duration_since(self.started)
             .as_millis() as u64;
-        let is_audio = matches!(input, Input::Audio(_));
+        let is_audio = match &input {
+            Input::Audio(_) => true,
+            Input::Client(event) => matches!(event.action, ClientAction::AudioAppend(_)),
+            _ => false,
+        };
         self.session.on(input, now_ms, outputs);
         if is_audio {
             self.append_refused = outputs.iter().any(is_buffer_full);

@@ -9,7 +9,8 @@ use gateway::observe::Outcome;
 use gateway::session::{Call, run};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
+use wire::realtime::client::ClientAction;
+use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
 use crate::world::{PATIENCE, World};
 
@@ -200,30 +201,35 @@ async fn an_append_without_room_is_refused_once() {
     };
     let (session, mut line) = start(&world, policy, 1024);
     let slice = bytes::Bytes::from(vec![0; 2000]);
+    let append = ClientEvent {
+        event_id: Some("e9".to_owned()),
+        action: ClientAction::AudioAppend(slice.clone()),
+    };
     let slices = [
         Inbound::Audio(slice.clone()),
         Inbound::MoreAudio(slice.clone()),
         Inbound::MoreAudio(slice.clone()),
         Inbound::MoreAudio(slice.clone()),
-        // another append, which does not fit either
-        Inbound::Audio(slice),
+        // another append, which has an id and does not fit either
+        Inbound::Event(Box::new(append), None),
+        Inbound::MoreAudio(slice),
     ];
     for slice in slices {
         line.inbound.send(slice).await.unwrap();
     }
     send(&line, &note("the end")).await;
-    let mut refusals = 0;
+    let mut refused = Vec::new();
     loop {
         match event(&mut line).await {
             ServerEvent::Error { error } => {
                 assert_eq!(error.code.as_deref(), Some("input_audio_buffer_full"));
-                refusals += 1;
+                refused.push(error.event_id);
             }
             ServerEvent::ItemDone { .. } => break,
             _ => {}
         }
     }
-    assert_eq!(refusals, 2);
+    assert_eq!(refused, [None, Some("e9".to_owned())]);
     drop(line.inbound);
     outcome(session).await;
 }

@@ -43,7 +43,8 @@ impl Gone {
 
 /// What a text frame holds.
 enum Heard {
-    Audio(Bytes),
+    /// Sound, and the id that the client gave the event.
+    Audio(Bytes, Option<String>),
     Event(ClientEvent),
     Refused(ErrorBody),
 }
@@ -67,13 +68,13 @@ pub(super) async fn read(
                 // an append of 20 MiB is not kept while its slices wait
                 drop(text);
                 match heard {
-                    Heard::Audio(bytes) if bytes.len() > SLICE_BYTES => {
-                        if hand_on_in_slices(&inbound, bytes).await.is_err() {
+                    Heard::Audio(bytes, id) if bytes.len() > SLICE_BYTES => {
+                        if hand_on_in_slices(&inbound, bytes, id).await.is_err() {
                             return Gone::Closed;
                         }
                         continue;
                     }
-                    Heard::Audio(bytes) => Inbound::Audio(bytes),
+                    Heard::Audio(bytes, id) => sound(bytes, id),
                     Heard::Event(event) => Inbound::Event(Box::new(event), room.take(size).await),
                     Heard::Refused(error) => Inbound::Rejected(Box::new(error)),
                 }
@@ -89,12 +90,22 @@ pub(super) async fn read(
     }
 }
 
+/// Sound for the session; an id travels along only where the client gave one, for the errors that quote it.
+fn sound(bytes: Bytes, event_id: Option<String>) -> Inbound {
+    if event_id.is_none() {
+        return Inbound::Audio(bytes);
+    }
+    let action = ClientAction::AudioAppend(bytes);
+    Inbound::Event(Box::new(ClientEvent { event_id, action }), None)
+}
+
 async fn hand_on_in_slices(
     inbound: &mpsc::Sender<Inbound>,
     mut bytes: Bytes,
+    event_id: Option<String>,
 ) -> Result<(), mpsc::error::SendError<Inbound>> {
     let first = bytes.split_to(SLICE_BYTES);
-    inbound.send(Inbound::Audio(first)).await?;
+    inbound.send(sound(first, event_id)).await?;
     while !bytes.is_empty() {
         let slice = bytes.split_to(bytes.len().min(SLICE_BYTES));
         inbound.send(Inbound::MoreAudio(slice)).await?;
@@ -106,7 +117,7 @@ fn translate(text: &str, shape: Shape) -> Heard {
     if let Some(append) = fast::append(text) {
         let mut bytes = Vec::new();
         if engine::audio::b64::decode(append.audio, &mut bytes).is_ok() {
-            return Heard::Audio(Bytes::from(bytes));
+            return Heard::Audio(Bytes::from(bytes), append.event_id.map(str::to_owned));
         }
         // the slow path says exactly what is wrong
     }
@@ -120,8 +131,8 @@ fn translate(text: &str, shape: Shape) -> Heard {
     match decoded {
         Ok(ClientEvent {
             action: ClientAction::AudioAppend(bytes),
-            ..
-        }) if bytes.len() > SLICE_BYTES => Heard::Audio(bytes),
+            event_id,
+        }) => Heard::Audio(bytes, event_id),
         Ok(event) => Heard::Event(event),
         Err(refused) => Heard::Refused(refused.error),
     }

@@ -8,7 +8,7 @@ async fn a_long_append_is_handed_on_in_slices() {
     let (mut edge, line) = connection(1);
     let bytes: Vec<u8> = (0..SLICE_BYTES * 5 / 2).map(|n| (n % 251) as u8).collect();
     let sent = Bytes::from(bytes.clone());
-    hand_on_in_slices(&line.inbound, sent).await.unwrap();
+    hand_on_in_slices(&line.inbound, sent, None).await.unwrap();
     drop(line);
     let mut heard = Vec::new();
     let mut appends = 0;
@@ -35,7 +35,7 @@ fn an_append_is_audio_in_whatever_way_it_is_written() {
     for text in [plain, escaped] {
         for shape in [Shape::Ga, Shape::Beta] {
             let heard = translate(&text, shape);
-            assert!(matches!(heard, Heard::Audio(bytes) if bytes.len() == 3 * SLICE_BYTES));
+            assert!(matches!(heard, Heard::Audio(bytes, None) if bytes.len() == 3 * SLICE_BYTES));
         }
     }
 }
@@ -49,5 +49,21 @@ fn what_is_too_large_is_refused_in_both_shapes() {
         };
         assert_eq!(error.code.as_deref(), Some("event_too_large"));
         assert_eq!(error.event_id.as_deref(), Some("e1"));
+    }
+}
+
+#[test]
+fn the_id_of_an_append_travels_with_its_first_slice() {
+    let audio = "AAAA".repeat(20);
+    let append = json!({ "type": "input_audio_buffer.append", "event_id": "e7", "audio": audio });
+    for shape in [Shape::Ga, Shape::Beta] {
+        let Heard::Audio(bytes, id) = translate(&append.to_string(), shape) else {
+            panic!("this is sound")
+        };
+        let Inbound::Event(event, None) = sound(bytes, id) else {
+            panic!("an id has nowhere else to be")
+        };
+        assert_eq!(event.event_id.as_deref(), Some("e7"));
+        assert!(matches!(event.action, ClientAction::AudioAppend(bytes) if bytes.len() == 60));
     }
 }
