@@ -23,6 +23,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Samples of one utterance that are kept for another provider: five minutes of 16 kHz, 9.6 MB.
 const KEPT_SAMPLES: usize = 5 * 60 * 16_000;
 
+/// Commands that may wait for a provider, beside those it hears again: a minute of 20 ms frames. One that is further
+/// behind will not catch up.
+const BEHIND: usize = 3000;
+
 /// Ears in a row.
 pub struct GuardedStt(Arc<Row<dyn Stt>>);
 
@@ -152,6 +156,7 @@ impl Hearing {
             Ok(Ok(stream)) => stream,
         };
         let mut waiting: std::collections::VecDeque<SttCommand> = self.heard.again().into();
+        let most_waiting = waiting.len() + BEHIND;
         let mut overdue = (self.heard.phase == Phase::Ended).then(|| Instant::now() + patience);
         let far = Instant::now() + Duration::from_hours(24);
         loop {
@@ -190,6 +195,11 @@ impl Hearing {
                         overdue = Some(Instant::now() + patience);
                     }
                     waiting.push_back(command);
+                    if waiting.len() > most_waiting {
+                        let message = "it takes no more audio";
+                        let name = member.name.to_string();
+                        return Attempt::Failed(ProviderError::new(name, Kind::Timeout, message));
+                    }
                 }
                 () = tokio::time::sleep_until(overdue.unwrap_or(far)) => {
                     return silent("no transcript came");

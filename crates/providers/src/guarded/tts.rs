@@ -20,8 +20,8 @@ use crate::{
 
 /// From a piece to its first audio, and between two slices of it.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Pieces that may wait for a voice.
-const WAITING_PIECES: usize = 64;
+/// Pieces that may wait for a voice: as many as the session hands out, which does not listen while it waits for room.
+const WAITING_PIECES: usize = 512;
 /// Length of a character until the voice has said enough to tell, in ms: about 15 characters a second.
 const MS_PER_CHAR: u64 = 65;
 

@@ -23,6 +23,8 @@ enum Hears {
     BreaksAfter(usize),
     /// All of it, and then says nothing.
     Hangs,
+    /// Nothing: it does not even take what is said.
+    Deaf,
 }
 
 struct Ears(Arc<Script<Hears>>);
@@ -38,6 +40,9 @@ impl Stt for Ears {
         let (outbox, events) = mpsc::channel(8);
         let (hears, name) = (*self.0.next(), self.0.name);
         tokio::spawn(async move {
+            if matches!(hears, Hears::Deaf) {
+                return outbox.closed().await;
+            }
             let (mut samples, mut pauses) = (0, 0);
             while let Some(command) = inbox.recv().await {
                 match command {
@@ -133,6 +138,23 @@ async fn a_pause_that_still_holds_is_told_to_whoever_takes_over() {
             text: "100 so far".to_owned()
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ears_that_take_nothing_are_replaced_while_the_caller_speaks() {
+    let first = Script::new("first", vec![Hears::Deaf]);
+    let second = Script::new("second", vec![Hears::All]);
+    let stt = ears(&[&first, &second]);
+    let mut stream = stt.open(stt_options()).await.unwrap();
+    // more than a minute of frames
+    for _ in 0..3100 {
+        let audio = SttCommand::Audio(vec![0; 320].into());
+        stream.commands.send(audio).await.unwrap();
+    }
+    stream.commands.send(SttCommand::Pause).await.unwrap();
+    let heard = tokio::time::timeout(Duration::from_mins(1), stream.events.recv()).await;
+    let text = "992000 so far".to_owned();
+    assert_eq!(heard.unwrap(), Some(SttEvent::Partial { text }));
 }
 
 #[tokio::test(start_paused = true)]
