@@ -2,8 +2,12 @@
 //! Produced by `session`, carried by the gateway, understood by `providers`.
 //! Never names a vendor.
 
+use bytes::Bytes;
 use serde_json::Value;
+use wire::realtime::AudioFormat;
 use wire::realtime::session::{Tool, ToolChoice};
+
+use crate::session::{ReplyId, UtteranceId};
 
 /// How an utterance is to be transcribed.
 #[expect(
@@ -93,7 +97,7 @@ pub enum Finish {
     ContentFilter,
 }
 
-/// Token counts of one answer.
+/// Token counts of one answer, of text or of speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LlmUsage {
     /// Prompt tokens.
@@ -102,6 +106,15 @@ pub struct LlmUsage {
     pub cached_tokens: u32,
     /// Generated tokens.
     pub output_tokens: u32,
+}
+
+/// Token counts of one answer of a speech-to-speech model, which counts words and sound apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DuplexUsage {
+    /// Of text.
+    pub text: LlmUsage,
+    /// Of speech.
+    pub audio: LlmUsage,
 }
 
 /// How a reply is to be spoken.
@@ -115,4 +128,84 @@ pub struct SpeakOptions {
     pub speed: f32,
     /// Rate the client will hear, in Hz; a provider that can produce it natively should.
     pub preferred_rate_hz: u32,
+}
+
+/// How a speech-to-speech model is to behave in a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DuplexOptions {
+    /// The session's id.
+    pub session: String,
+    /// System prompt.
+    pub instructions: String,
+    /// Voice name as the client asked for it; the upstream resolves aliases.
+    pub voice: String,
+    /// 1.0 is natural speed.
+    pub speed: f32,
+    /// Encoding of the caller's audio in [`DuplexCommand::Audio`] and of speech in the history.
+    pub input_format: AudioFormat,
+    /// Encoding of the speech that the session wants back.
+    pub output_format: AudioFormat,
+    /// ISO-639-1 hint for transcripts of the caller.
+    pub language: Option<String>,
+    /// Functions offered.
+    pub tools: Vec<Tool>,
+    /// Which of them to use.
+    pub tool_choice: ToolChoice,
+    /// Limit on generated tokens of an answer.
+    pub max_tokens: Option<u32>,
+}
+
+/// What a conversation is made of, for an upstream that joins it in the middle.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DuplexItem {
+    /// Words, as far as they were heard; calls and their results.
+    Message(LlmMessage),
+    /// The caller's speech that nobody has put into words, in the session's input format.
+    Speech(Bytes),
+}
+
+/// One answer wanted of a speech-to-speech model.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DuplexReply {
+    /// Replaces the session's instructions for this answer.
+    pub instructions: Option<String>,
+    /// Replaces the session's functions for this answer.
+    pub tools: Option<Vec<Tool>>,
+    /// Replaces the session's choice for this answer.
+    pub tool_choice: Option<ToolChoice>,
+    /// Replaces the session's limit for this answer.
+    pub max_tokens: Option<u32>,
+    /// Written instead of spoken.
+    pub text_only: bool,
+    /// Read instead of the conversation; the answer does not become part of it.
+    pub apart: Option<Vec<LlmMessage>>,
+}
+
+/// What a session tells a speech-to-speech model, in order. Turns are the session's to decide: the upstream's own
+/// turn detection is off.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DuplexCommand {
+    /// The settings have changed.
+    Configure(Box<DuplexOptions>),
+    /// Audio of the utterance under way, in the session's input format; any length.
+    Audio(Bytes),
+    /// The utterance is complete and part of the conversation: its transcript is wanted.
+    Commit(UtteranceId),
+    /// The utterance under way is void.
+    Discard,
+    /// Becomes the newest part of the conversation.
+    Add(DuplexItem),
+    /// Answer. Never sent while an earlier answer of the conversation is under way.
+    Reply(ReplyId, Box<DuplexReply>),
+    /// Stop that answer; what of it has not been handed over is void.
+    Cancel(ReplyId),
+    /// The caller heard only the beginning of that answer.
+    Heard {
+        /// The answer.
+        reply: ReplyId,
+        /// Length of the beginning, in ms.
+        audio_ms: u64,
+        /// Its words.
+        text: String,
+    },
 }

@@ -5,7 +5,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
+use bytes::Bytes;
+use engine::ask::{
+    DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, LlmRequest, SpeakOptions,
+    SttOptions,
+};
+use engine::session::{ReplyId, UtteranceId};
 use tokio::sync::mpsc;
 
 use crate::ProviderError;
@@ -191,6 +196,109 @@ pub trait Tts: Send + Sync {
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError>;
     /// Prepares for the replies of a session that begins (a connection, say); best effort, returns at once.
     fn prepare(&self, _options: &SpeakOptions) {}
+    /// Asks whether the provider would answer, without making it work. Where there is nobody to ask: yes.
+    async fn check(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    /// Why a session should not even begin: nobody behind this has a key that opens anything, as far as is known.
+    fn usable(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+/// What a speech-to-speech model says. Answers come one at a time, each ended by `Done` or `Failed`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DuplexEvent {
+    /// Connected and configured: what was sent so far is being heard. Once, first.
+    Ready,
+    /// The words of an utterance.
+    Transcript {
+        /// The utterance.
+        utterance: UtteranceId,
+        /// All its words.
+        text: String,
+    },
+    /// The words of an utterance will not come; it may be answered all the same.
+    TranscriptFailed {
+        /// The utterance.
+        utterance: UtteranceId,
+        /// Why.
+        error: ProviderError,
+    },
+    /// Words of an answer to append: of its speech, or written.
+    Text {
+        /// The answer.
+        reply: ReplyId,
+        /// Not empty.
+        text: String,
+    },
+    /// Speech of an answer to append.
+    Audio {
+        /// The answer.
+        reply: ReplyId,
+        /// Whole samples in the session's output format.
+        audio: Bytes,
+    },
+    /// A function call of an answer begins.
+    ToolCall {
+        /// The answer.
+        reply: ReplyId,
+        /// The upstream's id for the call.
+        call_id: String,
+        /// Function name.
+        name: String,
+    },
+    /// JSON text to append to the arguments of the call that began last.
+    ToolArguments {
+        /// The answer.
+        reply: ReplyId,
+        /// JSON text.
+        json: String,
+    },
+    /// An answer is complete.
+    Done {
+        /// The answer.
+        reply: ReplyId,
+        /// Why it ended.
+        finish: Finish,
+        /// Token counts; zero where the upstream gives none.
+        usage: DuplexUsage,
+    },
+    /// An answer broke off, the connection holds.
+    Failed {
+        /// The answer.
+        reply: ReplyId,
+        /// Why.
+        error: ProviderError,
+    },
+    /// The connection is gone, and with it everything that is under way; last.
+    Lost(ProviderError),
+}
+
+/// One conversation with a speech-to-speech model. Dropping it hangs up.
+#[derive(Debug)]
+pub struct DuplexStream {
+    /// Bounded; holds the audio of [`DUPLEX_BEHIND`] frames while the connection is being made.
+    pub commands: mpsc::Sender<DuplexCommand>,
+    /// Ends after `Lost`.
+    pub events: mpsc::Receiver<DuplexEvent>,
+}
+
+/// Commands that may wait for a speech-to-speech model: half a minute of 20 ms frames.
+pub const DUPLEX_BEHIND: usize = 1500;
+
+/// Speech in, speech out, by one model.
+#[async_trait]
+pub trait Duplex: Send + Sync {
+    /// Name in the catalog, for logs and metrics.
+    fn name(&self) -> &str;
+    /// Joins a conversation that began with `history`. Returns at once: a connection that cannot be made is told by
+    /// [`DuplexEvent::Lost`].
+    async fn open(
+        &self,
+        options: DuplexOptions,
+        history: Vec<DuplexItem>,
+    ) -> Result<DuplexStream, ProviderError>;
     /// Asks whether the provider would answer, without making it work. Where there is nobody to ask: yes.
     async fn check(&self) -> Result<(), ProviderError> {
         Ok(())
