@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, error::ErrorKind};
-use gateway::{Config, ConfigError};
+use gateway::{Config, ConfigError, RunError};
 
 /// Bad configuration or command line (DESIGN section 2; `EX_USAGE` of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
@@ -136,7 +136,8 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
 
 /// What the process tells its parent about `error`.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() {
+    let unusable = |error: &RunError| error.is_bad_configuration();
+    if error.is::<ConfigError>() || error.downcast_ref().is_some_and(unusable) {
         BAD_CONFIGURATION
     } else {
         FAILED

@@ -18,6 +18,8 @@ use crate::session::{ReplyId, UtteranceId};
 pub struct SttOptions {
     /// The session's id: keeps a session's work in order where models are shared.
     pub session: String,
+    /// The turn it belongs to, counted from 1; for the bill.
+    pub turn: u32,
     /// ISO-639-1 hint.
     pub language: Option<String>,
     /// Vocabulary hint: reaches the decoder of local models.
@@ -65,6 +67,8 @@ pub enum LlmMessage {
 pub struct LlmRequest {
     /// The session's id: prompt caches are kept per session.
     pub session: String,
+    /// The turn it belongs to, counted from 1; for the bill.
+    pub turn: u32,
     /// Model name as the pipeline configures it; the provider's default when absent.
     pub model: Option<String>,
     /// Context, oldest first.
@@ -122,6 +126,8 @@ pub struct DuplexUsage {
 pub struct SpeakOptions {
     /// The session's id: keeps a session's work in order where models are shared.
     pub session: String,
+    /// The turn it belongs to, counted from 1; for the bill.
+    pub turn: u32,
     /// Voice name as the client asked for it; the provider resolves aliases.
     pub voice: String,
     /// 1.0 is natural speed.

@@ -5,5 +5,6 @@
 pub mod ask;
 pub mod audio;
 pub mod guard;
+pub mod meter;
 pub mod session;
 pub mod speech;

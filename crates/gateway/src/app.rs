@@ -2,6 +2,7 @@
 //! Built by [`crate::run`] and by the test world; shared by all handlers and sessions.
 //! Never changes after it is built, except for the models that arrive in the background.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
 use crate::session::Registry;
 
@@ -32,6 +34,8 @@ pub struct App {
     pub catalog: LateCatalog,
     /// Numbers and log lines.
     pub metrics: Metrics,
+    /// What providers are made to do, and what it costs.
+    pub meter: Meter,
     /// Stop signals and tracked tasks.
     pub lifecycle: Lifecycle,
     /// The clock.
@@ -53,6 +57,9 @@ pub enum AppError {
     /// The keys cannot be read.
     #[error("cannot open the api keys")]
     Keys(#[from] AuthError),
+    /// The prices cannot be used.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
 }
 
 impl App {
@@ -62,6 +69,8 @@ impl App {
     /// [`AppError`].
     pub async fn open(config: Config) -> Result<Arc<Self>, AppError> {
         let clock = Clock::default();
+        let prices = metering::load(config.metering.prices.as_deref().map(Path::new))?;
+        let metrics = Metrics::default();
         let store = Store::open(&config.database_url(), config.auth.max_client_secrets).await?;
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
@@ -70,7 +79,8 @@ impl App {
             store,
             keys,
             catalog: LateCatalog::default(),
-            metrics: Metrics::default(),
+            meter: Meter::new(prices, metrics.clone()),
+            metrics,
             lifecycle: Lifecycle::default(),
             sessions: Registry::new(config.sessions.max_sessions),
             started: clock.now(),
@@ -113,9 +123,10 @@ impl App {
                 .catalog()
                 .map_err(|e| e.to_string())
                 .and_then(|config| {
-                    Catalog::open(config, app.metrics.watch()).map_err(|error| auth::chain(&error))
+                    Catalog::open(config, app.meter.watch()).map_err(|error| auth::chain(&error))
                 }) {
                 Ok(catalog) => {
+                    app.check_prices(&catalog);
                     app.check_vendors(&catalog);
                     let took = app.clock.now() - begun;
                     app.catalog.state.send_replace(CatalogState::Ready(catalog));
@@ -135,6 +146,19 @@ impl App {
                 }
             }
         });
+    }
+
+    /// Warns of models whose work will have no cost because nobody has told their price.
+    fn check_prices(&self, catalog: &Catalog) {
+        let members = catalog.vendors().members();
+        for (stage, provider, model) in self.meter.unpriced(members) {
+            tracing::warn!(
+                stage = stage.name(),
+                provider,
+                model,
+                "no price is known: what it does will cost null; add one to the file that metering.prices names"
+            );
+        }
     }
 
     /// Asks every vendor whether it takes its key, so that a session with a wrong one is refused before it begins.

@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 
 pub use layers::ConfigError;
 pub use sections::{
-    Auth, Database, Http, Limits, Llm, Log, LogFormat, Models, NamedPipeline, Pipeline, Provider,
-    Redis, Scripted, Secret, Server, Sessions,
+    Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline, Pipeline,
+    Provider, Redis, Scripted, Secret, Server, Sessions,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -52,6 +52,8 @@ pub struct Config {
     pub database: Database,
     /// Shared state.
     pub redis: Redis,
+    /// What providers cost.
+    pub metering: Metering,
     /// Logs.
     pub log: Log,
     /// Sizes of requests.

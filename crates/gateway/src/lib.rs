@@ -10,6 +10,7 @@ pub mod config;
 pub mod edge;
 pub mod http;
 pub mod lifecycle;
+pub mod metering;
 pub mod observe;
 mod portal;
 mod run;

@@ -8,6 +8,7 @@ mod incidents;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
+mod usage;
 
 pub use events::{Event, Outcome, Stage};
 pub use metrics::{Metrics, metrics_markdown};

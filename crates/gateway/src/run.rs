@@ -37,6 +37,13 @@ pub enum RunError {
     Signals(#[source] std::io::Error),
 }
 
+impl RunError {
+    /// Whether the configuration names something that cannot be used.
+    pub const fn is_bad_configuration(&self) -> bool {
+        matches!(self, Self::App(AppError::Prices(_)))
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {

@@ -72,6 +72,14 @@ pub struct SttStream {
 pub trait Stt: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
+    /// The model that is asked, for the price list; empty where there is only one.
+    fn model(&self) -> &str {
+        ""
+    }
+    /// Whether every pause and every end is a request of its own, charged for the whole utterance so far.
+    fn hears_by_request(&self) -> bool {
+        false
+    }
     /// Opens the stream of one utterance.
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError>;
     /// Prepares for the utterances of a session that begins (a connection, say); best effort, returns at once.
@@ -123,6 +131,10 @@ pub struct LlmStream {
 pub trait Llm: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
+    /// The model that is asked, for the price list; empty where there is only one.
+    fn model(&self) -> &str {
+        ""
+    }
     /// Starts one answer.
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError>;
     /// Prepares for a request that will start like this one (prompt cache); best effort, returns at once.
@@ -190,6 +202,10 @@ pub struct VoiceInfo {
 pub trait Tts: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
+    /// The model that speaks when it is asked for this voice, for the price list; empty where there is only one.
+    fn model<'a>(&'a self, _voice: &'a str) -> &'a str {
+        ""
+    }
     /// Voices by name; an unknown name in a request is spoken by the first.
     fn voices(&self) -> Vec<VoiceInfo>;
     /// Opens the stream of one reply.
@@ -292,6 +308,10 @@ pub const DUPLEX_BEHIND: usize = 1500;
 pub trait Duplex: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
+    /// The model that is asked, for the price list; empty where there is only one.
+    fn model(&self) -> &str {
+        ""
+    }
     /// Joins a conversation that began with `history`. Returns at once: a connection that cannot be made is told by
     /// [`DuplexEvent::Lost`].
     async fn open(

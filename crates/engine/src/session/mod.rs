@@ -61,6 +61,8 @@ pub struct Session {
     utterances: Vec<Utterance>,
     replies: Vec<Reply>,
     next_number: u64,
+    /// Responses of the default conversation that have begun.
+    turns: u32,
     /// Items whose speech the client is playing or has queued, in that order.
     playback: VecDeque<Playback>,
     owed: Owed,
@@ -90,6 +92,7 @@ impl Session {
             utterances: Vec::new(),
             replies: Vec::new(),
             next_number: 1,
+            turns: 0,
             playback: VecDeque::new(),
             owed: Owed::Nothing,
             reads_from: None,
@@ -248,6 +251,11 @@ impl Session {
             self.idle_at_ms = None;
             self.speak_up(out);
         }
+    }
+
+    /// The turn that the next response of the default conversation answers; from 1.
+    fn next_turn(&self) -> u32 {
+        self.turns + 1
     }
 
     fn number(&mut self) -> u64 {

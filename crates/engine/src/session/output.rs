@@ -61,7 +61,7 @@ pub enum Output {
 }
 
 /// Stages of a turn in the order of spec "People": speech end → decided → transcript → token → audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mark {
     /// The turn was decided so many ms of audio after the caller's last voiced frame.
     TurnDecided {
@@ -78,6 +78,10 @@ pub enum Mark {
     ReplyEnded {
         /// Whether it completed rather than being cut off or failing.
         completed: bool,
+        /// The turn it belongs to, counted from 1.
+        turn: u32,
+        /// `resp_…`.
+        response: String,
     },
     /// A reply was cut off by the caller's speech.
     BargeIn,

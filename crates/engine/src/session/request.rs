@@ -26,6 +26,7 @@ impl Session {
         let messages = self.conversation_view(instructions, None, Keep::Cut);
         LlmRequest {
             session: self.settings.id.clone(),
+            turn: self.next_turn(),
             model: self.policy.llm_model.clone(),
             messages: messages.unwrap_or_default(),
             tools: self.settings.tools.clone(),
@@ -78,6 +79,7 @@ impl Session {
         let effort = create.reasoning.as_ref().or(settings.reasoning.as_ref());
         Ok(LlmRequest {
             session: settings.id.clone(),
+            turn: reply.speak.turn,
             model: self.policy.llm_model.clone(),
             messages,
             tools: create

@@ -153,6 +153,7 @@ impl Session {
         reply.stage = Stage::Asked;
         reply.prompt = None;
         reply.input_audio_ms = self.input_audio_ms();
+        self.turns += 1;
         self.turn_is_answered();
         out.push(Output::Mark(Mark::SpeculationUsed));
         out.push(Output::Send(ServerEvent::ResponseCreated {
@@ -184,6 +185,7 @@ impl Session {
     fn speak_options(&self, voice: &Voice, format: AudioFormat) -> SpeakOptions {
         SpeakOptions {
             session: self.settings.id.clone(),
+            turn: self.next_turn(),
             voice: voice.name().to_owned(),
             speed: self.settings.output.speed,
             preferred_rate_hz: super::listen::format_of(format).rate().hz(),
@@ -235,6 +237,7 @@ impl Session {
     fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
         if reply.is_active_default() {
             self.idle_at_ms = None;
+            self.turns += 1;
             self.turn_is_answered();
         }
         let id = reply.id;
@@ -384,7 +387,11 @@ impl Session {
         let usage = usage(&reply);
         reply.response.usage = Some(usage);
         self.tokens.spend(usage.total_tokens, self.now_ms);
-        out.push(Output::Mark(Mark::ReplyEnded { completed }));
+        out.push(Output::Mark(Mark::ReplyEnded {
+            completed,
+            turn: reply.speak.turn,
+            response: reply.response.id.clone(),
+        }));
         let in_conversation = reply.response.conversation_id.is_some();
         out.push(Output::Send(ServerEvent::ResponseDone {
             response: Box::new(reply.response),

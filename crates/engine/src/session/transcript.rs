@@ -121,6 +121,7 @@ impl Session {
         }
         SttOptions {
             session: self.settings.id.clone(),
+            turn: self.next_turn(),
             language: wanted.and_then(|t| t.language.clone()),
             prompt: (!prompt.is_empty()).then_some(prompt),
             logprobs: self.wants_logprobs(),

@@ -15,6 +15,7 @@ mod conversation;
 mod editing;
 mod heard;
 mod ladder;
+mod meter;
 mod replies;
 mod simulator;
 mod speech;

@@ -7,6 +7,7 @@ mod audio;
 mod chat;
 mod models;
 mod realtime;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::show::show))
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
+        .routes(routes!(sessions::usage::show::show))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))

@@ -276,6 +276,15 @@ pub struct Redis {
     pub url: Option<Secret>,
 }
 
+/// `[metering]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metering {
+    /// A TOML file with your own prices, which count before the list prices that the server knows; the shape is that of
+    /// `crates/gateway/prices.toml`.
+    pub prices: Option<String>,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

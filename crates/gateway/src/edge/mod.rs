@@ -7,7 +7,6 @@ pub mod realtime;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::session::Mark;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent};
 
@@ -59,7 +58,7 @@ pub enum Outbound {
     /// An event for the client.
     Event(Box<ServerEvent>, Room),
     /// The next audio event is the first of a turn; for metrics.
-    Stage(Mark, std::time::Instant),
+    FirstAudio(std::time::Instant),
     /// Close the connection; last.
     Close {
         /// WebSocket close code.

@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+use engine::meter::Cost;
+
+use crate::metering::Used;
+
 /// A stage of a turn; its time is measured from the end of the caller's speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -81,6 +85,15 @@ pub enum Event<'a> {
         outcome: Outcome,
         /// How long it lasted.
         lasted: Duration,
+        /// What it cost; `None` where the price of any part is missing.
+        micro_dollars: Option<u64>,
+    },
+    /// A provider did something.
+    Used {
+        /// What.
+        used: &'a Used<'a>,
+        /// What it costs; `None` where the price list does not tell.
+        cost: Option<Cost>,
     },
     /// A turn reached a stage.
     TurnStage {

@@ -1,5 +1,5 @@
 //! What happens to providers: who is left alone, who took over from whom.
-//! Told by the providers' guards through the watch that [`super::Metrics::watch`] gives them.
+//! Told by the providers' guards through the watch that [`crate::metering::Meter::watch`] gives them.
 //! Never names a session: the same provider serves all of them.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use providers::guarded::{Incident, Watch};
+use providers::guarded::Incident;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Place {
@@ -56,12 +56,7 @@ impl Incidents {
         }));
     }
 
-    pub(super) fn watch(&self) -> Watch {
-        let incidents = self.clone();
-        Watch::new(move |incident| incidents.note(incident))
-    }
-
-    fn note(&self, incident: &Incident<'_>) {
+    pub(super) fn note(&self, incident: &Incident<'_>) {
         let rests = |stage: &'static str, provider: &str, rests: i64| {
             let provider = provider.to_owned();
             let place = self.resting.get_or_create(&Place { stage, provider });
@@ -87,6 +82,8 @@ impl Incidents {
                 self.failovers.get_or_create(&take_over).inc();
                 tracing::warn!(from, to, stage, "another provider takes over");
             }
+            // counted where it is priced
+            Incident::Used { .. } => {}
         }
     }
 }

@@ -12,10 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use providers::guarded::Watch;
+use providers::guarded::Incident;
 
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
+use super::usage::Usage;
 
 /// Bounds of the turn-stage histogram in s: dense where the targets are (DESIGN §4: 250 to 450 ms).
 const STAGE_BOUNDS: [f64; 16] = [
@@ -77,6 +78,7 @@ struct Families {
     pipeline_ready: Gauge<i64, AtomicI64>,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
     incidents: Incidents,
+    usage: Usage,
 }
 
 /// The metrics of one server; cheap to clone.
@@ -174,12 +176,13 @@ fn register(registry: &mut Registry, families: &Families) {
         families.queue_depth.clone(),
     );
     families.incidents.register(r);
+    families.usage.register(r);
 }
 
 impl Metrics {
-    /// Who is told what happens to providers.
-    pub fn watch(&self) -> Watch {
-        self.families.incidents.watch()
+    /// Records what happened to a provider.
+    pub(crate) fn incident(&self, incident: &Incident<'_>) {
+        self.families.incidents.note(incident);
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -251,6 +254,7 @@ impl Metrics {
             Event::ConnectionRefused => {
                 families.connections_refused.inc();
             }
+            Event::Used { used, cost } => families.usage.note(used, *cost),
             Event::PipelineReady { .. } => {
                 families.pipeline_ready.set(1);
             }
@@ -297,10 +301,12 @@ fn log(event: &Event<'_>) {
             session,
             outcome,
             lasted,
+            micro_dollars,
         } => tracing::info!(
             session,
             outcome = outcome.name(),
             lasted_s = lasted.as_secs(),
+            micro_dollars,
             "session ended"
         ),
         Event::TurnStage {
@@ -328,6 +334,15 @@ fn log(event: &Event<'_>) {
             // not under `message`, which is the line's own text
             tracing::error!(session, provider, code, reason = message, "provider failed");
         }
+        Event::Used { used, cost } => tracing::debug!(
+            session = used.session,
+            turn = used.turn,
+            stage = used.stage,
+            provider = used.provider,
+            model = used.model,
+            micro_dollars = cost.map(engine::meter::Cost::micro_dollars),
+            "provider was used"
+        ),
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
         // orchestrators ask every few seconds
         Event::RequestServed {
@@ -384,6 +399,7 @@ pub fn metrics_markdown() -> String {
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
     f.incidents.show();
+    f.usage.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     let text = metrics.text();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
@@ -449,6 +465,7 @@ mod tests {
             session: "sess_1",
             outcome: Outcome::ClientClosed,
             lasted: Duration::from_secs(3),
+            micro_dollars: None,
         });
         metrics.emit(&Event::AudioDropped {
             session: "sess_1",
@@ -481,6 +498,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 15);
+        assert_eq!(table.lines().count(), 2 + 18);
     }
 }

@@ -16,6 +16,7 @@ use super::wiring::Wiring;
 use crate::clock::Clock;
 use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
 use crate::lifecycle::Lifecycle;
+use crate::metering::Account;
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Provider news that may wait for the session.
@@ -35,6 +36,8 @@ pub struct Call {
     pub pipeline: Pipeline,
     /// Whose it is, for metrics.
     pub tenant: String,
+    /// Its place in the books.
+    pub account: Account,
     /// Its place among the running sessions.
     pub active: Active,
     /// Time.
@@ -73,6 +76,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         lifecycle: call.lifecycle,
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
+        account: call.account,
         session_id: session_id.clone(),
         started,
         speech_end: None,
@@ -83,6 +87,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         session: &session_id,
         outcome,
         lasted: call.clock.now().saturating_duration_since(started),
+        micro_dollars: actor.account.micro_dollars(),
     });
     drop(call.active);
     outcome
@@ -101,6 +106,7 @@ struct Actor {
     lifecycle: Lifecycle,
     clock: Clock,
     metrics: Metrics,
+    account: Account,
     session_id: String,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
@@ -331,7 +337,8 @@ impl Actor {
             Mark::Transcript => Stage::Transcript,
             Mark::FirstToken => Stage::FirstToken,
             Mark::FirstAudio => Stage::FirstAudio,
-            Mark::ReplyEnded { .. } => {
+            Mark::ReplyEnded { turn, response, .. } => {
+                self.account.turn_ended(turn, &response);
                 self.speech_end = None;
                 self.wiring.sweep();
                 return Ok(());
@@ -346,9 +353,9 @@ impl Actor {
             stage,
             after: self.clock.now().saturating_duration_since(since),
         });
-        if mark == Mark::FirstAudio {
+        if stage == Stage::FirstAudio {
             self.speech_end = None;
-            self.send(Outbound::Stage(mark, since)).await?;
+            self.send(Outbound::FirstAudio(since)).await?;
         }
         Ok(())
     }

@@ -55,6 +55,17 @@ impl Caller {
         self.socket.send(message).await.unwrap();
     }
 
+    /// Id of the session, as its first event says.
+    pub(crate) fn session_id(&self) -> &str {
+        self.events[0]["session"]["id"].as_str().unwrap()
+    }
+
+    /// Leaves, and waits until the server has seen it.
+    pub(crate) async fn hang_up(mut self) {
+        self.socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
     /// Sends sound at 24 kHz, faster than it would be spoken.
     pub(crate) async fn append(&mut self, samples: &[i16]) {
         for frame in samples.chunks(FRAME) {

@@ -25,6 +25,7 @@ mod realtime;
 mod session;
 mod speech;
 mod transcriptions;
+mod usage;
 #[cfg(feature = "local")]
 mod voice;
 mod world;

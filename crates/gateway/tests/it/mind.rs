@@ -17,6 +17,12 @@ use tokio::net::TcpListener;
 pub(crate) const SHORT: &str =
     "The library opens early in the morning. It closes again late in the evening.";
 
+/// Tokens it says it has read of every question.
+pub(crate) const READ: u64 = 700;
+
+/// Tokens it says it has written of every answer.
+pub(crate) const WRITTEN: u64 = 50;
+
 /// A model it does not serve: it refuses the request and, as some vendors do, quotes it.
 pub(crate) const NOBODY: &str = "nobody";
 
@@ -50,6 +56,11 @@ async fn completions(Json(body): Json<Value>) -> Response {
         .map(|word| chunk(&json!({ "content": word }), None))
         .collect();
     events.push(chunk(&json!({}), Some("stop")));
+    if body["stream_options"]["include_usage"] == true {
+        let usage = json!({ "prompt_tokens": READ, "completion_tokens": WRITTEN });
+        let chunk = json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": usage });
+        events.push(format!("data: {chunk}\n\n"));
+    }
     events.push("data: [DONE]\n\n".to_owned());
     let events = events.into_iter().map(Ok::<_, Infallible>);
     let body = Body::from_stream(futures_util::stream::iter(events));

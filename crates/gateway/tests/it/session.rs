@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::session::settings::{self, Template};
 use engine::session::{Policy, Session};
 use gateway::edge::{Inbound, Line, Outbound, connection};
+use gateway::metering::Opening;
 use gateway::observe::Outcome;
 use gateway::session::{Call, run};
 use serde_json::{Value, json};
@@ -16,6 +17,15 @@ use crate::world::{PATIENCE, World};
 
 /// Longest that any of these sessions may run, in the time of the story.
 const LONG: Duration = Duration::from_mins(1);
+
+fn opening() -> Opening {
+    Opening {
+        tenant: "default".to_owned(),
+        model: "gpt-realtime".to_owned(),
+        pipeline: "scripted".to_owned(),
+        started_at: 0,
+    }
+}
 
 /// Starts a conversation under `policy` whose client has room for so many events.
 fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, Line) {
@@ -35,6 +45,7 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
         session: Box::new(Session::new(settings, policy, 1)),
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
+        account: app.meter.open("sess_story", opening()),
         active: app.sessions.enter().unwrap(),
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
@@ -113,7 +124,7 @@ async fn a_client_that_reads_nothing_is_closed_for_bytes_as_well_as_for_events()
         match next(&mut line).await {
             Outbound::Event(event, _) => bytes += event.weight(),
             Outbound::Close { code, .. } => break assert_eq!(code, 1008),
-            Outbound::Stage(..) => {}
+            Outbound::FirstAudio(_) => {}
         }
     }
     assert!((14 << 20..20 << 20).contains(&bytes), "{bytes}");

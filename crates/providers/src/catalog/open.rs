@@ -125,14 +125,9 @@ impl Opening {
         let mut pipeline = match name {
             scripted::NAME => {
                 let stt: Arc<dyn Stt> = Arc::new(ScriptedStt::new(Arc::clone(&self.scripted)));
-                Pipeline {
-                    name: scripted::NAME.into(),
-                    transcriber: Transcriber::Stream(Arc::clone(&stt)),
-                    stt,
-                    llm: Arc::new(ScriptedLlm::new(Arc::clone(&self.scripted))),
-                    tts: Arc::new(ScriptedTts::new(Arc::clone(&self.scripted))),
-                    llm_model: None,
-                }
+                let llm: Arc<dyn Llm> = Arc::new(ScriptedLlm::new(Arc::clone(&self.scripted)));
+                let tts: Arc<dyn Tts> = Arc::new(ScriptedTts::new(Arc::clone(&self.scripted)));
+                self.at_home(scripted::NAME, stt, llm, tts)
             }
             #[cfg(feature = "local")]
             LOCAL => self.local_pipeline()?,
@@ -166,6 +161,29 @@ impl Opening {
         Ok(member)
     }
 
+    /// A pipeline of what is part of this process: guarded like any other, so that it is counted like any other.
+    fn at_home(
+        &self,
+        name: &str,
+        stt: Arc<dyn Stt>,
+        llm: Arc<dyn Llm>,
+        tts: Arc<dyn Tts>,
+    ) -> Pipeline {
+        let watch = || self.watch.clone();
+        let stt = Member::new(name, Stage::Stt, stt, watch()).at_home();
+        let llm = Member::new(name, Stage::Llm, llm, watch()).at_home();
+        let tts = Member::new(name, Stage::Tts, tts, watch()).at_home();
+        let stt: Arc<dyn Stt> = Arc::new(GuardedStt::new(vec![Arc::new(stt)], watch()));
+        Pipeline {
+            name: name.into(),
+            transcriber: Transcriber::Stream(Arc::clone(&stt)),
+            stt,
+            llm: Arc::new(GuardedLlm::new(vec![Arc::new(llm)], watch())),
+            tts: Arc::new(GuardedTts::new(vec![Arc::new(tts)], watch())),
+            llm_model: None,
+        }
+    }
+
     #[cfg(feature = "local")]
     fn local_pipeline(&mut self) -> Result<Pipeline, CatalogError> {
         let models = self.models()?;
@@ -174,13 +192,11 @@ impl Opening {
         } else {
             Arc::new(Unconfigured)
         };
+        let stt = Arc::new(LocalStt::new(models.clone()));
+        let tts = Arc::new(LocalTts::new(models.clone()));
         Ok(Pipeline {
-            name: LOCAL.into(),
-            stt: Arc::new(LocalStt::new(models.clone())),
-            llm,
-            tts: Arc::new(LocalTts::new(models.clone())),
-            llm_model: None,
             transcriber: Transcriber::Local(LocalTranscriber::new(models)),
+            ..self.at_home(LOCAL, stt, llm, tts)
         })
     }
 
@@ -280,8 +296,7 @@ impl Opening {
             }
             _ => return Err(Trouble::Incapable("speech to text")),
         };
-        let member = Member::new(entry, Stage::Stt, provider, self.watch.clone());
-        let member = Arc::new(member);
+        let member = self.member(entry, Stage::Stt, provider);
         self.stt.insert(entry.to_owned(), Arc::clone(&member));
         Ok(member)
     }
@@ -309,8 +324,7 @@ impl Opening {
             ProviderKind::Ollama => Arc::new(opened(entry, OllamaLlm::new(client, vendor()?))?),
             _ => return Err(Trouble::Incapable("language")),
         };
-        let member = Member::new(entry, Stage::Llm, provider, self.watch.clone());
-        let member = Arc::new(member);
+        let member = self.member(entry, Stage::Llm, provider);
         self.llm.insert(entry.to_owned(), Arc::clone(&member));
         Ok(member)
     }
@@ -335,10 +349,15 @@ impl Opening {
             ProviderKind::Cartesia => Arc::new(opened(entry, CartesiaTts::new(client, vendor()?))?),
             _ => return Err(Trouble::Incapable("text to speech")),
         };
-        let member = Member::new(entry, Stage::Tts, provider, self.watch.clone());
-        let member = Arc::new(member);
+        let member = self.member(entry, Stage::Tts, provider);
         self.tts.insert(entry.to_owned(), Arc::clone(&member));
         Ok(member)
+    }
+
+    fn member<P: ?Sized>(&self, entry: &str, stage: Stage, provider: Arc<P>) -> Arc<Member<P>> {
+        let member = Member::new(entry, stage, provider, self.watch.clone());
+        let at_home = matches!(self.kind(entry), Ok(ProviderKind::Local));
+        Arc::new(if at_home { member.at_home() } else { member })
     }
 
     fn kind(&self, entry: &str) -> Result<ProviderKind, Trouble> {

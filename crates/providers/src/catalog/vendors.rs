@@ -45,6 +45,31 @@ impl Vendors {
     }
 }
 
+impl Vendors {
+    /// Every member as its stage, its provider's name and its model; the voice's model for the voice it speaks with.
+    pub fn members(&self) -> Vec<(Stage, &str, &str)> {
+        let stt = self
+            .stt
+            .iter()
+            .map(|m| (m.stage(), m.name(), m.provider().model()));
+        let llm = self
+            .llm
+            .iter()
+            .map(|m| (m.stage(), m.name(), m.provider().model()));
+        let tts = self
+            .tts
+            .iter()
+            .map(|m| (m.stage(), m.name(), m.provider().model("")));
+        let named = stt.chain(llm).chain(tts);
+        let mut members: Vec<_> = named
+            .map(|(stage, name, model)| (stage, name.split('/').next().unwrap_or(name), model))
+            .collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+}
+
 async fn ask<'a, P, F>(
     member: &'a Member<P>,
     limit: Duration,

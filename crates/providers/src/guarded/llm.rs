@@ -15,7 +15,11 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Attempt, Job, Member, Row, Stage, Watch, run};
+use super::{
+    Attempt, Job, Member, Row, Stage, Watch,
+    bill::{self, Account, Bill},
+    run,
+};
 use crate::{
     Kind, ProviderError, failure,
     ports::{EVENT_BUFFER, Llm, LlmEvent, LlmStream},
@@ -51,6 +55,10 @@ impl Llm for GuardedLlm {
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
         let mut answering = Answering {
+            account: Account {
+                session: request.session.clone(),
+                turn: request.turn,
+            },
             request: LlmRequest {
                 model: None,
                 ..request
@@ -77,6 +85,7 @@ impl Llm for GuardedLlm {
 
 /// One answer, whoever gives it.
 struct Answering {
+    account: Account,
     request: LlmRequest,
     /// Text that the session has.
     said: String,
@@ -112,12 +121,16 @@ impl Answering {
         let begun = Instant::now();
         let silent =
             |limit| Attempt::Failed(failure::silent(&member.name, "no answer came", limit));
-        let asking = member.provider.ask(self.question());
+        let question = self.question();
+        let asking = member.provider.ask(question.clone());
         let mut stream = match timeout(patience, asking).await {
             Err(_) => return silent(patience),
             Ok(Err(error)) => return Attempt::Failed(error),
             Ok(Ok(stream)) => stream,
         };
+        // from here on the vendor reads, whatever becomes of the answer
+        let mut bill = Bill::new(member, member.provider.model(), &self.account);
+        bill.units = bill::estimated(&question, 0);
         let mut continuation = Continuation::new(&self.said);
         let mut deadline = begun + patience;
         let mut pace: Option<(Instant, u64)> = None;
@@ -148,6 +161,10 @@ impl Answering {
                 }
                 _ => {}
             }
+            bill.units = match &event {
+                LlmEvent::Done { usage, .. } => bill::counted(*usage, &question, *chars),
+                _ => bill::estimated(&question, *chars),
+            };
             deadline = Instant::now() + SILENCE;
             let done = matches!(event, LlmEvent::Done { .. });
             if self.hand_on(event, &mut continuation).await.is_err() {

@@ -2,6 +2,7 @@
 //! Made by the catalog for every configured pipeline; the session sees one provider per stage.
 //! Never says or hears anything twice: what was already said is known, and what was heard is kept until it is understood.
 
+mod bill;
 mod llm;
 mod stt;
 mod tts;
@@ -11,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use engine::guard::{Admission, Breaker, BreakerPolicy};
+use engine::{
+    guard::{Admission, Breaker, BreakerPolicy},
+    meter::Units,
+};
 use tokio::time::Instant;
 
 pub use llm::GuardedLlm;
@@ -22,6 +26,8 @@ use crate::{Kind, ProviderError};
 
 /// Wait of a rate limit that does not say how long it lasts.
 const LIMITED_FOR: Duration = Duration::from_secs(5);
+/// The models of this machine have the stages' limits so many times over: nobody else does what they are doing.
+const AT_HOME: u32 = 6;
 /// A key that was refused is not tried again for so long.
 const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// A provider that has another one behind it has so long for its first result; without one, its stage's limit.
@@ -75,6 +81,21 @@ pub enum Incident<'a> {
         /// Who took over.
         to: &'a str,
     },
+    /// It was made to do something, which its vendor will charge for.
+    Used {
+        /// The session's id, or the request's.
+        session: &'a str,
+        /// The session's turn.
+        turn: u32,
+        /// Its stage.
+        stage: Stage,
+        /// Its name, without a model.
+        provider: &'a str,
+        /// The model; empty where there is only one.
+        model: &'a str,
+        /// What it did.
+        units: Units,
+    },
 }
 
 /// Who is told of incidents; called from the providers' tasks, so it must not block.
@@ -106,6 +127,8 @@ pub struct Member<P: ?Sized> {
     key_setting: String,
     provider: Arc<P>,
     stage: Stage,
+    /// Part of this process: it is not left alone, and it is waited for.
+    at_home: bool,
     breaker: Mutex<Breaker>,
     /// Why its key opens nothing, and until when that is believed.
     refused: Mutex<Option<(Instant, ProviderError)>>,
@@ -130,6 +153,7 @@ impl<P: ?Sized> Member<P> {
             ),
             provider,
             stage,
+            at_home: false,
             breaker: Mutex::new(Breaker::new(BreakerPolicy::default())),
             refused: Mutex::default(),
             watch,
@@ -150,6 +174,15 @@ impl<P: ?Sized> Member<P> {
     pub fn with_key_in(self, key_setting: &str) -> Self {
         Self {
             key_setting: key_setting.to_owned(),
+            ..self
+        }
+    }
+
+    /// The same provider, which is part of this process: leaving it alone would not heal it.
+    #[must_use]
+    pub fn at_home(self) -> Self {
+        Self {
+            at_home: true,
             ..self
         }
     }
@@ -190,6 +223,9 @@ impl<P: ?Sized> Member<P> {
 
     /// Whether it may be asked; every yes is followed by exactly one of the three below.
     fn admit(&self) -> Answerable {
+        if self.at_home {
+            return Answerable::Yes;
+        }
         if let Some(refusal) = self.refusal() {
             return Answerable::No(refusal);
         }
@@ -304,6 +340,8 @@ impl<P: ?Sized> Row<P> {
     fn patience(&self, place: usize, stage_limit: Duration) -> Duration {
         if place + 1 < self.members.len() {
             stage_limit.min(TAKE_OVER_AFTER)
+        } else if self.members[place].at_home {
+            stage_limit * AT_HOME
         } else {
             stage_limit
         }

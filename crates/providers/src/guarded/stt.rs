@@ -12,7 +12,11 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Attempt, Job, Member, Row, Stage, Watch, run};
+use super::{
+    Attempt, Job, Member, Row, Stage, Watch,
+    bill::{Account, Bill},
+    run,
+};
 use crate::{
     Kind, ProviderError, failure,
     ports::{EVENT_BUFFER, Stt, SttCommand, SttEvent, SttStream},
@@ -23,6 +27,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Samples of one utterance that are kept for another provider: five minutes of 16 kHz, 9.6 MB.
 const KEPT_SAMPLES: usize = 5 * 60 * 16_000;
 
+/// Of what ears hear.
+const SAMPLES_PER_MS: u64 = 16;
 /// Commands that may wait for a provider, beside those it hears again: a minute of 20 ms frames. One that is further
 /// behind will not catch up.
 const BEHIND: usize = 3000;
@@ -47,6 +53,10 @@ impl Stt for GuardedStt {
         let (commands, inbox) = mpsc::channel(EVENT_BUFFER);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
         let mut hearing = Hearing {
+            account: Account {
+                session: options.session.clone(),
+                turn: options.turn,
+            },
             options,
             heard: Heard::default(),
             inbox,
@@ -116,8 +126,39 @@ impl Heard {
     }
 }
 
+/// How much one provider has to hear.
+struct Ear {
+    bill: Bill,
+    /// Every question is charged for the whole utterance so far.
+    by_request: bool,
+    samples: u64,
+    /// The end of the utterance needs no further question.
+    asked: bool,
+}
+
+impl Ear {
+    fn note(&mut self, command: &SttCommand) {
+        match command {
+            SttCommand::Audio(samples) => {
+                self.samples += samples.len() as u64;
+                if !self.by_request {
+                    self.bill.units.audio_ms = self.samples / SAMPLES_PER_MS;
+                }
+            }
+            SttCommand::Resume => self.asked = false,
+            SttCommand::Pause | SttCommand::End => {
+                if self.by_request && !self.asked {
+                    self.bill.units.audio_ms += self.samples / SAMPLES_PER_MS;
+                }
+                self.asked = true;
+            }
+        }
+    }
+}
+
 /// One utterance, whoever hears it.
 struct Hearing {
+    account: Account,
     options: SttOptions,
     heard: Heard,
     inbox: mpsc::Receiver<SttCommand>,
@@ -155,6 +196,12 @@ impl Hearing {
             Ok(Err(error)) => return Attempt::Failed(error),
             Ok(Ok(stream)) => stream,
         };
+        let mut ear = Ear {
+            bill: Bill::new(member, member.provider.model(), &self.account),
+            by_request: member.provider.hears_by_request(),
+            samples: 0,
+            asked: false,
+        };
         let mut waiting: std::collections::VecDeque<SttCommand> = self.heard.again().into();
         let most_waiting = waiting.len() + BEHIND;
         let mut overdue = (self.heard.phase == Phase::Ended).then(|| Instant::now() + patience);
@@ -182,6 +229,7 @@ impl Hearing {
                 place = stream.commands.reserve(), if !waiting.is_empty() => match place {
                     Ok(place) => {
                         if let Some(command) = waiting.pop_front() {
+                            ear.note(&command);
                             place.send(command);
                         }
                     }

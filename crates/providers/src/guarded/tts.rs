@@ -12,7 +12,11 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Attempt, Job, Member, Row, Stage, Watch, run};
+use super::{
+    Attempt, Job, Member, Row, Stage, Watch,
+    bill::{Account, Bill},
+    run,
+};
 use crate::{
     Kind, ProviderError, failure,
     ports::{EVENT_BUFFER, Piece, Tts, TtsEvent, TtsStream, VoiceInfo},
@@ -50,6 +54,10 @@ impl Tts for GuardedTts {
         let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
         let mut speaking = Speaking {
+            account: Account {
+                session: options.session.clone(),
+                turn: options.turn,
+            },
             options,
             unfinished: VecDeque::new(),
             spoken_ms: 0,
@@ -76,6 +84,7 @@ impl Tts for GuardedTts {
 
 /// One reply, whoever speaks it.
 struct Speaking {
+    account: Account,
     options: SpeakOptions,
     /// Pieces that are not spoken to their end, the first of them perhaps in part.
     unfinished: VecDeque<Piece>,
@@ -121,6 +130,8 @@ impl Speaking {
             Ok(Err(error)) => return Attempt::Failed(error),
             Ok(Ok(stream)) => stream,
         };
+        let model = member.provider.model(&self.options.voice);
+        let mut bill = Bill::new(member, model, &self.account);
         let mut events = stream.events;
         let mut pieces = Some(stream.pieces);
         let mut waiting: VecDeque<Piece> = self.unfinished.clone();
@@ -144,6 +155,9 @@ impl Speaking {
                         Some(event) => event,
                     };
                     self.note(&event);
+                    if let TtsEvent::Audio { rate_hz, samples, .. } = &event {
+                        bill.units.speech_ms += duration_ms(samples.len(), *rate_hz);
+                    }
                     if self.outbox.send(event).await.is_err() {
                         return Attempt::Unheard;
                     }
@@ -156,6 +170,7 @@ impl Speaking {
                         continue;
                     };
                     if let Some(piece) = waiting.pop_front() {
+                        bill.units.characters += piece.text.chars().count() as u64;
                         place.send(piece);
                     }
                 }
@@ -178,7 +193,7 @@ impl Speaking {
         match event {
             TtsEvent::Audio {
                 rate_hz, samples, ..
-            } => self.spoken_ms += samples.len() as u64 * 1000 / u64::from((*rate_hz).max(1)),
+            } => self.spoken_ms += duration_ms(samples.len(), *rate_hz),
             TtsEvent::PieceDone { .. } => {
                 if let Some(piece) = self.unfinished.pop_front() {
                     self.chars_done += piece.text.chars().count() as u64;
@@ -223,4 +238,8 @@ async fn receive(inbox: &mut Option<mpsc::Receiver<Piece>>) -> Option<Piece> {
         Some(inbox) => inbox.recv().await,
         None => None,
     }
+}
+
+fn duration_ms(samples: usize, rate_hz: u32) -> u64 {
+    samples as u64 * 1000 / u64::from(rate_hz.max(1))
 }

@@ -24,6 +24,7 @@ pub(crate) fn stt_options() -> SttOptions {
 pub(crate) fn speak_options(voice: &str) -> SpeakOptions {
     SpeakOptions {
         session: "sess_conformance".to_owned(),
+        turn: 1,
         voice: voice.to_owned(),
         speed: 1.0,
         preferred_rate_hz: 24_000,

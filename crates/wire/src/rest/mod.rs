@@ -12,6 +12,7 @@ pub mod speech;
 pub mod status;
 pub mod subtitles;
 pub mod transcription;
+pub mod usage;
 
 #[cfg(test)]
 mod tests;

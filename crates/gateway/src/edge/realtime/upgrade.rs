@@ -30,6 +30,7 @@ use crate::auth::{self, Credential, Principal};
 use crate::edge;
 use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
+use crate::metering::Opening;
 use crate::observe::Outcome;
 use crate::session::{Active, Call};
 
@@ -107,9 +108,19 @@ async fn upgrade(
             };
             match prepared {
                 Ok((session, pipeline)) => {
+                    let account = app.meter.open(
+                        &session.settings().id,
+                        Opening {
+                            tenant: principal.tenant.clone(),
+                            model: session.settings().model.clone(),
+                            pipeline: pipeline.name.to_string(),
+                            started_at: app.clock.unix_s(),
+                        },
+                    );
                     let call = Call {
                         session,
                         pipeline,
+                        account,
                         tenant: principal.tenant.clone(),
                         active,
                         clock: app.clock.clone(),

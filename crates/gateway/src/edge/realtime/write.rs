@@ -72,7 +72,7 @@ pub(super) async fn write(
         };
         let sent = match next {
             None => return Outcome::ClientClosed,
-            Some(Outbound::Stage(_, since)) => {
+            Some(Outbound::FirstAudio(since)) => {
                 speech_end = Some(since);
                 continue;
             }

@@ -63,6 +63,7 @@ async fn a_stream_that_takes_nothing_fails_even_when_no_news_fit() {
 
     let options = SpeakOptions {
         session: "sess_1".to_owned(),
+        turn: 1,
         voice: "alloy".to_owned(),
         speed: 1.0,
         preferred_rate_hz: 24_000,

@@ -68,6 +68,10 @@ impl Llm for AnthropicLlm {
         &self.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let model = self.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL);
         let body = request::body(&request, model);

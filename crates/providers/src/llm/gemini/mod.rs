@@ -86,6 +86,10 @@ impl Llm for GeminiLlm {
         &self.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let model = request.model.as_deref().or(self.vendor.model.as_deref());
         let model = model.unwrap_or(DEFAULT_MODEL);

@@ -89,6 +89,10 @@ impl Llm for OllamaLlm {
         &self.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let body = request::body(&request, self.model(&request));
         let question = self.authorized(self.client.post(self.chat.clone()));

@@ -49,6 +49,10 @@ impl Llm for OpenAiLlm {
         &self.server.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.server.vendor.model.as_deref().unwrap_or(UNNAMED)
+    }
+
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let vendor = &self.server.vendor;
         let model = vendor.model.as_deref().unwrap_or(UNNAMED);

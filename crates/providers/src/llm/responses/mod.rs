@@ -52,6 +52,10 @@ impl Llm for ResponsesLlm {
         &self.server.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.server.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let vendor = &self.server.vendor;
         let model = vendor.model.as_deref().unwrap_or(DEFAULT_MODEL);

@@ -87,6 +87,11 @@ impl Stt for AssemblyAiStt {
         &self.vendor.name
     }
 
+    /// All streaming models of a tier cost the same.
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(MULTILINGUAL)
+    }
+
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {
         let address = self.address(&options);
         Ok(self.live.open(options, address))

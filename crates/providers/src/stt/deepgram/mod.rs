@@ -79,6 +79,10 @@ impl Stt for DeepgramStt {
         &self.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(MODEL)
+    }
+
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {
         let address = self.address(&options);
         Ok(self.live.open(options, address))

@@ -51,6 +51,14 @@ impl Stt for OpenAiStt {
         &self.0.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.0.vendor.model.as_deref().unwrap_or(MODEL)
+    }
+
+    fn hears_by_request(&self) -> bool {
+        true
+    }
+
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {
         let (commands, inbox) = mpsc::channel(EVENT_BUFFER);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);

@@ -78,6 +78,10 @@ impl Tts for CartesiaTts {
         &self.vendor.name
     }
 
+    fn model<'a>(&'a self, _voice: &'a str) -> &'a str {
+        self.vendor.model.as_deref().unwrap_or(MODEL)
+    }
+
     /// The voice that speaks for every name that is no voice id of Cartesia; those are spoken as well.
     fn voices(&self) -> Vec<VoiceInfo> {
         vec![VoiceInfo {

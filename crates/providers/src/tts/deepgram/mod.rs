@@ -90,6 +90,10 @@ impl Tts for DeepgramTts {
         &self.vendor.name
     }
 
+    fn model<'a>(&'a self, voice: &'a str) -> &'a str {
+        self.voice(voice)
+    }
+
     /// The voice that speaks for every name that is none of Deepgram's; those are spoken as well.
     fn voices(&self) -> Vec<VoiceInfo> {
         let name = self.voice("");

@@ -97,6 +97,10 @@ impl Tts for ElevenLabsTts {
         &self.vendor.name
     }
 
+    fn model<'a>(&'a self, _voice: &'a str) -> &'a str {
+        self.vendor.model.as_deref().unwrap_or(MODEL)
+    }
+
     /// The voice that speaks for every name that is no voice id of `ElevenLabs`; those are spoken as well.
     fn voices(&self) -> Vec<VoiceInfo> {
         vec![VoiceInfo {

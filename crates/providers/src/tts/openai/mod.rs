@@ -53,6 +53,10 @@ impl Tts for OpenAiTts {
         &self.0.vendor.name
     }
 
+    fn model<'a>(&'a self, _voice: &'a str) -> &'a str {
+        self.0.vendor.model.as_deref().unwrap_or(MODEL)
+    }
+
     fn voices(&self) -> Vec<VoiceInfo> {
         // the configured voice comes first: it speaks for the names that nobody knows
         let own = self.0.vendor.voice.iter().map(String::as_str);

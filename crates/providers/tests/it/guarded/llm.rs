@@ -16,7 +16,7 @@ use crate::conformance::{answer, ask};
 
 /// What a model does with a question.
 #[derive(Clone)]
-enum Act {
+pub(super) enum Act {
     /// Words, so many ms apart, then the end.
     Says(u64, &'static str),
     /// Words, then a failure.
@@ -100,7 +100,7 @@ fn member(script: &Arc<Script<Act>>, watch: &Watch) -> Arc<Member<dyn Llm>> {
     Arc::new(Member::new(script.name, Stage::Llm, model, watch.clone()))
 }
 
-fn row(scripts: &[&Arc<Script<Act>>], watch: &Watch) -> GuardedLlm {
+pub(super) fn row(scripts: &[&Arc<Script<Act>>], watch: &Watch) -> GuardedLlm {
     let members = scripts.iter().map(|script| member(script, watch)).collect();
     GuardedLlm::new(members, watch.clone())
 }

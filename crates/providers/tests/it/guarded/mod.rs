@@ -1,6 +1,7 @@
 //! Providers in a row: who is asked, who takes over, and that nothing is said or heard twice.
 //! The providers here do what their script says; time is paused, so an hour of silence is free.
 
+mod bills;
 mod llm;
 mod speech;
 
@@ -55,6 +56,7 @@ pub(crate) fn written() -> (Watch, Arc<Mutex<Vec<String>>>) {
             Incident::FailedOver { stage, from, to } => {
                 format!("{} {from} -> {to}", stage.name())
             }
+            Incident::Used { .. } => return,
         };
         book.lock().unwrap().push(line);
     });

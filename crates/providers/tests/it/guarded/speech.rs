@@ -16,7 +16,7 @@ use crate::conformance::{speak_options, stt_options};
 
 /// What ears do with an utterance.
 #[derive(Clone, Copy)]
-enum Hears {
+pub(super) enum Hears {
     /// Everything: the transcript tells how many samples and pauses there were.
     All,
     /// Nothing behind so many samples.
@@ -75,7 +75,10 @@ impl Stt for Ears {
 }
 
 fn ears(scripts: &[&Arc<Script<Hears>>]) -> GuardedStt {
-    let watch = Watch::default();
+    watched_ears(scripts, Watch::default())
+}
+
+pub(super) fn watched_ears(scripts: &[&Arc<Script<Hears>>], watch: Watch) -> GuardedStt {
     let members = scripts
         .iter()
         .map(|script| {
@@ -86,7 +89,7 @@ fn ears(scripts: &[&Arc<Script<Hears>>]) -> GuardedStt {
     GuardedStt::new(members, watch)
 }
 
-async fn transcript(stt: &GuardedStt) -> SttEvent {
+pub(super) async fn transcript(stt: &GuardedStt) -> SttEvent {
     let mut stream = stt.open(stt_options()).await.unwrap();
     for _ in 0..10 {
         let audio = SttCommand::Audio(vec![0; 100].into());

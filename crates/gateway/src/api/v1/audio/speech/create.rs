@@ -70,6 +70,7 @@ pub(in crate::api::v1) async fn create(
         .ok_or_else(|| ApiError::model_not_found(&wanted.model))?;
     let options = SpeakOptions {
         session: request.0.to_string(),
+        turn: 0,
         voice: wanted.voice.name().to_owned(),
         speed: wanted.speed,
         preferred_rate_hz: RATE.hz(),

@@ -116,6 +116,7 @@ fn detail(form: &Form) -> Detail {
 fn options(form: &Form, request: &RequestId) -> SttOptions {
     SttOptions {
         session: request.0.to_string(),
+        turn: 0,
         language: form.language.clone(),
         prompt: form.prompt.clone(),
         logprobs: form.logprobs,

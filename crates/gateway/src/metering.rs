@@ -1,0 +1,189 @@
+//! What conversations make providers do, and what that costs.
+//! Told by the providers' guards through [`Meter::watch`]; read by `GET /v1/sessions/{id}/usage` and by `/metrics`.
+//! Never bills anybody, and never takes what is not known for nothing.
+
+mod ledger;
+mod prices;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::meter::{PriceTable, Units};
+use providers::guarded::{Incident, Stage, Watch};
+use wire::rest::usage::SessionUsage;
+
+use crate::observe::{Event, Metrics};
+
+pub use ledger::Opening;
+pub use prices::{PricesError, load};
+
+use ledger::Ledger;
+
+/// Ended sessions whose usage is still shown, on top of all that run.
+const REMEMBERED: usize = 1_000;
+
+/// A provider's work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Used<'a> {
+    /// `sess_…`, or a request's id.
+    pub session: &'a str,
+    /// The session's turn, counted from 1.
+    pub turn: u32,
+    /// `stt`, `llm`, `tts`, `duplex` or `tool`.
+    pub stage: &'static str,
+    /// Its name in the configuration.
+    pub provider: &'a str,
+    /// Its model; empty where there is only one.
+    pub model: &'a str,
+    /// What it did.
+    pub units: Units,
+}
+
+/// Counts everything that providers do; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    prices: Arc<PriceTable>,
+    metrics: Metrics,
+    books: Arc<Mutex<Books>>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    ledgers: HashMap<String, Ledger>,
+    /// Ended ones, the oldest first.
+    ended: VecDeque<String>,
+}
+
+impl Meter {
+    /// Counts at these prices.
+    pub fn new(prices: PriceTable, metrics: Metrics) -> Self {
+        Self {
+            prices: Arc::new(prices),
+            metrics,
+            books: Arc::default(),
+        }
+    }
+
+    /// Who is told what happens to providers: their work comes here, their health goes to the metrics.
+    pub fn watch(&self) -> Watch {
+        let meter = self.clone();
+        Watch::new(move |incident| match *incident {
+            Incident::Used {
+                session,
+                turn,
+                stage,
+                provider,
+                model,
+                units,
+            } => meter.note(&Used {
+                session,
+                turn,
+                stage: stage.name(),
+                provider,
+                model,
+                units,
+            }),
+            _ => meter.metrics.incident(incident),
+        })
+    }
+
+    /// Begins a session's ledger; it is closed when the result is dropped.
+    pub fn open(&self, session: &str, opening: Opening) -> Account {
+        let ledger = Ledger::new(opening);
+        self.books().ledgers.insert(session.to_owned(), ledger);
+        Account {
+            meter: self.clone(),
+            session: session.to_owned(),
+        }
+    }
+
+    /// Enters a provider's work. Work that is cut off when its session ends is entered as well.
+    pub fn note(&self, used: &Used<'_>) {
+        let cost = self.prices.cost(used.provider, used.model, &used.units);
+        self.metrics.emit(&Event::Used { used, cost });
+        if let Some(ledger) = self.books().ledgers.get_mut(used.session) {
+            ledger.enter(used, cost);
+        }
+    }
+
+    /// What a session of `tenant` has used so far; `None` when there is no such session, or nobody remembers it.
+    pub fn usage(&self, tenant: &str, session: &str) -> Option<SessionUsage> {
+        let books = self.books();
+        let ledger = books.ledgers.get(session)?;
+        (ledger.tenant() == tenant).then(|| ledger.show(session, &self.prices.version))
+    }
+
+    /// Models that would be used at prices nobody has told, as `stage provider model`.
+    pub fn unpriced<'a>(
+        &self,
+        members: impl IntoIterator<Item = (Stage, &'a str, &'a str)>,
+    ) -> Vec<(Stage, &'a str, &'a str)> {
+        let known = |(stage, provider, model): &(Stage, &str, &str)| {
+            let sample = ledger::sample(*stage);
+            self.prices.cost(provider, model, &sample).is_none()
+        };
+        members.into_iter().filter(known).collect()
+    }
+
+    fn turn_ended(&self, session: &str, turn: u32, response: &str) {
+        if let Some(ledger) = self.books().ledgers.get_mut(session) {
+            ledger.name_turn(turn, response);
+        }
+    }
+
+    fn close(&self, session: &str) {
+        let mut books = self.books();
+        books.ended.push_back(session.to_owned());
+        if books.ended.len() > REMEMBERED
+            && let Some(oldest) = books.ended.pop_front()
+        {
+            books.ledgers.remove(&oldest);
+        }
+    }
+
+    fn books(&self) -> std::sync::MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session's place in the books.
+#[derive(Debug)]
+pub struct Account {
+    meter: Meter,
+    session: String,
+}
+
+impl Account {
+    /// Ties a turn to the response that ended it.
+    pub fn turn_ended(&self, turn: u32, response: &str) {
+        self.meter.turn_ended(&self.session, turn, response);
+    }
+
+    /// Enters the work of something that is no provider, such as a tool.
+    pub fn note(&self, turn: u32, stage: &'static str, what: (&str, &str), units: Units) {
+        let (provider, model) = what;
+        self.meter.note(&Used {
+            session: &self.session,
+            turn,
+            stage,
+            provider,
+            model,
+            units,
+        });
+    }
+
+    /// What the session has cost so far, in micro-dollars; `None` where a price is missing.
+    pub fn micro_dollars(&self) -> Option<u64> {
+        let books = self.meter.books();
+        books.ledgers.get(&self.session)?.micro_dollars()
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.meter.close(&self.session);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use std::io::Write as _;
+use std::path::Path;
+
+use super::*;
+
+fn meter() -> Meter {
+    Meter::new(load(None).unwrap(), Metrics::default())
+}
+
+fn opening(tenant: &str) -> Opening {
+    Opening {
+        tenant: tenant.to_owned(),
+        model: "antiphon".to_owned(),
+        pipeline: "mixed".to_owned(),
+        started_at: 1_790_000_000,
+    }
+}
+
+fn read(session: &'static str, turn: u32, model: &'static str) -> Used<'static> {
+    Used {
+        session,
+        turn,
+        stage: "llm",
+        provider: "openai",
+        model,
+        units: Units {
+            input_tokens: 10_000,
+            output_tokens: 1_000,
+            ..Units::default()
+        },
+    }
+}
+
+#[test]
+fn every_listed_entry_prices_something_and_names_its_provider_as_the_configuration_does() {
+    let table = load(None).unwrap();
+    for price in &table.prices {
+        assert!(
+            providers::catalog::well_known(&price.provider).is_some()
+                || price.provider == "openai-realtime",
+            "{}",
+            price.provider
+        );
+        assert_ne!(
+            price.rates,
+            engine::meter::Rates::default(),
+            "{}",
+            price.model
+        );
+    }
+}
+
+#[test]
+fn what_is_used_is_shown_by_turn_by_provider_and_in_all() {
+    let meter = meter();
+    let account = meter.open("sess_1", opening("acme"));
+    meter.note(&read("sess_1", 1, "gpt-4o-mini"));
+    meter.note(&read("sess_1", 2, "gpt-4o-mini"));
+    let voice = Units {
+        characters: 100,
+        speech_ms: 6_000,
+        ..Units::default()
+    };
+    account.note(2, "tts", ("deepgram", "aura-2-thalia-en"), voice);
+    account.turn_ended(1, "resp_1");
+    account.turn_ended(2, "resp_2");
+    account.turn_ended(2, "resp_beside");
+    // 10,000 at 0.15 + 1,000 at 0.60 dollars a million; 100 characters at 30 dollars a million
+    let language = 1_500 + 600;
+    let usage = meter.usage("acme", "sess_1").unwrap();
+    assert_eq!(usage.cost_micro_dollars, Some(2 * language + 3_000));
+    assert_eq!(account.micro_dollars(), Some(2 * language + 3_000));
+    assert_eq!(usage.units.characters, 100);
+    let turns: Vec<_> = usage
+        .turns
+        .iter()
+        .map(|turn| {
+            (
+                turn.turn,
+                turn.response_id.as_deref(),
+                turn.cost_micro_dollars,
+            )
+        })
+        .collect();
+    assert_eq!(
+        turns,
+        [
+            (1, Some("resp_1"), Some(language)),
+            (2, Some("resp_2"), Some(language + 3_000))
+        ]
+    );
+    assert_eq!(usage.providers.len(), 2);
+    assert_eq!(meter.usage("rival", "sess_1"), None);
+}
+
+#[test]
+fn a_model_without_a_price_makes_the_cost_unknown_and_not_nothing() {
+    let meter = meter();
+    let account = meter.open("sess_1", opening("acme"));
+    meter.note(&read("sess_1", 1, "gpt-4o-mini"));
+    meter.note(&read("sess_1", 2, "somebody-elses-model"));
+    let usage = meter.usage("acme", "sess_1").unwrap();
+    assert_eq!(usage.cost_micro_dollars, None);
+    assert_eq!(usage.turns[0].cost_micro_dollars, Some(2_100));
+    assert_eq!(usage.turns[1].cost_micro_dollars, None);
+    assert_eq!(account.micro_dollars(), None);
+    let wire = serde_json::to_value(&usage).unwrap();
+    assert!(wire["cost_micro_dollars"].is_null() && wire.get("cost_micro_dollars").is_some());
+}
+
+#[test]
+fn work_that_ends_after_its_session_is_counted_and_old_sessions_are_forgotten() {
+    let meter = meter();
+    drop(meter.open("sess_first", opening("acme")));
+    meter.note(&read("sess_first", 1, "gpt-4o-mini"));
+    let usage = meter.usage("acme", "sess_first").unwrap();
+    assert_eq!(usage.cost_micro_dollars, Some(2_100));
+    for n in 0..REMEMBERED {
+        drop(meter.open(&format!("sess_{n}"), opening("acme")));
+    }
+    assert_eq!(meter.usage("acme", "sess_first"), None);
+    assert!(meter.usage("acme", "sess_0").is_some());
+    assert_eq!(meter.books().ledgers.len(), REMEMBERED);
+}
+
+#[test]
+fn an_endless_session_forgets_turns_but_not_what_they_cost() {
+    let meter = meter();
+    let _account = meter.open("sess_1", opening("acme"));
+    for turn in 1..=700 {
+        meter.note(&read("sess_1", turn, "gpt-4o-mini"));
+    }
+    meter.note(&read("sess_1", 3, "gpt-4o-mini"));
+    let usage = meter.usage("acme", "sess_1").unwrap();
+    assert_eq!(usage.cost_micro_dollars, Some(701 * 2_100));
+    assert_eq!(usage.turns.len(), 500);
+    assert_eq!(usage.turns[0].turn, 201);
+    assert!(
+        usage
+            .turns
+            .iter()
+            .all(|turn| turn.cost_micro_dollars == Some(2_100))
+    );
+}
+
+#[test]
+fn what_has_no_price_is_known_before_it_is_used() {
+    let members = [
+        (Stage::Llm, "openai", "gpt-4o-mini"),
+        (Stage::Llm, "groq", "llama"),
+        (Stage::Tts, "elevenlabs", "eleven_flash_v2_5"),
+        (Stage::Tts, "openai", "gpt-4o-mini-tts"),
+        (Stage::Stt, "local", ""),
+        // a language model's price is no price for speech
+        (Stage::Tts, "openai", "gpt-4o-mini"),
+    ];
+    let unpriced = meter().unpriced(members);
+    assert_eq!(unpriced, [members[1], members[2], members[5]]);
+}
+
+#[test]
+fn the_operators_prices_count_before_the_listed_ones() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(
+        file,
+        "version = \"acme 7\"\n\
+         [[price]]\nprovider = \"openai\"\nmodel = \"gpt-*\"\nmillion_input_tokens = 7\nmillion_output_tokens = 9\n\
+         [[price]]\nprovider = \"groq\"\nmodel = \"*\"\nmillion_input_tokens = 1\nmillion_output_tokens = 1"
+    )
+    .unwrap();
+    let table = load(Some(file.path())).unwrap();
+    assert_eq!(table.version, "acme 7 over 2026-11-21");
+    let input =
+        |provider: &str, model: &str| table.rates(provider, model).unwrap().million_input_tokens;
+    assert_eq!(input("openai", "gpt-4o-mini"), Some(7));
+    assert_eq!(input("groq", "anything"), Some(1));
+    assert_eq!(input("anthropic", "claude-haiku-5-5"), Some(100_000));
+
+    let mut wrong = tempfile::NamedTempFile::new().unwrap();
+    writeln!(wrong, "version = \"1\"\n[[price]]\nprovider = \"openai\"").unwrap();
+    let told = load(Some(wrong.path())).unwrap_err().to_string();
+    assert!(told.contains("model"), "{told}");
+    let gone = load(Some(Path::new("/nowhere/prices.toml"))).unwrap_err();
+    assert!(gone.to_string().contains("/nowhere/prices.toml"));
+}

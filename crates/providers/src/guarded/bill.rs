@@ -1,0 +1,98 @@
+//! Counts what one attempt made a provider do, and tells it however the attempt ends.
+//! Held by the attempts of `llm`, `stt` and `tts` while they run.
+//! Never knows what anything costs.
+
+use engine::ask::{LlmMessage, LlmRequest, LlmUsage};
+use engine::meter::Units;
+
+use super::{Incident, Member, Watch};
+
+/// Characters of English text in a token, for answers whose tokens nobody counted.
+const CHARS_PER_TOKEN: u64 = 4;
+
+/// For whom something is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) session: String,
+    pub(super) turn: u32,
+}
+
+/// What an attempt has made a provider do so far; told when it is dropped.
+pub(super) struct Bill {
+    watch: Watch,
+    account: Account,
+    stage: super::Stage,
+    provider: std::sync::Arc<str>,
+    model: String,
+    pub(super) units: Units,
+}
+
+impl Bill {
+    pub(super) fn new<P: ?Sized>(member: &Member<P>, model: &str, account: &Account) -> Self {
+        Self {
+            watch: member.watch.clone(),
+            account: account.clone(),
+            stage: member.stage,
+            provider: std::sync::Arc::clone(&member.name),
+            model: model.to_owned(),
+            units: Units::default(),
+        }
+    }
+}
+
+impl Drop for Bill {
+    fn drop(&mut self) {
+        if self.units.is_zero() {
+            return;
+        }
+        // an entry may be NAME/MODEL
+        let (name, _) = self
+            .provider
+            .split_once('/')
+            .unwrap_or((&*self.provider, ""));
+        self.watch.tell(&Incident::Used {
+            session: &self.account.session,
+            turn: self.account.turn,
+            stage: self.stage,
+            provider: name,
+            model: &self.model,
+            units: self.units,
+        });
+    }
+}
+
+/// Tokens of a question and of as much of its answer as came, where the provider has not counted them.
+pub(super) fn estimated(request: &LlmRequest, answered_chars: u64) -> Units {
+    let read = request.messages.iter().map(chars).sum::<u64>();
+    Units {
+        input_tokens: read.div_ceil(CHARS_PER_TOKEN),
+        output_tokens: answered_chars.div_ceil(CHARS_PER_TOKEN),
+        estimated: true,
+        ..Units::default()
+    }
+}
+
+/// Tokens as the provider counted them; estimated where it counted none.
+pub(super) fn counted(usage: LlmUsage, request: &LlmRequest, answered_chars: u64) -> Units {
+    if usage == LlmUsage::default() {
+        return estimated(request, answered_chars);
+    }
+    Units {
+        input_tokens: usage.input_tokens.into(),
+        cached_tokens: usage.cached_tokens.into(),
+        output_tokens: usage.output_tokens.into(),
+        ..Units::default()
+    }
+}
+
+fn chars(message: &LlmMessage) -> u64 {
+    let bytes = match message {
+        LlmMessage::System(text) | LlmMessage::Assistant(text) => text.len(),
+        LlmMessage::User { text, .. } => text.len(),
+        LlmMessage::ToolCall {
+            name, arguments, ..
+        } => name.len() + arguments.len(),
+        LlmMessage::ToolOutput { output, .. } => output.len(),
+    };
+    bytes as u64
+}
