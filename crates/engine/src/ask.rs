@@ -89,6 +89,56 @@ pub struct LlmRequest {
     pub speculative: bool,
 }
 
+/// A function that the server runs by itself when the model calls it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerTool {
+    /// Function name, as the model sees it.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments.
+    pub parameters: Option<Value>,
+    /// How it is run.
+    pub runner: ToolRunner,
+    /// Said aloud while it takes its time; nothing when absent.
+    pub filler: Option<String>,
+    /// How long the caller hears nothing before that, in ms.
+    pub filler_after_ms: u64,
+}
+
+/// How a function of the server is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolRunner {
+    /// With its arguments; it goes on whatever the caller does, because it may change the world.
+    Detached,
+    /// With the conversation so far; void as soon as the caller speaks.
+    Attended,
+    /// By the session itself: it ends once everything was said.
+    EndCall,
+}
+
+/// A call that the server is to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// The turn it belongs to, counted from 1; for the bill.
+    pub turn: u32,
+    /// Function name.
+    pub name: String,
+    /// JSON text as the model wrote it.
+    pub arguments: String,
+    /// The conversation so far, for [`ToolRunner::Attended`]; empty otherwise.
+    pub history: Vec<LlmMessage>,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolOutcome {
+    /// It returned this.
+    Returned(String),
+    /// It failed; what the model is told about it.
+    Failed(String),
+}
+
 /// Why a language model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Finish {

@@ -76,6 +76,7 @@ impl Session {
             return;
         }
         self.void_answers();
+        self.hangs_up_at_ms = None;
         let active = self.active_default().map(|reply| reply.id);
         if active.is_some() || self.is_playing() {
             out.push(Output::Mark(Mark::BargeIn));

@@ -4,6 +4,7 @@
 
 use wire::realtime::response::RateLimit;
 
+use crate::ask::ServerTool;
 use crate::audio::Vad;
 
 /// Which voice activity detector listens.
@@ -48,6 +49,14 @@ pub struct Policy {
     pub speculate: bool,
     /// Sampling temperature handed to the language model.
     pub temperature: Option<f32>,
+    /// ISO-639-1 hint for utterances of sessions that give none.
+    pub language: Option<String>,
+    /// Said first, before anybody speaks.
+    pub greeting: Option<String>,
+    /// Functions that the server runs.
+    pub tools: Vec<ServerTool>,
+    /// How often one response may call functions of the server and read their results.
+    pub max_tool_rounds: u32,
     /// Model name handed to the language model.
     pub llm_model: Option<String>,
     /// Voice activity detector.
@@ -67,6 +76,10 @@ impl Default for Policy {
             max_parallel_responses: 8,
             speculate: true,
             temperature: None,
+            language: None,
+            greeting: None,
+            tools: Vec::new(),
+            max_tool_rounds: 8,
             llm_model: None,
             detector: Detector::Earshot,
         }

@@ -76,8 +76,34 @@ fn spoken_message(role: Role, content: &[ContentPart], cut: Cut) -> Option<LlmMe
 
 /// Messages of stored items with the positions of these, oldest first.
 pub(super) fn messages(entries: &[Entry]) -> Vec<(usize, LlmMessage)> {
-    let read = |(at, entry): (usize, &Entry)| Some((at, message(&entry.item, entry.cut)?));
-    entries.iter().enumerate().filter_map(read).collect()
+    let mut messages = Vec::with_capacity(entries.len());
+    for (at, entry) in entries.iter().enumerate() {
+        messages.extend(message(&entry.item, entry.cut).map(|message| (at, message)));
+        if let Some([call, output]) = run_by_server(&entry.item) {
+            messages.extend([(at, call), (at, output)]);
+        }
+    }
+    messages
+}
+
+/// A call that the server ran: the call and what came of it.
+fn run_by_server(item: &Item) -> Option<[LlmMessage; 2]> {
+    let ItemBody::McpCall {
+        name, arguments, ..
+    } = &item.body
+    else {
+        return None;
+    };
+    let call = LlmMessage::ToolCall {
+        call_id: item.id.clone(),
+        name: name.clone(),
+        arguments: arguments.clone(),
+    };
+    let output = LlmMessage::ToolOutput {
+        call_id: item.id.clone(),
+        output: super::tools::result(&item.body),
+    };
+    Some([call, output])
 }
 
 /// A rough token count, 4 characters a token, good to about a third for English.

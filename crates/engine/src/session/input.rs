@@ -7,12 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wire::realtime::{ClientEvent, ErrorBody};
 
-use crate::ask::{Finish, LlmUsage};
+use crate::ask::{Finish, LlmUsage, ServerTool, ToolOutcome};
 
 /// One utterance being transcribed; unique within a session.
 pub type UtteranceId = u64;
 /// One reply being generated; unique within a session.
 pub type ReplyId = u64;
+
+/// One call of a function that the server runs; unique within a session.
+pub type RunId = u64;
 
 /// An input of [`super::Session::on`]. Small, because a session's channels hold room for many: what is rare and
 /// large is boxed.
@@ -28,6 +31,10 @@ pub enum Input {
     Llm(ReplyId, LlmNews),
     /// News of a reply's speech.
     Tts(ReplyId, TtsNews),
+    /// A function of the server has come to its end.
+    Tool(RunId, ToolOutcome),
+    /// Functions of the server that have become known, in place of those known under the same source before.
+    Tools(Box<ToolSource>),
     /// A deadline of [`super::Session::next_deadline`] has passed.
     Tick,
 }
@@ -93,4 +100,13 @@ pub enum TtsNews {
     PieceDone(u32),
     /// No more speech will come; last.
     Failed(Box<ErrorBody>),
+}
+
+/// Functions of the server that come from one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSource {
+    /// Names the place: the label of an MCP server, or nothing for the agent itself.
+    pub label: String,
+    /// Its functions.
+    pub tools: Vec<ServerTool>,
 }

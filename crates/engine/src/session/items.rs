@@ -47,6 +47,8 @@ pub(super) struct Entry {
     pub(super) cut: Cut,
     /// Whether a transcript is on its way.
     pub(super) transcript_pending: bool,
+    /// Whether the client does not know of it.
+    pub(super) hidden: bool,
 }
 
 impl Entry {
@@ -60,6 +62,7 @@ impl Entry {
             pieces: Vec::new(),
             cut: Cut::Whole,
             transcript_pending: false,
+            hidden: false,
         }
     }
 
@@ -203,8 +206,9 @@ impl Conversation {
 
     /// Id of the item before `id`.
     pub(super) fn previous_of(&self, id: &str) -> Option<String> {
-        let at = self.position(id)?.checked_sub(1)?;
-        Some(self.entries[at].item.id.clone())
+        let before = &self.entries[..self.position(id)?];
+        let known = before.iter().rfind(|entry| !entry.hidden)?;
+        Some(known.item.id.clone())
     }
 
     /// Id of the item after `id`.
@@ -241,8 +245,14 @@ impl Conversation {
         self.place(entry, self.entries.len())
     }
 
+    /// Puts an item before the one at `position`, or at the end.
+    pub(super) fn push_before(&mut self, entry: Entry, position: Option<usize>) {
+        self.place(entry, position.unwrap_or(self.entries.len()));
+    }
+
     fn place(&mut self, entry: Entry, at: usize) -> Option<String> {
-        let previous = at.checked_sub(1).map(|at| self.entries[at].item.id.clone());
+        let known = self.entries[..at].iter().rfind(|entry| !entry.hidden);
+        let previous = known.map(|entry| entry.item.id.clone());
         self.retained_bytes += entry.audio.len();
         self.entries.insert(at, entry);
         self.forget_old_items(at);

@@ -21,6 +21,7 @@ mod reply;
 mod request;
 mod respond;
 pub mod settings;
+mod tools;
 mod transcript;
 mod unanswered;
 
@@ -33,7 +34,7 @@ use wire::realtime::session::TurnDetection;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
 
 pub use budget::{Detector, Policy};
-pub use input::{Input, LlmNews, ReplyId, SttNews, TtsNews, UtteranceId};
+pub use input::{Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId};
 pub use output::{Mark, Output};
 
 use barge_in::Playback;
@@ -41,11 +42,16 @@ use budget::TokenWindow;
 use items::Conversation;
 use listen::Listener;
 use reply::Reply;
+use tools::Run;
 use transcript::Utterance;
 use unanswered::Owed;
 
 /// Close code of a session that reached its maximum duration (spec/realtime §1.10).
 const EXPIRED: u16 = 1001;
+/// Close code of a session that the assistant has ended (RFC 6455 §7.4.1: normal closure).
+const ENDED: u16 = 1000;
+/// A greeting waits so long for the client's settings, which say how it is to sound, in ms.
+const GREETING_AFTER_MS: u64 = 300;
 
 /// A live conversation.
 ///
@@ -69,6 +75,14 @@ pub struct Session {
     /// The oldest item the model still reads, under `truncation: retention_ratio`.
     reads_from: Option<String>,
     idle_at_ms: Option<u64>,
+    /// When the greeting is due, until it was said.
+    greets_at_ms: Option<u64>,
+    /// When the session ends because the assistant has ended it.
+    hangs_up_at_ms: Option<u64>,
+    /// Functions of MCP servers.
+    tool_sources: Vec<ToolSource>,
+    /// Functions of the server that are running.
+    runs: Vec<Run>,
     tokens: TokenWindow,
     now_ms: u64,
     phase: Phase,
@@ -97,6 +111,10 @@ impl Session {
             owed: Owed::Nothing,
             reads_from: None,
             idle_at_ms: None,
+            greets_at_ms: policy.greeting.as_ref().map(|_| GREETING_AFTER_MS),
+            hangs_up_at_ms: None,
+            tool_sources: Vec::new(),
+            runs: Vec::new(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
             now_ms: 0,
             phase: Phase::Open,
@@ -112,6 +130,9 @@ impl Session {
             session: Box::new(self.settings.clone()),
         }));
         out.push(self.preparation());
+        if !self.mcp_servers().is_empty() {
+            self.change_mcp_servers(out);
+        }
     }
 
     /// Takes one input at `now_ms` and appends what is to be done, in order.
@@ -126,6 +147,8 @@ impl Session {
             Input::Stt(utterance, news) => self.on_stt(utterance, news, out),
             Input::Llm(reply, news) => self.on_llm(reply, news, out),
             Input::Tts(reply, news) => self.on_tts(reply, news, out),
+            Input::Tool(run, outcome) => self.on_tool(run, outcome, out),
+            Input::Tools(source) => self.learn_tools(*source, out),
             Input::Tick => {}
         }
         self.on_time(out);
@@ -136,11 +159,14 @@ impl Session {
         if self.phase == Phase::Closed {
             return None;
         }
-        Some(
-            self.policy
-                .max_duration_ms
-                .min(self.idle_at_ms.unwrap_or(u64::MAX)),
-        )
+        let others = [
+            self.idle_at_ms,
+            self.greets_at_ms,
+            self.hangs_up_at_ms,
+            self.filler_due_ms(),
+        ];
+        let others = others.into_iter().flatten();
+        Some(others.fold(self.policy.max_duration_ms, u64::min))
     }
 
     /// The effective settings.
@@ -216,6 +242,7 @@ impl Session {
         let format = self.settings.input.format;
         let listened = self.settings.input.turn_detection.is_some();
         let truncation = self.settings.truncation.clone();
+        let servers = self.mcp_servers();
         settings::apply(&mut self.settings, update, locks)?;
         if self.settings.input.format != format {
             self.listener.change_format();
@@ -230,7 +257,13 @@ impl Session {
             session: Box::new(self.settings.clone()),
         }));
         out.push(self.preparation());
+        if servers != self.mcp_servers() {
+            self.change_mcp_servers(out);
+        }
         if self.settings.kind == SessionKind::Realtime {
+            if self.greets_at_ms.is_some() {
+                self.greets_at_ms = Some(self.now_ms);
+            }
             let request = self.warm_request();
             out.push(Output::WarmLlm(request));
         }
@@ -247,9 +280,34 @@ impl Session {
                 code: EXPIRED,
                 reason,
             });
-        } else if self.idle_at_ms.is_some_and(|at| self.now_ms >= at) {
+            return;
+        }
+        let due = |at: Option<u64>| at.is_some_and(|at| self.now_ms >= at);
+        if due(self.hangs_up_at_ms) {
+            self.phase = Phase::Closed;
+            out.push(Output::Close {
+                code: ENDED,
+                reason: "call_ended".to_owned(),
+            });
+        } else if due(self.greets_at_ms) {
+            self.greet(out);
+        } else if due(self.idle_at_ms) {
             self.idle_at_ms = None;
             self.speak_up(out);
+        } else if due(self.filler_due_ms()) {
+            self.fill_silence(out);
+        }
+    }
+
+    /// Says the greeting, unless somebody was faster.
+    fn greet(&mut self, out: &mut Vec<Output>) {
+        self.greets_at_ms = None;
+        let Some(greeting) = self.policy.greeting.take() else {
+            return;
+        };
+        let quiet = self.current_utterance().is_none() && self.utterances.is_empty();
+        if quiet && self.turns == 0 && self.settings.kind == SessionKind::Realtime {
+            self.say(&greeting, out);
         }
     }
 

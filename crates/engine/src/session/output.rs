@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use wire::realtime::ServerEvent;
+use wire::realtime::session::Tool;
 
-use super::input::{ReplyId, UtteranceId};
-use crate::ask::{LlmRequest, SpeakOptions, SttOptions};
+use super::input::{ReplyId, RunId, UtteranceId};
+use crate::ask::{LlmRequest, SpeakOptions, SttOptions, ToolCall};
 
 /// An output of [`super::Session::on`].
 #[derive(Debug, PartialEq)]
@@ -49,6 +50,12 @@ pub enum Output {
     EndTts(ReplyId),
     /// Stop speaking; what was synthesised is void.
     DropTts(ReplyId),
+    /// Run a function of the server.
+    RunTool(RunId, Box<ToolCall>),
+    /// Stop running it; nobody waits for it any more.
+    DropTool(RunId),
+    /// Find out what functions these MCP servers have; servers named before and not now are not needed any more.
+    ListTools(Vec<Tool>),
     /// A stage of a turn was reached; for metrics only.
     Mark(Mark),
     /// End the connection with this WebSocket close code and reason.

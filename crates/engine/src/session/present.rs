@@ -12,6 +12,7 @@ use super::items::Entry;
 use super::output::{Mark, Output};
 use super::reply::{Call, Message, Reply, SpeakWork};
 use super::respond::End;
+use super::tools::{Wanted, runs_tools};
 use crate::ask::Finish;
 
 /// Turns synthesis work into outputs.
@@ -47,7 +48,17 @@ impl Session {
                 } else {
                     call_id
                 };
+                let of_server = runs_tools(&self.replies[at]) && self.server_tool(&name).is_some();
                 let reply = &mut self.replies[at];
+                reply.wants_last = of_server;
+                if of_server {
+                    reply.wanted.push(Wanted {
+                        call_id,
+                        name,
+                        arguments: String::new(),
+                    });
+                    return;
+                }
                 reply.calls.push(Call {
                     id: call_id,
                     name,
@@ -58,14 +69,32 @@ impl Session {
                 reply.end_text(&mut work);
             }
             LlmNews::ToolArguments(json) => {
-                if let Some(call) = self.replies[at].calls.last_mut() {
+                let reply = &mut self.replies[at];
+                if reply.wants_last {
+                    if let Some(call) = reply.wanted.last_mut() {
+                        call.arguments.push_str(&json);
+                    }
+                    return;
+                }
+                if let Some(call) = reply.calls.last_mut() {
                     call.arguments.push_str(&json);
                 }
             }
             LlmNews::Done { finish, usage } => {
                 let reply = &mut self.replies[at];
+                reply.add_usage(usage);
+                if finish != Finish::Stop {
+                    // cut off in the middle of it
+                    reply.wanted.clear();
+                }
+                if !reply.wanted.is_empty() {
+                    reply.answered = true;
+                    if !reply.is_held() {
+                        self.run_tools(id, out);
+                    }
+                    return;
+                }
                 reply.finish = Some(finish);
-                reply.usage = usage;
                 reply.end_text(&mut work);
             }
         }

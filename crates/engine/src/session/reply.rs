@@ -12,6 +12,7 @@ use wire::realtime::session::Modality;
 
 use super::input::{ReplyId, UtteranceId};
 use super::items::SpokenPiece;
+use super::tools::{Round, Wanted};
 use crate::ask::{Finish, LlmUsage, SpeakOptions};
 use crate::audio::{Encoder, Format, SampleRate};
 use crate::speech::{CutRules, Cutter, spoken};
@@ -87,6 +88,20 @@ pub(super) struct Reply {
     pub(super) finish: Option<Finish>,
     pub(super) usage: LlmUsage,
     pub(super) input_audio_ms: u64,
+    /// Functions of the server that the model has called in the answer that is still coming.
+    pub(super) wanted: Vec<Wanted>,
+    /// Nothing more of that answer will come.
+    pub(super) answered: bool,
+    /// Whether arguments that come belong to the last of these.
+    pub(super) wants_last: bool,
+    /// What it has called and been told before the answer that is still coming.
+    pub(super) rounds: Vec<Round>,
+    /// When it must say something because a function takes its time, and what.
+    pub(super) filler: Option<(u64, String)>,
+    /// The next text is no continuation of a word.
+    pub(super) seam: bool,
+    /// The session ends once everything was heard.
+    pub(super) ends_call: bool,
     format: Format,
     encoder: Option<(u32, Encoder)>,
     cutter: Cutter,
@@ -136,6 +151,13 @@ impl Reply {
             finish: None,
             usage: LlmUsage::default(),
             input_audio_ms: 0,
+            wanted: Vec::new(),
+            answered: false,
+            wants_last: false,
+            rounds: Vec::new(),
+            filler: None,
+            seam: false,
+            ends_call: false,
             format,
             encoder: None,
             cutter: Cutter::new(CutRules::default()),
@@ -164,12 +186,32 @@ impl Reply {
 
     /// Takes text from the model and says what to synthesise.
     pub(super) fn push_text(&mut self, text: &str, work: &mut Vec<SpeakWork>) {
+        if std::mem::take(&mut self.seam) && !text.starts_with(char::is_whitespace) {
+            self.push_text(" ", work);
+        }
         self.text.push_str(text);
         if self.speaks() {
             let mut cut = Vec::new();
             self.cutter.push(text, &mut cut);
             self.take_pieces(cut, work);
         }
+    }
+
+    /// What was said so far is spoken now, although more will come.
+    pub(super) fn flush_text(&mut self, work: &mut Vec<SpeakWork>) {
+        if self.speaks() {
+            let mut cut = Vec::new();
+            self.cutter.finish(&mut cut);
+            self.cutter = Cutter::new(CutRules::default());
+            self.take_pieces(cut, work);
+        }
+    }
+
+    /// Adds the tokens of one answer.
+    pub(super) fn add_usage(&mut self, usage: LlmUsage) {
+        self.usage.input_tokens += usage.input_tokens;
+        self.usage.cached_tokens += usage.cached_tokens;
+        self.usage.output_tokens += usage.output_tokens;
     }
 
     /// No more text will come: a call began or the model finished.

@@ -9,6 +9,7 @@ use wire::realtime::{Item, ItemStatus};
 
 use super::items::Cut;
 use super::reply::Reply;
+use super::tools::{Round, runs_tools};
 use super::{Session, context};
 use crate::ask::{LlmMessage, LlmRequest};
 
@@ -23,13 +24,13 @@ impl Session {
     /// A request like the next one will be, as far as it is known: the prompt prefix.
     pub(super) fn warm_request(&mut self) -> LlmRequest {
         let instructions = self.instructions(&CreateResponse::default());
-        let messages = self.conversation_view(instructions, None, Keep::Cut);
+        let messages = self.conversation_view(instructions, None, Keep::Cut, &[]);
         LlmRequest {
             session: self.settings.id.clone(),
             turn: self.next_turn(),
             model: self.policy.llm_model.clone(),
             messages: messages.unwrap_or_default(),
-            tools: self.settings.tools.clone(),
+            tools: self.with_server_tools(&self.settings.tools),
             tool_choice: self.settings.tool_choice.clone(),
             ..LlmRequest::default()
         }
@@ -69,7 +70,7 @@ impl Session {
             } else {
                 Keep::Nothing
             };
-            self.conversation_view(messages, prompt, keep)?
+            self.conversation_view(messages, prompt, keep, &reply.rounds)?
         };
         let settings = &self.settings;
         let limit = match reply.response.max_output_tokens {
@@ -77,15 +78,17 @@ impl Session {
             MaxTokens::Inf => None,
         };
         let effort = create.reasoning.as_ref().or(settings.reasoning.as_ref());
-        Ok(LlmRequest {
+        let offered = create.tools.as_ref();
+        let mut request = LlmRequest {
             session: settings.id.clone(),
             turn: reply.speak.turn,
             model: self.policy.llm_model.clone(),
             messages,
-            tools: create
-                .tools
-                .clone()
-                .unwrap_or_else(|| settings.tools.clone()),
+            tools: if runs_tools(reply) {
+                self.with_server_tools(&settings.tools)
+            } else {
+                offered.unwrap_or(&settings.tools).clone()
+            },
             tool_choice: create
                 .tool_choice
                 .clone()
@@ -95,18 +98,21 @@ impl Session {
             temperature: self.policy.temperature,
             reasoning_effort: effort.and_then(|r| r.get("effort")).cloned(),
             speculative: false,
-        })
+        };
+        self.add_rounds(reply, &mut request);
+        Ok(request)
     }
 
     /// The conversation as far as it fits after `instructions` and before `prompt`.
     ///
     /// With a retention ratio the cut stays where it is until the limit is reached again: then every prompt
-    /// begins with the one before it, which is what prompt caches need.
+    /// begins with the one before it, which is what prompt caches need. Calls of `apart` are left out.
     fn conversation_view(
         &mut self,
         instructions: Vec<LlmMessage>,
         prompt: Option<LlmMessage>,
         keep: Keep,
+        apart: &[Round],
     ) -> Result<Vec<LlmMessage>, context::Overflow> {
         let by_ratio = matches!(self.settings.truncation, Truncation::RetentionRatio(_));
         let entries = self.conversation.entries();
@@ -118,6 +124,9 @@ impl Session {
         let (mut positions, mut said) = (Vec::new(), instructions);
         let instructed = said.len();
         for (at, message) in context::messages(entries) {
+            if apart.iter().any(|round| round.holds(&entries[at].item.id)) {
+                continue;
+            }
             let leads =
                 context::head(&said) == said.len() && matches!(message, LlmMessage::System(_));
             if leads || cut.is_none_or(|cut| at >= cut) {

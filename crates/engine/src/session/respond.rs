@@ -18,7 +18,7 @@ use super::output::{Mark, Output};
 use super::reply::{Reply, Stage};
 use super::unanswered::Owed;
 use super::{Session, send_error};
-use crate::ask::SpeakOptions;
+use crate::ask::{Finish, SpeakOptions};
 
 /// The hosted service counts a token for every 100 ms of the caller's audio, and one for every 50 ms of its own.
 const INPUT_MS_PER_TOKEN: u64 = 100;
@@ -162,7 +162,11 @@ impl Session {
         let mut work = Vec::new();
         reply.speak_more(&mut work);
         super::present::push_work(&reply, work, out);
+        let calls = reply.answered;
         self.replies.push(reply);
+        if calls {
+            self.run_tools(id, out);
+        }
         self.advance(id, out);
     }
 
@@ -234,16 +238,20 @@ impl Session {
         Reply::new(id, stage, response, create, speak)
     }
 
-    fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
+    fn announce(&mut self, reply: &Reply, out: &mut Vec<Output>) {
         if reply.is_active_default() {
             self.idle_at_ms = None;
             self.turns += 1;
             self.turn_is_answered();
         }
-        let id = reply.id;
         out.push(Output::Send(ServerEvent::ResponseCreated {
             response: Box::new(reply.response.clone()),
         }));
+    }
+
+    fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
+        let id = reply.id;
+        self.announce(&reply, out);
         self.replies.push(reply);
         if self.tokens.exhausted(self.now_ms) {
             let message = "This session has used its tokens for the minute; see rate_limits.updated for the time it resets.";
@@ -265,7 +273,7 @@ impl Session {
             .any(|entry| entry.transcript_pending)
     }
 
-    fn ask_if_ready(&mut self, id: ReplyId, out: &mut Vec<Output>) {
+    pub(super) fn ask_if_ready(&mut self, id: ReplyId, out: &mut Vec<Output>) {
         let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
             return;
         };
@@ -369,6 +377,7 @@ impl Session {
         if !completed {
             drop_work(&reply, out);
         }
+        self.leave_runs(id, out);
         self.close_open_items(
             &mut reply,
             if completed {
@@ -399,9 +408,27 @@ impl Session {
         out.push(Output::Send(ServerEvent::RateLimitsUpdated {
             rate_limits: vec![self.tokens.report(self.now_ms)],
         }));
+        if completed && reply.ends_call {
+            self.hangs_up_at_ms = Some(self.playback_end_ms());
+            return;
+        }
         if in_conversation {
             self.after_default_response(completed, out);
         }
+    }
+
+    /// A reply that says something of the server's own: a greeting, an apology.
+    pub(super) fn say(&mut self, words: &str, out: &mut Vec<Output>) {
+        let mut reply = self.new_reply(CreateResponse::default(), Stage::Asked);
+        let mut work = Vec::new();
+        reply.push_text(words, &mut work);
+        reply.finish = Some(Finish::Stop);
+        reply.end_text(&mut work);
+        let id = reply.id;
+        self.announce(&reply, out);
+        super::present::push_work(&reply, work, out);
+        self.replies.push(reply);
+        self.advance(id, out);
     }
 
     fn after_default_response(&mut self, completed: bool, out: &mut Vec<Output>) {

@@ -122,7 +122,9 @@ impl Session {
         SttOptions {
             session: self.settings.id.clone(),
             turn: self.next_turn(),
-            language: wanted.and_then(|t| t.language.clone()),
+            language: wanted
+                .and_then(|t| t.language.clone())
+                .or_else(|| self.policy.language.clone()),
             prompt: (!prompt.is_empty()).then_some(prompt),
             logprobs: self.wants_logprobs(),
             judge_turn: matches!(

@@ -19,6 +19,7 @@ mod meter;
 mod replies;
 mod simulator;
 mod speech;
+mod tools;
 mod turns;
 mod unanswered;
 mod world;

@@ -108,7 +108,7 @@ fn what_has_no_rate_has_no_cost_and_not_the_cost_nothing() {
     assert_eq!(ears.cost(&Units::default()), Some(Cost::default()));
     let table = table(&[("deepgram", "nova-3*", ears)]);
     assert_eq!(table.cost("deepgram", "aura-2", &spoken), None);
-    assert_eq!(table.cost("nobody", "nova-3", &Units::default()), None);
+    assert_eq!(table.cost("nobody", "nova-3", &spoken), None);
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::ask::{Finish, LlmRequest, LlmUsage};
+use engine::ask::{Finish, LlmRequest, LlmUsage, ToolCall, ToolOutcome};
 use engine::session::settings::{Template, defaults};
 use engine::session::{Detector, Input, LlmNews, Mark, Output, Policy, Session, SttNews, TtsNews};
 use serde_json::json;
 use wire::realtime::client::ClientAction;
+use wire::realtime::session::Tool;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, decode};
 
 /// Latencies of the pretended providers, in ms.
@@ -45,6 +46,10 @@ pub(crate) struct World {
     pub(crate) prepared: Option<(String, u32)>,
     pub(crate) asked: Vec<LlmRequest>,
     pub(crate) spoken: Vec<String>,
+    /// Functions of the server that are running.
+    pub(crate) running: Vec<(u64, ToolCall)>,
+    /// MCP servers whose functions are wanted.
+    pub(crate) servers: Vec<Tool>,
     pub(crate) closed: Option<(u16, String)>,
     pub(crate) transcripts: VecDeque<Result<&'static str, ()>>,
     pub(crate) end_of_turn: Option<f32>,
@@ -88,6 +93,8 @@ impl World {
             prepared: None,
             asked: Vec::new(),
             spoken: Vec::new(),
+            running: Vec::new(),
+            servers: Vec::new(),
             closed: None,
             transcripts: VecDeque::new(),
             end_of_turn: None,
@@ -121,6 +128,13 @@ impl World {
     pub(crate) fn update(&mut self, mut session: serde_json::Value) {
         session["type"] = json!("realtime");
         self.client(json!({"type": "session.update", "session": session}));
+    }
+
+    /// The function of the server that has run longest returns this.
+    pub(crate) fn returns(&mut self, output: &str) {
+        let (run, _) = self.running.remove(0);
+        let outcome = ToolOutcome::Returned(output.to_owned());
+        self.input(Input::Tool(run, outcome));
     }
 
     /// Sends an action that JSON would only blur.
@@ -256,6 +270,9 @@ impl World {
                     assert!(self.live_tts.remove(&id), "only an open stream is dropped");
                 }
                 Output::Close { code, reason } => self.closed = Some((code, reason)),
+                Output::RunTool(run, call) => self.running.push((run, *call)),
+                Output::DropTool(run) => self.running.retain(|(id, _)| *id != run),
+                Output::ListTools(servers) => self.servers = servers,
                 Output::SttAudio(..) | Output::WarmLlm(_) | Output::EndTts(_) => {}
             }
         }
