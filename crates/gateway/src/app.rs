@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use providers::Catalog;
+use providers::tools::{Outbound, OutboundError};
 use store::Store;
 use tokio::sync::{Semaphore, watch};
 
+use crate::agents::{Agents, FileError};
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,6 +36,8 @@ pub struct App {
     pub catalog: LateCatalog,
     /// Numbers and log lines.
     pub metrics: Metrics,
+    /// Who answers under `model=agent:NAME`.
+    pub agents: Agents,
     /// What providers are made to do, and what it costs.
     pub meter: Meter,
     /// Stop signals and tracked tasks.
@@ -60,6 +64,12 @@ pub enum AppError {
     /// The prices cannot be used.
     #[error(transparent)]
     Prices(#[from] PricesError),
+    /// An agent's file is no agent.
+    #[error(transparent)]
+    Agents(#[from] FileError),
+    /// No requests can be made for tools.
+    #[error("cannot start the http client")]
+    Outbound(#[from] OutboundError),
 }
 
 impl App {
@@ -74,7 +84,9 @@ impl App {
         let store = Store::open(&config.database_url(), config.auth.max_client_secrets).await?;
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
+        let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         Ok(Arc::new(Self {
+            agents: Agents::open(store.sql.clone(), config.agents_dir(), outbound)?,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             store,
             keys,

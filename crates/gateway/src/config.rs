@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 
 pub use layers::ConfigError;
 pub use sections::{
-    Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline, Pipeline,
-    Provider, Redis, Scripted, Secret, Server, Sessions,
+    AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
+    Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -52,6 +52,10 @@ pub struct Config {
     pub database: Database,
     /// Shared state.
     pub redis: Redis,
+    /// Agents in files.
+    pub agents: AgentFiles,
+    /// What functions of agents may reach.
+    pub tools: Tools,
     /// What providers cost.
     pub metering: Metering,
     /// Logs.
@@ -93,6 +97,14 @@ impl Config {
     /// `antiphon-data` in the working folder.
     pub fn data_dir(&self) -> PathBuf {
         PathBuf::from(self.server.data_dir.as_deref().unwrap_or("antiphon-data"))
+    }
+
+    /// The folder of agents' files: as configured, or `agents` in the data folder.
+    pub fn agents_dir(&self) -> PathBuf {
+        self.agents
+            .dir
+            .as_ref()
+            .map_or_else(|| self.data_dir().join("agents"), PathBuf::from)
     }
 
     /// The models folder: as configured, or `models` in the data folder.

@@ -2,6 +2,7 @@
 //! Run by the binary ([`run`]) and by the integration tests.
 //! Never decides what a conversation does: that is `engine`.
 
+pub mod agents;
 mod api;
 pub mod app;
 pub mod auth;

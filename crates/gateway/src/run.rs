@@ -40,7 +40,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration names something that cannot be used.
     pub const fn is_bad_configuration(&self) -> bool {
-        matches!(self, Self::App(AppError::Prices(_)))
+        matches!(self, Self::App(AppError::Prices(_) | AppError::Agents(_)))
     }
 }
 

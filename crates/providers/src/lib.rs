@@ -17,6 +17,7 @@ pub mod ports;
 pub mod scripted;
 pub mod sse;
 pub mod stt;
+pub mod tools;
 pub mod transcribe;
 pub mod tts;
 pub mod vendor;

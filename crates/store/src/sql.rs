@@ -2,6 +2,7 @@
 //! Opened by [`crate::Store::open`]; the tables' functions are in the modules below.
 //! Never builds SQL text at run time.
 
+pub mod agents;
 mod installation;
 pub mod keys;
 

@@ -35,6 +35,8 @@ pub enum Input {
     Tool(RunId, ToolOutcome),
     /// Functions of the server that have become known, in place of those known under the same source before.
     Tools(Box<ToolSource>),
+    /// Something outside the conversation went wrong that the client should know of.
+    Problem(Box<ErrorBody>),
     /// A deadline of [`super::Session::next_deadline`] has passed.
     Tick,
 }

@@ -149,6 +149,7 @@ impl Session {
             Input::Tts(reply, news) => self.on_tts(reply, news, out),
             Input::Tool(run, outcome) => self.on_tool(run, outcome, out),
             Input::Tools(source) => self.learn_tools(*source, out),
+            Input::Problem(error) => send_error(*error, out),
             Input::Tick => {}
         }
         self.on_time(out);

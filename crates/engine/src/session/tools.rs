@@ -45,7 +45,7 @@ pub(super) struct Wanted {
 /// A call in the words of a reply, for the next question.
 #[derive(Debug, Clone)]
 pub(super) struct Round {
-    /// Bytes of the reply's text that were said before these calls.
+    /// Bytes of the reply's text that were said before the results of these calls were read.
     text_bytes: usize,
     calls: Vec<RoundCall>,
 }
@@ -302,7 +302,12 @@ impl Session {
             self.advance(id, out);
             return;
         }
-        reply.seam = !reply.text.is_empty();
+        // what filled the silence was said before the result was read
+        let said = reply.text.len();
+        if let Some(round) = reply.rounds.last_mut() {
+            round.text_bytes = said;
+        }
+        reply.seam = said > 0;
         reply.stage = Stage::Waiting;
         self.ask_if_ready(id, out);
     }

@@ -147,6 +147,9 @@ fn a_slow_function_is_explained_once_and_again_after_a_while() {
         transcript(&world),
         "One moment, please. I am still working on it. Here it is."
     );
+    // what the model reads last is the result
+    let read: Vec<&str> = world.asked[1].messages.iter().map(kind).collect();
+    assert_eq!(read, ["system", "user", "assistant", "call", "output"]);
     assert_eq!(world.count("response.done"), 1);
 }
 

@@ -2,6 +2,7 @@
 //! Mounted by `api`.
 //! Never answers by itself.
 
+mod agents;
 mod asking;
 mod audio;
 mod chat;
@@ -29,6 +30,12 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
         .routes(routes!(sessions::usage::show::show))
+        .routes(routes!(agents::list::list, agents::create::create))
+        .routes(routes!(
+            agents::show::show,
+            agents::update::update,
+            agents::delete::delete
+        ))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))

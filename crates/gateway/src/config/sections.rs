@@ -276,6 +276,23 @@ pub struct Redis {
     pub url: Option<Secret>,
 }
 
+/// `[agents]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentFiles {
+    /// Folder of agents in files: `NAME.toml` answers to `model=agent:NAME`. `agents` in the data folder when unset.
+    pub dir: Option<String>,
+}
+
+/// `[tools]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tools {
+    /// Hosts (names or addresses) that functions of agents may reach although they are not public, such as
+    /// `crm.internal` or `127.0.0.1`.
+    pub allowed_hosts: Vec<String>,
+}
+
 /// `[metering]`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -45,6 +45,8 @@ pub enum Outcome {
     ConnectionLost,
     /// It reached its longest duration.
     Expired,
+    /// The agent ended it.
+    AgentEnded,
     /// The client did not read or did not answer.
     Unresponsive,
     /// The server was shutting down.
@@ -60,6 +62,7 @@ impl Outcome {
             Self::ClientClosed => "client_closed",
             Self::ConnectionLost => "connection_lost",
             Self::Expired => "expired",
+            Self::AgentEnded => "agent_ended",
             Self::Unresponsive => "unresponsive",
             Self::Shutdown => "shutdown",
             Self::Failed => "failed",
@@ -87,6 +90,19 @@ pub enum Event<'a> {
         lasted: Duration,
         /// What it cost; `None` where the price of any part is missing.
         micro_dollars: Option<u64>,
+    },
+    /// A function was run for a model.
+    ToolRan {
+        /// `sess_…`.
+        session: &'a str,
+        /// `http`, `mcp` or `reason`.
+        kind: &'static str,
+        /// Its name, or the label of a server that could not be asked what it has.
+        tool: &'a str,
+        /// Whether it failed.
+        failed: bool,
+        /// How long it took.
+        took: Duration,
     },
     /// A provider did something.
     Used {

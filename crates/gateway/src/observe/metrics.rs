@@ -254,6 +254,9 @@ impl Metrics {
             Event::ConnectionRefused => {
                 families.connections_refused.inc();
             }
+            Event::ToolRan {
+                kind, failed, took, ..
+            } => families.usage.ran(kind, *failed, *took),
             Event::Used { used, cost } => families.usage.note(used, *cost),
             Event::PipelineReady { .. } => {
                 families.pipeline_ready.set(1);
@@ -334,6 +337,20 @@ fn log(event: &Event<'_>) {
             // not under `message`, which is the line's own text
             tracing::error!(session, provider, code, reason = message, "provider failed");
         }
+        Event::ToolRan {
+            session,
+            kind,
+            tool,
+            failed,
+            took,
+        } => tracing::info!(
+            session,
+            kind,
+            tool,
+            failed,
+            took_ms = took.as_millis() as u64,
+            "tool was run"
+        ),
         Event::Used { used, cost } => tracing::debug!(
             session = used.session,
             turn = used.turn,
@@ -498,6 +515,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 18);
+        assert_eq!(table.lines().count(), 2 + 19);
     }
 }

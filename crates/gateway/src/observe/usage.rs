@@ -3,10 +3,12 @@
 //! Never names a session or a model: models' names may come from clients.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use engine::meter::Cost;
@@ -26,12 +28,34 @@ struct Place {
     provider: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ran {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// Bounds of the histogram of tools in s: from a quick look-up to the longest that is allowed.
+const TOOL_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
+
 /// The numbers about use.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Usage {
+    tools: Family<Ran, Histogram, fn() -> Histogram>,
     units: Family<Unit, Counter>,
     cost: Family<Place, Counter<f64, AtomicU64>>,
     unpriced: Family<Place, Counter>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        let histogram = (|| Histogram::new(TOOL_BOUNDS)) as fn() -> Histogram;
+        Self {
+            tools: Family::new_with_constructor(histogram),
+            units: Family::default(),
+            cost: Family::default(),
+            unpriced: Family::default(),
+        }
+    }
 }
 
 impl Usage {
@@ -45,6 +69,11 @@ impl Usage {
             "provider_cost_micro_dollars",
             "Cost of providers' work at the price table's rates, in micro-dollars",
             self.cost.clone(),
+        );
+        registry.register(
+            "tool_seconds",
+            "Time that functions took which the server ran, by kind and outcome",
+            self.tools.clone(),
         );
         registry.register(
             "provider_unpriced",
@@ -64,8 +93,18 @@ impl Usage {
             stage: "",
             provider: String::new(),
         };
+        drop(self.tools.get_or_create(&Ran {
+            kind: "",
+            outcome: "",
+        }));
         drop(self.cost.get_or_create(&place));
         drop(self.unpriced.get_or_create(&place));
+    }
+
+    pub(super) fn ran(&self, kind: &'static str, failed: bool, took: Duration) {
+        let outcome = if failed { "failed" } else { "returned" };
+        let label = Ran { kind, outcome };
+        self.tools.get_or_create(&label).observe(took.as_secs_f64());
     }
 
     pub(super) fn note(&self, used: &Used<'_>, cost: Option<Cost>) {

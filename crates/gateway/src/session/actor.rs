@@ -12,11 +12,12 @@ use wire::realtime::client::ClientAction;
 use wire::realtime::{ErrorBody, ServerEvent};
 
 use super::registry::Active;
-use super::wiring::Wiring;
+use super::toolbox::Toolbox;
+use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
 use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
 use crate::lifecycle::Lifecycle;
-use crate::metering::Account;
+use crate::metering::{Account, Meter};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Provider news that may wait for the session.
@@ -38,6 +39,10 @@ pub struct Call {
     pub tenant: String,
     /// Its place in the books.
     pub account: Account,
+    /// Counts what providers and tools do.
+    pub meter: Meter,
+    /// What the server runs for it.
+    pub toolbox: Toolbox,
     /// Its place among the running sessions.
     pub active: Active,
     /// Time.
@@ -57,13 +62,16 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         tenant: &call.tenant,
     });
     let started = call.clock.now();
-    let wiring = Wiring::new(
-        &session_id,
-        call.pipeline,
-        call.lifecycle.clone(),
-        call.metrics.clone(),
-        news_tx,
-    );
+    let parts = Parts {
+        pipeline: call.pipeline,
+        toolbox: call.toolbox,
+        meter: call.meter,
+        clock: call.clock.clone(),
+        lifecycle: call.lifecycle.clone(),
+        metrics: call.metrics.clone(),
+    };
+    let mut wiring = Wiring::new(&session_id, parts, news_tx);
+    wiring.start_tools();
     // kept free from the start: a client is closed for a full queue, and the close must find room in it
     let last_word = edge.outbound.clone().try_reserve_owned().ok();
     let mut actor = Actor {
@@ -241,10 +249,18 @@ impl Actor {
                 Output::Speak { reply, index, text } => self.wiring.speak(reply, index, text),
                 Output::EndTts(id) => self.wiring.end_tts(id),
                 Output::DropTts(id) => self.wiring.drop_tts(id),
+                Output::RunTool(run, call) => self.wiring.run_tool(run, *call),
+                Output::DropTool(run) => self.wiring.drop_tool(run),
+                Output::ListTools(servers) => self.wiring.list_tools(servers),
                 Output::Mark(mark) => self.mark(mark).await?,
                 Output::Close { code, reason } => {
                     self.close(code, reason);
-                    return Err(Ended(Outcome::Expired));
+                    let ended = if code == GOING_AWAY {
+                        Outcome::Expired
+                    } else {
+                        Outcome::AgentEnded
+                    };
+                    return Err(Ended(ended));
                 }
             }
         }

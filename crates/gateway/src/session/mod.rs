@@ -3,8 +3,12 @@
 //! Never shares its state: others send it messages.
 
 mod actor;
+mod prepare;
 mod registry;
+mod toolbox;
 mod wiring;
 
 pub use actor::{Call, run};
+pub use prepare::{Prepared, Wish, prepare};
 pub use registry::{Active, Registry};
+pub use toolbox::Toolbox;

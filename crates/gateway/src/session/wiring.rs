@@ -6,15 +6,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
-use engine::session::{Input, LlmNews, ReplyId, SttNews, TtsNews, UtteranceId};
+use engine::ask::{ToolCall, ToolOutcome};
+use engine::meter::Units;
+use engine::session::{Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId};
 use providers::ports::{LlmEvent, Piece, SttCommand, SttEvent, TtsEvent};
+use providers::tools::{Caller, McpServer, Runnable};
 use providers::{Pipeline, ProviderError};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use wire::realtime::ErrorBody;
+use wire::realtime::session::Tool;
 
+use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::metering::{Meter, Used};
 use crate::observe::{Event, Metrics};
+use crate::session::toolbox::Toolbox;
 
 /// Commands that may wait for a transcription stream: a minute of 20 ms frames.
 const STT_COMMANDS: usize = 3000;
@@ -51,28 +58,44 @@ pub(super) struct Wiring {
     stt: HashMap<UtteranceId, Stream<SttCommand>>,
     llm: HashMap<ReplyId, Task>,
     tts: HashMap<ReplyId, (Option<mpsc::Sender<Piece>>, Task)>,
+    toolbox: Toolbox,
+    meter: Meter,
+    clock: Clock,
+    /// Functions that do not outlive the session.
+    tools: HashMap<RunId, Task>,
+    /// Tasks that ask MCP servers what they have.
+    listing: Vec<Task>,
     dropped_frames: u64,
     /// What could not be handed to a stream; at most one per stream.
     failures: Vec<Input>,
 }
 
+/// What the wiring of a session is made of.
+pub(super) struct Parts {
+    pub(super) pipeline: Pipeline,
+    pub(super) toolbox: Toolbox,
+    pub(super) meter: Meter,
+    pub(super) clock: Clock,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) metrics: Metrics,
+}
+
 impl Wiring {
-    pub(super) fn new(
-        session: &str,
-        pipeline: Pipeline,
-        lifecycle: Lifecycle,
-        metrics: Metrics,
-        news: mpsc::Sender<Input>,
-    ) -> Self {
+    pub(super) fn new(session: &str, parts: Parts, news: mpsc::Sender<Input>) -> Self {
         Self {
             session: session.into(),
-            pipeline,
-            lifecycle,
-            metrics,
+            pipeline: parts.pipeline,
+            lifecycle: parts.lifecycle,
+            metrics: parts.metrics,
             news,
             stt: HashMap::new(),
             llm: HashMap::new(),
             tts: HashMap::new(),
+            toolbox: parts.toolbox,
+            meter: parts.meter,
+            clock: parts.clock,
+            tools: HashMap::new(),
+            listing: Vec::new(),
             dropped_frames: 0,
             failures: Vec::new(),
         }
@@ -90,6 +113,8 @@ impl Wiring {
             Input::Stt(id, SttNews::Final { .. } | SttNews::Failed(_)) => self.close_stt(*id),
             Input::Llm(id, LlmNews::Done { .. } | LlmNews::Failed(_)) => self.drop_llm(*id),
             Input::Tts(id, TtsNews::Failed(_)) => self.drop_tts(*id),
+            Input::Tool(run, _) => self.drop_tool(*run),
+            Input::Tools(source) => self.toolbox.learn(source),
             _ => {}
         }
     }
@@ -291,6 +316,101 @@ impl Wiring {
 
     pub(super) fn drop_tts(&mut self, id: ReplyId) {
         self.tts.remove(&id);
+    }
+
+    /// Asks the agent's MCP servers what they have.
+    pub(super) fn start_tools(&mut self) {
+        for server in self.toolbox.servers().to_vec() {
+            self.list(server);
+        }
+    }
+
+    /// Asks the client's MCP servers what they have, as far as they are new.
+    pub(super) fn list_tools(&mut self, wanted: Vec<Tool>) {
+        let (new, problems) = self.toolbox.name_servers(wanted);
+        let problems = problems.into_iter().map(Box::new).map(Input::Problem);
+        self.failures.extend(problems);
+        for server in new {
+            self.list(server);
+        }
+    }
+
+    fn list(&mut self, server: Arc<McpServer>) {
+        let news = self.news.clone();
+        let metrics = self.metrics.clone();
+        let session = Arc::clone(&self.session);
+        let task = self.lifecycle.spawn(async move {
+            let label = server.label().to_owned();
+            let input = match server.tools().await {
+                Ok(tools) => Input::Tools(Box::new(ToolSource { label, tools })),
+                Err(error) => {
+                    metrics.emit(&Event::ToolRan {
+                        session: &session,
+                        kind: "mcp",
+                        tool: &label,
+                        failed: true,
+                        took: std::time::Duration::ZERO,
+                    });
+                    let message = format!("{error}: its functions cannot be used in this session.");
+                    let error = ErrorBody::server("mcp_server_unavailable", message);
+                    Input::Problem(Box::new(error))
+                }
+            };
+            // the session may have gone away meanwhile
+            let _ = news.send(input).await;
+        });
+        self.listing.push(Task(task.abort_handle()));
+    }
+
+    pub(super) fn run_tool(&mut self, run: RunId, call: ToolCall) {
+        let Some(runnable) = self.toolbox.find(&call.name) else {
+            let outcome = ToolOutcome::Failed("there is no such tool".to_owned());
+            self.failures.push(Input::Tool(run, outcome));
+            return;
+        };
+        let attended = matches!(runnable, Runnable::Reason(_));
+        let news = self.news.clone();
+        let (meter, metrics) = (self.meter.clone(), self.metrics.clone());
+        let (clock, session) = (self.clock.clone(), Arc::clone(&self.session));
+        let task = self.lifecycle.spawn(async move {
+            let caller = Caller {
+                session: session.to_string(),
+                call: format!("{session}-{run}"),
+                at: clock.unix_s(),
+            };
+            let begun = clock.now();
+            let outcome = runnable.run(&call, &caller).await;
+            let took = clock.now().saturating_duration_since(begun);
+            metrics.emit(&Event::ToolRan {
+                session: &session,
+                kind: runnable.kind(),
+                tool: &call.name,
+                failed: matches!(outcome, ToolOutcome::Failed(_)),
+                took,
+            });
+            meter.note(&Used {
+                session: &session,
+                turn: call.turn,
+                stage: "tool",
+                provider: runnable.kind(),
+                model: &call.name,
+                units: Units {
+                    tool_calls: 1,
+                    tool_ms: took.as_millis() as u64,
+                    ..Units::default()
+                },
+            });
+            // the session may have gone away meanwhile
+            let _ = news.send(Input::Tool(run, outcome)).await;
+        });
+        // what changes the world is not stopped half-way because a caller has hung up; its own limit ends it
+        if attended {
+            self.tools.insert(run, Task(task.abort_handle()));
+        }
+    }
+
+    pub(super) fn drop_tool(&mut self, run: RunId) {
+        self.tools.remove(&run);
     }
 
     /// Forgets streams that have said their last word.

@@ -31,9 +31,14 @@ pub(crate) struct Caller {
 impl Caller {
     /// Calls `path` and sends `session` as the body of a `session.update`.
     pub(crate) async fn call(world: &World, path: &str, session: &Value) -> Self {
+        Self::call_with(world, path, KEY, session).await
+    }
+
+    /// As [`Caller::call`], with another key.
+    pub(crate) async fn call_with(world: &World, path: &str, key: &str, session: &Value) -> Self {
         let url = world.url(path).replacen("http", "ws", 1);
         let mut request = url.into_client_request().unwrap();
-        let key = format!("Bearer {KEY}").parse().unwrap();
+        let key = format!("Bearer {key}").parse().unwrap();
         request.headers_mut().insert("authorization", key);
         let id = REQUEST_ID.parse().unwrap();
         request.headers_mut().insert("x-request-id", id);
@@ -53,6 +58,15 @@ impl Caller {
     pub(crate) async fn send(&mut self, event: &Value) {
         let message = Message::text(event.to_string());
         self.socket.send(message).await.unwrap();
+    }
+
+    /// Writes something and asks for an answer.
+    pub(crate) async fn write(&mut self, words: &str) {
+        let content = json!([{ "type": "input_text", "text": words }]);
+        let item = json!({ "type": "message", "role": "user", "content": content });
+        self.send(&json!({ "type": "conversation.item.create", "item": item }))
+            .await;
+        self.send(&json!({ "type": "response.create" })).await;
     }
 
     /// Id of the session, as its first event says.

@@ -7,6 +7,7 @@
 )]
 
 mod admission;
+mod agents;
 mod caller;
 mod chat;
 mod client_secrets;
@@ -24,6 +25,7 @@ mod pipelines;
 mod realtime;
 mod session;
 mod speech;
+mod tools;
 mod transcriptions;
 mod usage;
 #[cfg(feature = "local")]

@@ -50,7 +50,7 @@ async fn unpleasable() -> String {
 }
 
 /// The first event of a connection, and the close code where it ends there.
-async fn first_event(world: &World, model: &str) -> Value {
+pub(crate) async fn first_event(world: &World, model: &str) -> Value {
     let path = format!("/v1/realtime?model={model}");
     let url = world.url(&path).replacen("http", "ws", 1);
     let mut request = url.into_client_request().unwrap();

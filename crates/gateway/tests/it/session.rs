@@ -1,5 +1,6 @@
 //! A conversation without a socket: both ends of its connection are in the story's hands, and so is time.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use engine::session::settings::{self, Template};
@@ -7,7 +8,7 @@ use engine::session::{Policy, Session};
 use gateway::edge::{Inbound, Line, Outbound, connection};
 use gateway::metering::Opening;
 use gateway::observe::Outcome;
-use gateway::session::{Call, run};
+use gateway::session::{Call, Toolbox, run};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use wire::realtime::client::ClientAction;
@@ -46,6 +47,8 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
         account: app.meter.open("sess_story", opening()),
+        meter: app.meter.clone(),
+        toolbox: Toolbox::new(app.agents.outbound().clone(), HashMap::new(), Vec::new()),
         active: app.sessions.enter().unwrap(),
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),

@@ -114,8 +114,9 @@ async fn a_conversation_is_counted_by_turn_and_by_provider() {
             "antiphon_provider_units_total{{stage=\"llm\",provider=\"openai\",unit=\"output_tokens\"}} {}",
             2 * mind::WRITTEN
         ),
-        "antiphon_provider_units_total{stage=\"stt\",provider=\"scripted\",unit=\"audio_ms\"} 1000"
-            .to_owned(),
+        format!(
+            "antiphon_provider_units_total{{stage=\"stt\",provider=\"scripted\",unit=\"audio_ms\"}} {heard}"
+        ),
     ] {
         assert!(metrics.contains(&line), "{line}\n{metrics}");
     }

@@ -5,5 +5,6 @@
     reason = "tests; a failed step ends them with its line"
 )]
 
+mod agents;
 mod client_secrets;
 mod keys;

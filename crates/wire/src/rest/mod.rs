@@ -2,6 +2,7 @@
 //! Used by `gateway::api`, the CLI and the document generator.
 //! Never contains the realtime events: those are in `realtime`.
 
+pub mod agents;
 pub mod chat;
 pub mod client_secrets;
 pub mod error;

@@ -14,3 +14,9 @@ const CREATED: i64 = 1_795_219_200;
 fn model(info: ModelInfo) -> Model {
     Model::new(info.id, CREATED, info.owned_by)
 }
+
+/// An agent as a model name.
+fn agent_model(name: &str) -> Model {
+    let id = format!("{}{name}", crate::agents::PREFIX);
+    Model::new(id, CREATED, "antiphon (agents)".to_owned())
+}

@@ -22,6 +22,7 @@ use wire::realtime::{Session, SessionKind, SessionUpdate, beta};
 use wire::rest::sessions::{BetaClientSecret, BetaSession, LIFETIME_S, decode};
 
 use crate::App;
+use crate::agents;
 use crate::auth::{Principal, ephemeral};
 use crate::http::{ApiError, Json};
 
@@ -65,10 +66,12 @@ fn prepare(
             .model
             .clone()
             .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
-        // while the models are loading nobody knows; the socket asks again
-        if app
-            .catalog()
-            .is_some_and(|catalog| catalog.pipeline(&model).is_none())
+        // while the models are loading nobody knows, and an agent may be made later; the socket asks again
+        let of_agent = agents::named(&model).is_some();
+        if !of_agent
+            && app
+                .catalog()
+                .is_some_and(|catalog| catalog.pipeline(&model).is_none())
         {
             return Err(ApiError {
                 param: Some("session.model".to_owned()),

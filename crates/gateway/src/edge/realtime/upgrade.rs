@@ -13,10 +13,8 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use engine::session::settings::{self, Template};
-use engine::session::{Policy, Session};
 use futures_util::{Stream, StreamExt as _};
-use providers::{Catalog, Pipeline};
+use providers::Catalog;
 use serde::Deserialize;
 use tracing::Instrument as _;
 use wire::ids::Ids;
@@ -32,7 +30,7 @@ use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
 use crate::metering::Opening;
 use crate::observe::Outcome;
-use crate::session::{Active, Call};
+use crate::session::{Active, Call, Prepared, Wish};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
 const REFUSED: u16 = 1008;
@@ -103,11 +101,15 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             // a client that comes while the models are still being loaded is let in as soon as they are there
             let prepared = match app.catalog.wait(MODELS_WITHIN).await {
-                Ok(catalog) => prepare(&app, &catalog, &principal, &wanted),
+                Ok(catalog) => prepare(&app, &catalog, &principal, &wanted).await,
                 Err(error) => Err(ErrorBody::server(code(&error), error.to_string())),
             };
             match prepared {
-                Ok((session, pipeline)) => {
+                Ok(Prepared {
+                    session,
+                    pipeline,
+                    toolbox,
+                }) => {
                     let account = app.meter.open(
                         &session.settings().id,
                         Opening {
@@ -121,6 +123,8 @@ async fn upgrade(
                         session,
                         pipeline,
                         account,
+                        meter: app.meter.clone(),
+                        toolbox,
                         tenant: principal.tenant.clone(),
                         active,
                         clock: app.clock.clone(),
@@ -175,12 +179,12 @@ fn shape(headers: &HeaderMap) -> Shape {
 }
 
 /// The session this connection wants, and who answers in it.
-fn prepare(
+async fn prepare(
     app: &App,
     catalog: &Catalog,
     principal: &Principal,
     wanted: &Wanted,
-) -> Result<(Box<Session>, Pipeline), ErrorBody> {
+) -> Result<Prepared, ErrorBody> {
     let stored = match &principal.stored_session {
         Some(stored) => {
             decode::session_update(stored, "session").map_err(|refused| refused.error)?
@@ -193,64 +197,16 @@ fn prepare(
     } else {
         stored.kind.unwrap_or_default()
     };
-    let model = wanted.model.clone().or_else(|| stored.model.clone());
-    let pipeline = match (&model, kind) {
-        (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
-        (Some(model), SessionKind::Transcription) => catalog
-            .transcription(model)
-            .or_else(|| catalog.pipeline(model)),
-        (None, SessionKind::Transcription) => Some(catalog.default_pipeline()),
-        (None, SessionKind::Realtime) => {
-            return Err(ErrorBody::invalid(
-                "missing_model",
-                "You must provide a model parameter: add ?model=… to the address.",
-            ));
-        }
-    };
-    let model = model.unwrap_or_default();
-    let pipeline = pipeline.ok_or_else(|| {
-        ErrorBody::invalid(
-            "invalid_model",
-            format!(
-                "Model '{model}' is not served here. Ask for {}, or for one that GET /v1/models lists.",
-                catalog.names().join(", ")
-            ),
-        )
-    })?;
-    pipeline
-        .usable()
-        .map_err(|error| ErrorBody::server(error.code(), error.to_string()))?;
-    let seed = app.seed();
-    let sessions = &app.config.sessions;
-    let template = Template {
-        id: Ids::seeded(seed).next("sess"),
+    let wish = Wish {
+        tenant: &principal.tenant,
         kind,
-        model,
-        instructions: sessions.instructions.clone(),
-        voice: sessions.voice.clone(),
-        expires_at: app.clock.unix_s() + sessions.max_duration_s as i64,
+        model: wanted.model.clone().or_else(|| stored.model.clone()),
+        settings: SessionUpdate {
+            kind: Some(kind),
+            ..stored
+        },
     };
-    let connected = template.model.clone();
-    let stored = SessionUpdate {
-        kind: Some(kind),
-        ..stored
-    };
-    let mut settings = settings::effective(template, &stored)?;
-    if !connected.is_empty() {
-        settings.model = connected;
-    }
-    let policy = Policy {
-        max_duration_ms: sessions.max_duration_s * 1000,
-        retained_audio_bytes: sessions.retained_audio_bytes,
-        max_items: sessions.max_items,
-        context_tokens: sessions.context_tokens,
-        tokens_per_minute: sessions.tokens_per_minute,
-        speculate: sessions.speculate,
-        llm_model: pipeline.llm_model.clone(),
-        ..Policy::default()
-    };
-    let session = Session::new(settings, policy, seed.rotate_left(64));
-    Ok((Box::new(session), pipeline))
+    crate::session::prepare(app, catalog, wish).await
 }
 
 async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {

@@ -14,8 +14,17 @@ fn scripted() -> Pipeline {
 }
 
 fn wiring(news: mpsc::Sender<Input>) -> Wiring {
-    let (lifecycle, metrics) = (Lifecycle::default(), Metrics::default());
-    Wiring::new("sess_1", scripted(), lifecycle, metrics, news)
+    let metrics = Metrics::default();
+    let outbound = providers::tools::Outbound::new(&[]).unwrap();
+    let parts = Parts {
+        pipeline: scripted(),
+        toolbox: Toolbox::new(outbound, HashMap::new(), Vec::new()),
+        meter: Meter::new(engine::meter::PriceTable::default(), metrics.clone()),
+        clock: Clock::default(),
+        lifecycle: Lifecycle::default(),
+        metrics,
+    };
+    Wiring::new("sess_1", parts, news)
 }
 
 fn frame() -> SttCommand {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use wire::rest::models::ModelList;
 
-use super::model;
+use super::{agent_model, model};
 use crate::App;
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
@@ -24,11 +24,12 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn list(
-    _caller: Caller,
+    Caller(principal): Caller,
     State(app): State<Arc<App>>,
 ) -> Result<Json<ModelList>, ApiError> {
     let catalog = app.catalog.get()?;
-    Ok(Json(ModelList::new(
-        catalog.models().into_iter().map(model).collect(),
-    )))
+    let agents = app.agents.list(&principal.tenant).await?;
+    let models = catalog.models().into_iter().map(model);
+    let agents = agents.iter().map(|agent| agent_model(&agent.name));
+    Ok(Json(ModelList::new(models.chain(agents).collect())))
 }

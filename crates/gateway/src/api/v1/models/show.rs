@@ -7,8 +7,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use wire::rest::models::Model;
 
-use super::model;
+use super::{agent_model, model};
 use crate::App;
+use crate::agents;
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
 
@@ -26,10 +27,14 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn show(
-    _caller: Caller,
+    Caller(principal): Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Model>, ApiError> {
+    if let Some(name) = agents::named(&id) {
+        let agent = app.agents.find(&principal.tenant, name).await?;
+        return Ok(Json(agent_model(&agent.name)));
+    }
     let found = app
         .catalog
         .get()?

@@ -22,8 +22,10 @@ use wire::rest::chat::{
 };
 use wire::rest::error::ErrorEnvelope;
 
+use super::agent;
 use super::question::question;
 use crate::App;
+use crate::agents;
 use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::trace::RequestId;
@@ -48,25 +50,45 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
     )
 )]
 pub(in crate::api::v1) async fn create(
-    _caller: Caller,
+    Caller(principal): Caller,
     State(app): State<Arc<App>>,
     Extension(request): Extension<RequestId>,
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
     let wanted = decode(&body)?;
     let place = admit(&app)?;
-    let pipeline = catalog(&app)
-        .await?
-        .chat(&wanted.model)
-        .ok_or_else(|| ApiError::model_not_found(&wanted.model))?;
+    let catalog = catalog(&app).await?;
+    let agent = match agents::named(&wanted.model) {
+        None => None,
+        Some(name) => {
+            let agent = app.agents.find(&principal.tenant, name).await?;
+            Some(app.agents.build(&agent, &catalog)?)
+        }
+    };
+    let pipeline = match &agent {
+        Some(agent) => agent
+            .pipeline
+            .as_deref()
+            .and_then(|name| catalog.pipeline(name))
+            .unwrap_or_else(|| catalog.default_pipeline()),
+        None => catalog
+            .chat(&wanted.model)
+            .ok_or_else(|| ApiError::model_not_found(&wanted.model))?,
+    };
     let head = Head {
         id: Ids::seeded(app.seed()).next("chatcmpl"),
         created: app.clock.unix_s(),
         model: wanted.model.clone(),
     };
     let delivery = wanted.delivery;
-    let asked = pipeline.llm.ask(question(wanted, &request.0)).await;
-    let mut answer = asked.map_err(|error| failed(&app, error))?;
+    let question = question(wanted, &request.0);
+    let mut answer = match agent {
+        Some(agent) => agent::answer(&app, agent, &pipeline, question),
+        None => {
+            let asked = pipeline.llm.ask(question).await;
+            asked.map_err(|error| failed(&app, error))?
+        }
+    };
     // a failure before the first word is an honest status; later ones break the stream
     let first = match answer.events.recv().await {
         Some(LlmEvent::Failed(error)) => return Err(failed(&app, error)),

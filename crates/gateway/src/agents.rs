@@ -1,0 +1,269 @@
+//! Agents: who answers under `model=agent:NAME`, from the database of a project or from a folder of files.
+//! Asked by every edge when a session names one, and by `/v1/agents`.
+//! Never keeps a copy of its own: a change counts for the next session.
+
+mod build;
+mod files;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use providers::Catalog;
+use providers::tools::Outbound;
+use store::{Place, Sql, StoreError, StoredAgent};
+use wire::rest::agents::{AgentSource, AgentSpec};
+
+pub use build::{Built, Problem};
+pub use files::FileError;
+
+use files::Files;
+
+/// What a model name begins with that means an agent.
+pub const PREFIX: &str = "agent:";
+/// The project of keys that name none.
+const PROJECT: &str = "default";
+/// Longest name.
+const MAX_NAME: usize = 64;
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: AgentSource,
+    /// What it is, secrets included.
+    pub spec: AgentSpec,
+    /// When it was made and last changed; `None` for a file.
+    pub times: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// Why something was not done with an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No agent has this name.
+    #[error("there is no agent '{name}'; there are {}", listed(.known))]
+    Unknown {
+        /// As asked for.
+        name: String,
+        /// Names that there are.
+        known: Vec<String>,
+    },
+    /// The name is no name.
+    #[error("'{0}' is no agent's name: use 1 to 64 letters, digits, '-' and '_'")]
+    Name(String),
+    /// The name is taken.
+    #[error("there is an agent '{0}' already; POST /v1/agents/{0} changes it")]
+    Taken(String),
+    /// Somebody else has changed it meanwhile.
+    #[error(
+        "agent '{0}' was changed by somebody else meanwhile; read it again and repeat your change"
+    )]
+    Changed(String),
+    /// It is in a file.
+    #[error("agent '{0}' is in a file of this server; change it there")]
+    InFile(String),
+    /// What it is supposed to be is impossible.
+    #[error("{0}")]
+    Problem(#[from] Problem),
+    /// The database does not answer.
+    #[error("cannot read the agents")]
+    Store(#[from] StoreError),
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none yet: POST /v1/agents makes one".to_owned();
+    }
+    names.join(", ")
+}
+
+/// Where agents are found.
+#[derive(Debug)]
+pub struct Agents {
+    sql: Sql,
+    files: Files,
+    outbound: Outbound,
+}
+
+impl Agents {
+    /// Those of the database and those in the files of `folder`, whose tools reach the world through `outbound`.
+    ///
+    /// # Errors
+    /// When a file is no agent: an operator wants to know that at once.
+    pub fn open(sql: Sql, folder: PathBuf, outbound: Outbound) -> Result<Self, FileError> {
+        let files = Files::new(folder);
+        for (name, spec) in files.read_all()? {
+            build::check(&spec, None, &outbound)
+                .map_err(|problem| files.error(&name, problem.to_string()))?;
+        }
+        Ok(Self {
+            sql,
+            files,
+            outbound,
+        })
+    }
+
+    /// The agent with this name: the project's own, or else a file's.
+    ///
+    /// # Errors
+    /// [`AgentError::Unknown`], which lists those there are, [`AgentError::Store`].
+    pub async fn find(&self, tenant: &str, name: &str) -> Result<Agent, AgentError> {
+        if let Some(stored) = self.sql.find_agent(place(tenant), name).await? {
+            return stored_agent(stored);
+        }
+        if is_name(name)
+            && let Some(agent) = self.files.read(name)
+        {
+            return Ok(agent);
+        }
+        let known = self.list(tenant).await?;
+        Err(AgentError::Unknown {
+            name: name.to_owned(),
+            known: known.into_iter().map(|agent| agent.name).collect(),
+        })
+    }
+
+    /// All agents that a tenant can ask for, in the order of their names.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub async fn list(&self, tenant: &str) -> Result<Vec<Agent>, AgentError> {
+        let stored = self.sql.list_agents(place(tenant)).await?;
+        let stored: Result<Vec<Agent>, AgentError> = stored.into_iter().map(stored_agent).collect();
+        let mut agents = stored?;
+        for agent in self.files.agents() {
+            if !agents.iter().any(|own| own.name == agent.name) {
+                agents.push(agent);
+            }
+        }
+        agents.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(agents)
+    }
+
+    /// Makes an agent.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn create(
+        &self,
+        tenant: &str,
+        name: &str,
+        spec: &AgentSpec,
+        at: DateTime<Utc>,
+    ) -> Result<Agent, AgentError> {
+        if !is_name(name) {
+            return Err(AgentError::Name(name.to_owned()));
+        }
+        let json = serde_json::to_value(spec).unwrap_or_default();
+        if !self
+            .sql
+            .create_agent(place(tenant), name, &json, at)
+            .await?
+        {
+            return Err(AgentError::Taken(name.to_owned()));
+        }
+        self.find(tenant, name).await
+    }
+
+    /// Puts `spec` in the place of what `agent` was.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn update(
+        &self,
+        tenant: &str,
+        agent: &Agent,
+        spec: &AgentSpec,
+        at: DateTime<Utc>,
+    ) -> Result<Agent, AgentError> {
+        let Some((created_at, updated_at)) = agent.times else {
+            return Err(AgentError::InFile(agent.name.clone()));
+        };
+        let seen = StoredAgent {
+            name: agent.name.clone(),
+            spec: serde_json::to_value(&agent.spec).unwrap_or_default(),
+            created_at,
+            updated_at,
+        };
+        let json = serde_json::to_value(spec).unwrap_or_default();
+        if !self
+            .sql
+            .update_agent(place(tenant), &seen, &json, at)
+            .await?
+        {
+            return Err(AgentError::Changed(agent.name.clone()));
+        }
+        self.find(tenant, &agent.name).await
+    }
+
+    /// Removes an agent.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn delete(&self, tenant: &str, name: &str) -> Result<(), AgentError> {
+        if self.sql.delete_agent(place(tenant), name).await? {
+            return Ok(());
+        }
+        // unknown, or in a file
+        let agent = self.find(tenant, name).await?;
+        Err(AgentError::InFile(agent.name))
+    }
+
+    /// Whether an agent can be what `spec` says; pipelines are looked up where there is a catalog already.
+    ///
+    /// # Errors
+    /// The first [`Problem`].
+    pub fn check(&self, spec: &AgentSpec, catalog: Option<&Catalog>) -> Result<(), Problem> {
+        build::check(spec, catalog, &self.outbound)
+    }
+
+    /// What a session needs to be this agent's.
+    ///
+    /// # Errors
+    /// The first [`Problem`].
+    pub fn build(&self, agent: &Agent, catalog: &Catalog) -> Result<Built, Problem> {
+        build::build(&agent.spec, catalog, &self.outbound)
+    }
+
+    /// The way out for MCP servers that clients name.
+    pub fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+}
+
+fn place(tenant: &str) -> Place<'_> {
+    Place {
+        tenant,
+        project: PROJECT,
+    }
+}
+
+fn stored_agent(stored: StoredAgent) -> Result<Agent, AgentError> {
+    let spec = serde_json::from_value(stored.spec).map_err(|error| {
+        Problem::new(
+            "agent",
+            format!("what is stored of it cannot be read: {error}"),
+        )
+    })?;
+    Ok(Agent {
+        name: stored.name,
+        source: AgentSource::Api,
+        spec,
+        times: Some((stored.created_at, stored.updated_at)),
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// The agent's name in a model name.
+pub fn named(model: &str) -> Option<&str> {
+    model.strip_prefix(PREFIX)
+}
+
+/// A shared handle.
+pub type SharedAgents = Arc<Agents>;

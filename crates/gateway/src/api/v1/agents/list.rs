@@ -1,0 +1,34 @@
+//! `GET /v1/agents`.
+//! Called by people who wonder whom they can talk to.
+//! Never lists another tenant's.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use wire::rest::agents::AgentList;
+
+use super::shown;
+use crate::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, Json};
+
+/// List the agents.
+#[utoipa::path(
+    get,
+    path = "/v1/agents",
+    tag = "agents",
+    responses(
+        (status = 200, description = "All agents, in the order of their names", body = AgentList),
+        (status = 401, description = "No usable key"),
+    )
+)]
+pub(crate) async fn list(
+    Caller(principal): Caller,
+    State(app): State<Arc<App>>,
+) -> Result<Json<AgentList>, ApiError> {
+    let agents = app.agents.list(&principal.tenant).await?;
+    Ok(Json(AgentList {
+        object: "list",
+        data: agents.into_iter().map(shown).collect(),
+    }))
+}

@@ -1,0 +1,34 @@
+//! `GET /v1/agents/{name}`.
+//! Called before an agent is changed.
+//! Never shows a secret.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use wire::rest::agents::Agent;
+
+use super::shown;
+use crate::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, Json};
+
+/// Show one agent.
+#[utoipa::path(
+    get,
+    path = "/v1/agents/{name}",
+    tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    responses(
+        (status = 200, description = "The agent", body = Agent),
+        (status = 401, description = "No usable key"),
+        (status = 404, description = "No agent has this name"),
+    )
+)]
+pub(crate) async fn show(
+    Caller(principal): Caller,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<Agent>, ApiError> {
+    let agent = app.agents.find(&principal.tenant, &name).await?;
+    Ok(Json(shown(agent)))
+}

@@ -1,0 +1,58 @@
+//! `POST /v1/agents/{name}`.
+//! Called by whoever changes an agent; the next session is the changed one's.
+//! Never loses a change that somebody else has made meanwhile.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use serde_json::Value;
+use wire::rest::agents::{Agent, AgentSpec};
+
+use super::{administers, shown, spec};
+use crate::App;
+use crate::auth::Caller;
+use crate::http::{ApiError, Json};
+
+/// Change an agent: fields that are sent are replaced, null takes one away, others stay.
+#[utoipa::path(
+    post,
+    path = "/v1/agents/{name}",
+    tag = "agents",
+    params(("name" = String, Path, description = "The agent's name")),
+    request_body = AgentSpec,
+    responses(
+        (status = 200, description = "The agent as it is now", body = Agent),
+        (status = 400, description = "A field is invalid; `param` names it"),
+        (status = 401, description = "No usable key"),
+        (status = 403, description = "The key does not administer the tenant"),
+        (status = 404, description = "No agent has this name"),
+        (status = 409, description = "It was changed by somebody else meanwhile, or is in a file"),
+    )
+)]
+pub(crate) async fn update(
+    Caller(principal): Caller,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Json(body): Json<serde_json::Map<String, Value>>,
+) -> Result<Json<Agent>, ApiError> {
+    administers(&principal)?;
+    let agent = app.agents.find(&principal.tenant, &name).await?;
+    let mut merged = serde_json::to_value(&agent.spec).unwrap_or_default();
+    if let Some(merged) = merged.as_object_mut() {
+        for (field, value) in body {
+            match value {
+                Value::Null => drop(merged.remove(&field)),
+                value => drop(merged.insert(field, value)),
+            }
+        }
+    }
+    let mut changed = spec(merged)?;
+    changed.keep_secrets(&agent.spec);
+    app.agents.check(&changed, app.catalog().as_ref())?;
+    let now = app.clock.utc();
+    let agent = app
+        .agents
+        .update(&principal.tenant, &agent, &changed, now)
+        .await?;
+    Ok(Json(shown(agent)))
+}

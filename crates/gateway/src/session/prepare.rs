@@ -1,0 +1,171 @@
+//! From what a client asks for to a session, and to who listens, thinks, speaks and works in it.
+//! Called by every edge before it starts a conversation.
+//! Never starts anything: what it makes can be thrown away.
+
+use std::collections::HashMap;
+
+use engine::session::settings::{self, Locks, Template};
+use engine::session::{Policy, Session};
+use providers::{Catalog, Pipeline};
+use wire::ids::Ids;
+use wire::realtime::{ErrorBody, SessionKind, SessionUpdate};
+
+use super::toolbox::Toolbox;
+use crate::App;
+use crate::agents::{self, AgentError, Built};
+
+/// What a client asks for.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// Whose session it is.
+    pub tenant: &'a str,
+    /// Conversation, or transcription only.
+    pub kind: SessionKind,
+    /// A pipeline, a hosted service's model, or `agent:NAME`.
+    pub model: Option<String>,
+    /// Settings that count from the beginning, over the agent's.
+    pub settings: SessionUpdate,
+}
+
+/// A session that can be started.
+pub struct Prepared {
+    /// The engine's side.
+    pub session: Box<Session>,
+    /// Who answers.
+    pub pipeline: Pipeline,
+    /// What the server runs.
+    pub toolbox: Toolbox,
+}
+
+/// Makes what `wish` asks for.
+///
+/// # Errors
+/// A typed error for the client, which lists what there is where a name is unknown.
+pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Prepared, ErrorBody> {
+    let agent = match wish.model.as_deref().and_then(agents::named) {
+        None => None,
+        Some(name) => {
+            let agent = app.agents.find(wish.tenant, name).await.map_err(refusal)?;
+            let built = app.agents.build(&agent, catalog);
+            Some(built.map_err(|problem| refusal(problem.into()))?)
+        }
+    };
+    let pipeline = pipeline(catalog, &wish, agent.as_ref())?;
+    pipeline
+        .usable()
+        .map_err(|error| ErrorBody::server(error.code(), error.to_string()))?;
+    let seed = app.seed();
+    let sessions = &app.config.sessions;
+    let mut duration_s = sessions.max_duration_s;
+    if let Some(own) = agent.as_ref().and_then(|agent| agent.max_duration_s) {
+        duration_s = duration_s.min(own);
+    }
+    let template = Template {
+        id: Ids::seeded(seed).next("sess"),
+        kind: wish.kind,
+        model: wish.model.clone().unwrap_or_default(),
+        instructions: sessions.instructions.clone(),
+        voice: sessions.voice.clone(),
+        expires_at: app.clock.unix_s() + duration_s as i64,
+    };
+    let connected = template.model.clone();
+    let mut session = match agent
+        .as_ref()
+        .filter(|_| wish.kind == SessionKind::Realtime)
+    {
+        Some(agent) => {
+            let mut session = settings::effective(template, &agent.settings)?;
+            settings::apply(&mut session, &wish.settings, Locks::default())?;
+            session
+        }
+        None => settings::effective(template, &wish.settings)?,
+    };
+    if !connected.is_empty() {
+        session.model = connected;
+    }
+    let mut policy = Policy {
+        max_duration_ms: duration_s * 1000,
+        retained_audio_bytes: sessions.retained_audio_bytes,
+        max_items: sessions.max_items,
+        context_tokens: sessions.context_tokens,
+        tokens_per_minute: sessions.tokens_per_minute,
+        speculate: sessions.speculate,
+        llm_model: pipeline.llm_model.clone(),
+        ..Policy::default()
+    };
+    let (mut runnables, mut servers) = (HashMap::new(), Vec::new());
+    if let Some(agent) = agent {
+        policy.language = agent.language;
+        policy.greeting = agent.greeting;
+        policy.tools = agent.tools;
+        (runnables, servers) = (agent.runnables, agent.servers);
+    }
+    Ok(Prepared {
+        session: Box::new(Session::new(session, policy, seed.rotate_left(64))),
+        pipeline,
+        toolbox: Toolbox::new(app.agents.outbound().clone(), runnables, servers),
+    })
+}
+
+fn pipeline(
+    catalog: &Catalog,
+    wish: &Wish<'_>,
+    agent: Option<&Built>,
+) -> Result<Pipeline, ErrorBody> {
+    if let Some(agent) = agent {
+        let own = agent.pipeline.as_deref();
+        return Ok(own
+            .and_then(|name| catalog.pipeline(name))
+            .unwrap_or_else(|| catalog.default_pipeline()));
+    }
+    let found = match (&wish.model, wish.kind) {
+        (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
+        (Some(model), SessionKind::Transcription) => catalog
+            .transcription(model)
+            .or_else(|| catalog.pipeline(model)),
+        (None, SessionKind::Transcription) => Some(catalog.default_pipeline()),
+        (None, SessionKind::Realtime) => {
+            return Err(ErrorBody::invalid(
+                "missing_model",
+                "You must provide a model parameter: add ?model=… to the address.",
+            ));
+        }
+    };
+    found.ok_or_else(|| {
+        let model = wish.model.as_deref().unwrap_or_default();
+        let names = catalog.names().join(", ");
+        let message = format!(
+            "Model '{model}' is not served here. Ask for {names}, for agent:NAME, or for one that GET /v1/models lists."
+        );
+        ErrorBody::invalid("invalid_model", message)
+    })
+}
+
+fn refusal(error: AgentError) -> ErrorBody {
+    let message = error.to_string();
+    match error {
+        AgentError::Unknown { .. } => ErrorBody::invalid("agent_not_found", sentence(&message)),
+        AgentError::Store(error) => {
+            tracing::error!(error = %crate::auth::chain(&error), "cannot read an agent");
+            ErrorBody::server(
+                "internal_error",
+                "The agent cannot be read. Try again in a moment.",
+            )
+        }
+        AgentError::Problem(problem) => {
+            let message = format!("The agent's {}: {}", problem.place, problem.message);
+            ErrorBody::invalid("agent_unusable", message)
+        }
+        AgentError::Name(_)
+        | AgentError::Taken(_)
+        | AgentError::Changed(_)
+        | AgentError::InFile(_) => ErrorBody::invalid("agent_unusable", sentence(&message)),
+    }
+}
+
+/// A message of ours as a sentence for a client.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}

@@ -1,0 +1,62 @@
+//! Functions that the server runs for a model: over HTTP, on MCP servers, and by asking a stronger model.
+//! Made by the gateway from an agent's tools; run by the session's wiring.
+//! Never lets a model, or whoever wrote an agent, reach an address inside the operator's network.
+
+mod arguments;
+mod http;
+mod mcp;
+mod outbound;
+mod reason;
+mod signature;
+
+use std::sync::Arc;
+
+use engine::ask::{ToolCall, ToolOutcome};
+
+pub use self::arguments::{Arguments, SchemaError};
+pub use self::http::{HttpTool, HttpToolConfig, HttpToolError, Method};
+pub use self::mcp::{McpConfig, McpError, McpServer};
+pub use self::outbound::{Outbound, OutboundError};
+pub use self::reason::{Reason, STANDARD_SCRIPT};
+
+/// For whom a function is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The session's id.
+    pub session: String,
+    /// Names this one call, for servers that must not do a thing twice.
+    pub call: String,
+    /// Unix seconds.
+    pub at: i64,
+}
+
+/// A function that can be run.
+#[derive(Clone)]
+pub enum Runnable {
+    /// An HTTP request.
+    Http(Arc<HttpTool>),
+    /// A tool of an MCP server.
+    Mcp(Arc<McpServer>),
+    /// A stronger model's advice.
+    Reason(Arc<Reason>),
+}
+
+impl Runnable {
+    /// Runs it to its end; dropping the future gives up. Every failure is an outcome that the model can read.
+    pub async fn run(&self, call: &ToolCall, caller: &Caller) -> ToolOutcome {
+        match self {
+            Self::Http(tool) => tool.run(call, caller).await,
+            Self::Mcp(server) => server.run(call).await,
+            Self::Reason(reason) => reason.run(call, caller).await,
+        }
+    }
+
+    /// What kind it is, for metrics and bills.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Mcp(_) => "mcp",
+            Self::Reason(_) => "reason",
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The table of agents.
+//! Used by `gateway::agents` and by the conformance suite.
+//! Never finds an agent of another project: each function takes the place it looks in.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::types::Json;
+
+use super::{Sql, query};
+use crate::StoreError;
+
+/// Whose agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// Its project.
+    pub project: &'a str,
+}
+
+/// An agent as stored.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct StoredAgent {
+    /// Its name, unique in its project.
+    pub name: String,
+    /// What it is, as JSON.
+    #[sqlx(json)]
+    pub spec: Value,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Sql {
+    /// Stores a new agent; false when the name is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn create_agent(
+        &self,
+        place: Place<'_>,
+        name: &str,
+        spec: &Value,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        sqlx::query(
+            "INSERT INTO agents (tenant, project, name, spec, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .bind(name)
+        .bind(Json(spec))
+        .bind(at)
+        .execute(&self.writer)
+        .await
+        .map(|done| done.rows_affected() == 1)
+        .map_err(query("create an agent"))
+    }
+
+    /// Changes an agent that has not been changed since `seen`; false when it has, or does not exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn update_agent(
+        &self,
+        place: Place<'_>,
+        seen: &StoredAgent,
+        spec: &Value,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        sqlx::query(
+            "UPDATE agents SET spec = $4, updated_at = $5 \
+             WHERE tenant = $1 AND project = $2 AND name = $3 AND updated_at = $6 AND spec = $7",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .bind(&seen.name)
+        .bind(Json(spec))
+        .bind(at)
+        .bind(seen.updated_at)
+        .bind(Json(&seen.spec))
+        .execute(&self.writer)
+        .await
+        .map(|done| done.rows_affected() == 1)
+        .map_err(query("change an agent"))
+    }
+
+    /// The agent with this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn find_agent(
+        &self,
+        place: Place<'_>,
+        name: &str,
+    ) -> Result<Option<StoredAgent>, StoreError> {
+        sqlx::query_as(
+            "SELECT name, spec, created_at, updated_at FROM agents \
+             WHERE tenant = $1 AND project = $2 AND name = $3",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .bind(name)
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(query("find an agent"))
+    }
+
+    /// All agents, in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn list_agents(&self, place: Place<'_>) -> Result<Vec<StoredAgent>, StoreError> {
+        sqlx::query_as(
+            "SELECT name, spec, created_at, updated_at FROM agents \
+             WHERE tenant = $1 AND project = $2 ORDER BY name",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(query("list agents"))
+    }
+
+    /// Removes an agent; false when there is none of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn delete_agent(&self, place: Place<'_>, name: &str) -> Result<bool, StoreError> {
+        sqlx::query("DELETE FROM agents WHERE tenant = $1 AND project = $2 AND name = $3")
+            .bind(place.tenant)
+            .bind(place.project)
+            .bind(name)
+            .execute(&self.writer)
+            .await
+            .map(|done| done.rows_affected() == 1)
+            .map_err(query("delete an agent"))
+    }
+}
