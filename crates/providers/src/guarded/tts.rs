@@ -22,7 +22,8 @@ use crate::{
     ports::{EVENT_BUFFER, Piece, Tts, TtsEvent, TtsStream, VoiceInfo},
 };
 
-/// From a piece to its first audio, and between two slices of it.
+/// From a piece to its first audio, between two slices of it, and for all the gaps that the caller hears because speech
+/// arrives slower than real time.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Pieces that may wait for a voice: as many as the session hands out, which does not listen while it waits for room.
 const WAITING_PIECES: usize = 512;
@@ -123,10 +124,10 @@ impl Job for Speaking {
 impl Speaking {
     async fn speak(&mut self, member: &Member<dyn Tts>, patience: Duration) -> Attempt {
         let name = || member.name.to_string();
-        let silent = || Attempt::Failed(failure::silent(&member.name, "no speech came", patience));
+        let silent = |what| Attempt::Failed(failure::silent(&member.name, what, patience));
         let opening = member.provider.open(self.options.clone());
         let stream = match timeout(patience, opening).await {
-            Err(_) => return silent(),
+            Err(_) => return silent("no speech came"),
             Ok(Err(error)) => return Attempt::Failed(error),
             Ok(Ok(stream)) => stream,
         };
@@ -136,6 +137,8 @@ impl Speaking {
         let mut pieces = Some(stream.pieces);
         let mut waiting: VecDeque<Piece> = self.unfinished.clone();
         let mut overdue = Instant::now() + patience;
+        // when the caller will have waited for so long in all, gaps in the speech added up
+        let mut trickles: Option<Instant> = None;
         loop {
             if waiting.is_empty() && self.inbox.is_none() {
                 pieces = None;
@@ -154,13 +157,16 @@ impl Speaking {
                         Some(TtsEvent::Failed(error)) => return Attempt::Failed(error),
                         Some(event) => event,
                     };
-                    self.note(&event);
-                    if let TtsEvent::Audio { rate_hz, samples, .. } = &event {
-                        bill.units.speech_ms += duration_ms(samples.len(), *rate_hz);
-                    }
+                    let arrived = Instant::now();
+                    let before = *trickles.get_or_insert(arrived + patience);
+                    let length = self.note(&event);
+                    bill.units.speech_ms += length.as_millis() as u64;
                     if self.outbox.send(event).await.is_err() {
                         return Attempt::Unheard;
                     }
+                    // a session that takes its time is no fault of the voice, nor is text that is still to come
+                    trickles = (!self.unfinished.is_empty())
+                        .then(|| before + length + arrived.elapsed());
                 }
                 place = reserve(sender), if pieces.is_some() && !waiting.is_empty() => {
                     let Some(place) = place else {
@@ -184,16 +190,26 @@ impl Speaking {
                         waiting.push_back(piece);
                     }
                 },
-                () = tokio::time::sleep_until(overdue), if !self.unfinished.is_empty() => return silent(),
+                () = tokio::time::sleep_until(overdue), if !self.unfinished.is_empty() => {
+                    return silent("no speech came");
+                }
+                () = tokio::time::sleep_until(trickles.unwrap_or(overdue)), if trickles.is_some() => {
+                    return silent("the speech did not keep up");
+                }
             }
         }
     }
 
-    fn note(&mut self, event: &TtsEvent) {
+    /// Takes note of what is handed on; the length of its audio.
+    fn note(&mut self, event: &TtsEvent) -> Duration {
+        let mut ms = 0;
         match event {
             TtsEvent::Audio {
                 rate_hz, samples, ..
-            } => self.spoken_ms += duration_ms(samples.len(), *rate_hz),
+            } => {
+                ms = samples.len() as u64 * 1000 / u64::from((*rate_hz).max(1));
+                self.spoken_ms += ms;
+            }
             TtsEvent::PieceDone { .. } => {
                 if let Some(piece) = self.unfinished.pop_front() {
                     self.chars_done += piece.text.chars().count() as u64;
@@ -203,6 +219,7 @@ impl Speaking {
             }
             TtsEvent::Failed(_) => {}
         }
+        Duration::from_millis(ms)
     }
 
     /// Cuts what was said off the piece that broke off; `false` when nobody listens any more.
@@ -238,8 +255,4 @@ async fn receive(inbox: &mut Option<mpsc::Receiver<Piece>>) -> Option<Piece> {
         Some(inbox) => inbox.recv().await,
         None => None,
     }
-}
-
-fn duration_ms(samples: usize, rate_hz: u32) -> u64 {
-    samples as u64 * 1000 / u64::from(rate_hz.max(1))
 }

@@ -49,6 +49,10 @@ pub(super) trait Ear: Send + 'static {
 
     /// An utterance begins.
     fn begin(line: &Self::Line) -> Self;
+    /// When so many more samples may be sent; absent for a vendor that takes them as fast as they come.
+    fn due(_line: &Self::Line, _samples: usize) -> Option<Instant> {
+        None
+    }
     /// Samples were sent.
     fn sent(&mut self, line: &mut Self::Line, samples: usize);
     /// The end mark was sent.
@@ -103,7 +107,7 @@ impl<E: Ear> Live<E> {
             samples: Vec::new(),
             sent: 0,
             pause: None,
-            ended: false,
+            ended: None,
             mark: Mark::Unasked,
             text: String::new(),
             connections: 1,
@@ -144,13 +148,21 @@ enum Mark {
     Settled,
 }
 
+/// When there is more to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// As soon as answers have been read.
+    Now,
+    /// When the vendor takes more.
+    At(Instant),
+}
+
 /// What the listening task woke up for.
 enum Wake<L> {
     Unheard,
     Command(Option<SttCommand>),
     News(Result<News<L>, ProviderError>),
     Overdue,
-    /// There is more to send.
     Behind,
 }
 
@@ -167,7 +179,8 @@ struct Utterance<E: Ear> {
     sent: usize,
     /// Samples at the pause that still holds.
     pause: Option<usize>,
-    ended: bool,
+    /// When the utterance was complete.
+    ended: Option<Instant>,
     mark: Mark,
     /// What was told last.
     text: String,
@@ -205,19 +218,19 @@ impl<E: Ear> Utterance<E> {
         inbox: &mut mpsc::Receiver<SttCommand>,
     ) -> Result<bool, ProviderError> {
         let listener = self.events.clone();
-        let mut behind = false;
+        let mut behind = None;
         loop {
-            if self.ended && (self.samples.is_empty() || self.mark == Mark::Settled) {
+            if self.ended.is_some() && (self.samples.is_empty() || self.mark == Mark::Settled) {
                 return Ok(true);
             }
             let overdue = self.overdue();
             let wake = tokio::select! {
                 biased;
                 () = listener.closed() => Wake::Unheard,
-                command = inbox.recv(), if !self.ended => Wake::Command(command),
+                command = inbox.recv(), if self.ended.is_none() => Wake::Command(command),
                 news = self.link.news() => Wake::News(news),
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => Wake::Overdue,
-                () = std::future::ready(()), if behind => Wake::Behind,
+                () = go_on(behind) => Wake::Behind,
             };
             let told = match wake {
                 Wake::Unheard | Wake::Command(None) => return Ok(false),
@@ -234,7 +247,7 @@ impl<E: Ear> Utterance<E> {
             };
             behind = match self.catch_up().await {
                 Ok(behind) => behind,
-                Err(error) => self.lost(error).map(|()| false)?,
+                Err(error) => self.lost(error).map(|()| None)?,
             };
             if let Some(text) = told
                 && self.events.send(SttEvent::Partial { text }).await.is_err()
@@ -262,7 +275,7 @@ impl<E: Ear> Utterance<E> {
                 self.pause = None;
                 self.mark = Mark::Unasked;
             }
-            SttCommand::End => self.ended = true,
+            SttCommand::End => self.ended = Some(Instant::now()),
         }
         Ok(())
     }
@@ -305,26 +318,30 @@ impl<E: Ear> Utterance<E> {
             self.text = ear.text();
         }
         self.mark = Mark::Settled;
-        (!self.ended).then(|| self.text.clone())
+        self.ended.is_none().then(|| self.text.clone())
     }
 
-    /// Sends what may be sent, and the end mark behind it where one is due; `true` when some of it is left.
-    async fn catch_up(&mut self) -> Result<bool, ProviderError> {
+    /// Sends what may be sent, and the end mark behind it where one is due; when to go on, where some of it is left.
+    async fn catch_up(&mut self) -> Result<Option<Behind>, ProviderError> {
         let Link::Open(held, ear) = &mut self.link else {
-            return Ok(false);
+            return Ok(None);
         };
         let (fewest, most) = E::MESSAGE;
         let until = self.pause.unwrap_or(self.samples.len());
-        let complete = self.pause.is_some() || self.ended;
+        let complete = self.pause.is_some() || self.ended.is_some();
         let mut burst = 0;
         while self.sent < until {
             if burst == BURST {
-                return Ok(true);
+                return Ok(Some(Behind::Now));
             }
             burst += 1;
             let count = (until - self.sent).min(most);
             if count < fewest && !complete {
                 break;
+            }
+            let due = E::due(&held.line, count.max(fewest));
+            if let Some(due) = due.filter(|due| *due > Instant::now()) {
+                return Ok(Some(Behind::At(due)));
             }
             let mut bytes = Vec::with_capacity(count.max(fewest) * 2);
             pcm::write_le(&self.samples[self.sent..self.sent + count], &mut bytes);
@@ -339,21 +356,22 @@ impl<E: Ear> Utterance<E> {
             ear.asked(&held.line);
             self.mark = Mark::Asked(Instant::now());
         }
-        Ok(false)
+        Ok(None)
     }
 
-    /// When waiting for the answer to the end mark ends.
+    /// When waiting for the answer to the end mark ends; for a chance to send one, if the caller waits already.
     fn overdue(&self) -> Option<Instant> {
-        let Mark::Asked(since) = self.mark else {
-            return None;
-        };
-        Some(since + self.grace().unwrap_or(self.limits.first_event))
+        match self.mark {
+            Mark::Asked(since) => Some(since + self.grace().unwrap_or(self.limits.first_event)),
+            Mark::Unasked => self.ended.map(|since| since + self.limits.first_event),
+            Mark::Settled => None,
+        }
     }
 
     fn grace(&self) -> Option<Duration> {
         match &self.link {
-            Link::Open(_, ear) => ear.grace(),
-            Link::Opening(_) => None,
+            Link::Open(_, ear) if self.mark != Mark::Unasked => ear.grace(),
+            _ => None,
         }
     }
 
@@ -405,5 +423,14 @@ impl<E: Ear> Utterance<E> {
 
     fn error(&self, kind: Kind, message: &str) -> ProviderError {
         ProviderError::new(self.name.to_string(), kind, message)
+    }
+}
+
+/// Returns when there is more to send; never, where there is not.
+async fn go_on(behind: Option<Behind>) {
+    match behind {
+        None => std::future::pending().await,
+        Some(Behind::Now) => {}
+        Some(Behind::At(due)) => sleep_until(due).await,
     }
 }

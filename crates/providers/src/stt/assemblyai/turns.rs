@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::super::{
     SAMPLES_PER_MS,
@@ -23,11 +23,28 @@ const AFTER_SOUND: Duration = Duration::from_secs(2);
 /// What a short sound is, in samples (1.5 s): of longer speech something is heard while it is spoken.
 const SHORT_SOUND: u64 = 24_000;
 
+/// How far audio may be ahead of real time, counted from the opening of the connection. The service closes with 3007
+/// where it comes faster (<https://www.assemblyai.com/docs/streaming/common-session-errors-and-closures>), names no
+/// tolerance, and was seen to have one of about 310 s (<https://github.com/pigeonai-org/ViDove/pull/3>). A tenth of it
+/// lets an ordinary utterance be heard again at once when a connection was lost.
+const AHEAD: Duration = Duration::from_secs(30);
+
 /// A connection to `AssemblyAI`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Line {
     /// Samples sent over it.
     samples: u64,
+    opened: Instant,
+}
+
+impl Default for Line {
+    /// A connection that was opened just now.
+    fn default() -> Self {
+        Self {
+            samples: 0,
+            opened: Instant::now(),
+        }
+    }
 }
 
 impl kept::Line for Line {
@@ -98,6 +115,12 @@ impl Ear for Turns {
             asked: false,
             unanswered: 0,
         }
+    }
+
+    fn due(line: &Line, samples: usize) -> Option<Instant> {
+        let ms = (line.samples + samples as u64) / SAMPLES_PER_MS as u64;
+        let ahead = Duration::from_millis(ms).saturating_sub(AHEAD);
+        Some(line.opened + ahead)
     }
 
     fn sent(&mut self, line: &mut Line, samples: usize) {
@@ -181,10 +204,12 @@ impl Turns {
 }
 
 /// <https://www.assemblyai.com/docs/streaming/common-session-errors-and-closures>: 1008 is for a key that is wrong
-/// and for too many sessions at once, which only its words tell apart; 3006 and 3007 for what was sent, 3008 for a
-/// session that has lasted three hours.
+/// and for too many sessions at once, which only its words tell apart; 3006 and 3007 for what was sent, the latter also
+/// for audio that came too fast; 3008 for a session that has lasted three hours.
 fn kind_of(code: u16, reason: &str) -> Kind {
     match code {
+        // a closing has the first word only
+        3007 if reason.starts_with("Audio") || reason.contains("Rate Exceeded") => Kind::Overloaded,
         1008 | 3009 if reason.starts_with("Too") => Kind::RateLimited,
         1008 => Kind::Unauthorized,
         3009 => Kind::RateLimited,
@@ -276,6 +301,11 @@ mod tests {
             ),
             (1008, "Too many concurrent sessions", Kind::RateLimited),
             (3007, "Input duration violation: 20 ms", Kind::Rejected),
+            (
+                3007,
+                "Audio Transmission Rate Exceeded: Received 90 sec. audio in 2 sec",
+                Kind::Overloaded,
+            ),
             (
                 3008,
                 "Session Expired: Maximum session duration exceeded",

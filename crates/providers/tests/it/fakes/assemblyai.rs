@@ -1,6 +1,9 @@
 //! `AssemblyAI`'s `GET /v3/ws` and `GET /v3/token`, as its documentation describes them.
-//! Refuses whatever breaks the contract: messages that are too short or too long, parameters that are missing.
+//! Refuses whatever breaks the contract: messages that are too short or too long, audio that
+//! comes too fast, parameters that are missing.
 //! Transcribes the numbers that the samples are, so that lost, doubled and disordered audio shows.
+
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -8,25 +11,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     deepgram::{samples, transcript},
-    wire::{Fake, KEY, Line, Manners, Said, header, query},
+    wire::{KEY, Line, Manners, Said, check, header, query},
 };
 
-pub(crate) async fn start() -> Fake {
-    Fake::start(Manners {
-        admit,
-        talk: |line| Box::pin(talk(line)),
-        answer: |uri| match uri.path() {
-            "/v3/token" if query(uri, "expires_in_seconds").is_some() => {
-                Json(json!({ "token": "t", "expires_in_seconds": 60 })).into_response()
-            }
-            _ => refuse(StatusCode::NOT_FOUND),
-        },
-    })
-    .await
-}
+/// How far audio may be ahead of real time; the documentation names no number.
+const TOLERANCE: Duration = Duration::from_secs(31);
+
+pub(crate) const MANNERS: Manners = Manners {
+    admit,
+    talk: |line| Box::pin(talk(line)),
+    answer: |_, request| check(&request, "/v3/token", || refuse(StatusCode::NOT_FOUND)),
+};
 
 fn refuse(status: StatusCode) -> Response {
     (status, Json(json!({ "error": "refused" }))).into_response()
@@ -35,6 +34,9 @@ fn refuse(status: StatusCode) -> Response {
 fn admit(uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
     if header(headers, "authorization") != Some(KEY) {
         return Err(Box::new(refuse(StatusCode::UNAUTHORIZED)));
+    }
+    if uri.path() == "/v3/token" && query(uri, "expires_in_seconds").is_none() {
+        return Err(Box::new(refuse(StatusCode::BAD_REQUEST)));
     }
     let model = query(uri, "speech_model").unwrap_or_default();
     let fits = query(uri, "sample_rate").as_deref() == Some("16000")
@@ -61,15 +63,25 @@ async fn talk(mut line: Line) {
     let mut heard: Vec<i16> = Vec::new();
     let mut settled = 0;
     let mut order = 0;
+    let opened = Instant::now();
     line.say(&json!({ "type": "Begin", "id": "i", "expires_at": 1_759_796_682 }))
         .await;
     loop {
         match line.hear().await {
             Said::Binary(bytes) => {
                 let ms = bytes.len() / 32;
-                if !(50..=1_000).contains(&ms) || bytes.len() % 2 != 0 {
-                    line.world.offend(format!("a message of {ms} ms"));
-                    let problem = "Input duration violation";
+                let (sent, taken) = ((heard.len() / 16 + ms) as u64, opened.elapsed());
+                let problem = if !(50..=1_000).contains(&ms) || bytes.len() % 2 != 0 {
+                    Some(format!("Input duration violation: {ms} ms."))
+                } else if Duration::from_millis(sent) > taken + TOLERANCE {
+                    Some(format!(
+                        "Audio Transmission Rate Exceeded: Received {sent} ms audio in {taken:?}"
+                    ))
+                } else {
+                    None
+                };
+                if let Some(problem) = &problem {
+                    line.world.offend(problem);
                     let error = json!({ "type": "Error", "error_code": 3007, "error": problem });
                     line.say(&error).await;
                     return line.close(3007, problem).await;

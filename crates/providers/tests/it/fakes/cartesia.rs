@@ -12,24 +12,18 @@ use engine::audio::b64;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::wire::{Fake, KEY, Line, Manners, Said, header};
+use super::wire::{KEY, Line, Manners, Said, check, header};
 
 /// Length of a character of speech.
 const MS_PER_CHAR: usize = 50;
 /// A context expires so long after its last audio.
 const EXPIRY: Duration = Duration::from_secs(1);
 
-pub(crate) async fn start() -> Fake {
-    Fake::start(Manners {
-        admit,
-        talk: |line| Box::pin(talk(line)),
-        answer: |uri| match uri.path() {
-            "/voices" => Json(json!({ "data": [] })).into_response(),
-            _ => refuse(StatusCode::NOT_FOUND),
-        },
-    })
-    .await
-}
+pub(crate) const MANNERS: Manners = Manners {
+    admit,
+    talk: |line| Box::pin(talk(line)),
+    answer: |_, request| check(&request, "/voices", || refuse(StatusCode::NOT_FOUND)),
+};
 
 fn refuse(status: StatusCode) -> Response {
     (status, Json(json!({ "error": "refused" }))).into_response()
@@ -120,6 +114,10 @@ async fn take(
         let speed = said["generation_config"]["speed"].as_f64().unwrap_or(1.0);
         let text = std::mem::take(&mut context.waiting);
         let chars = text.trim().chars().count();
+        if chars > 0 {
+            let words = text.trim().to_owned();
+            line.world.with(|seen| seen.spoken.push(words));
+        }
         let samples = ((chars * rate * MS_PER_CHAR / 1000) as f64 / speed) as usize;
         // in cuts that do not respect samples
         for cut in vec![1_u8; samples * 2].chunks(4_801) {
@@ -130,9 +128,6 @@ async fn take(
                 "context_id": id
             });
             line.say(&chunk).await;
-            if text.contains("midway") {
-                return Ok(());
-            }
         }
         context.last = Instant::now();
     }

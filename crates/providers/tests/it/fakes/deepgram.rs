@@ -12,7 +12,7 @@ use axum::{
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::wire::{Fake, KEY, Line, Manners, Said, header, query};
+use super::wire::{KEY, Line, Manners, Said, check, header, query};
 
 /// Silence after which Deepgram closes (<https://developers.deepgram.com/docs/audio-keep-alive>).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,25 +23,22 @@ const SEGMENT: usize = 80_000;
 /// Flushes in a minute (<https://developers.deepgram.com/docs/tts-ws-flush>).
 const FLUSHES: usize = 20;
 
-pub(crate) async fn start() -> Fake {
-    Fake::start(Manners {
-        admit,
-        talk: |line| {
-            Box::pin(async move {
-                if line.uri.path() == "/v1/listen" {
-                    listen(line).await;
-                } else {
-                    speak(line).await;
-                }
-            })
-        },
-        answer: |uri| match uri.path() {
-            "/v1/auth/token" => Json(json!({ "scopes": ["usage:write"] })).into_response(),
-            _ => refuse(StatusCode::NOT_FOUND, "NOT_FOUND"),
-        },
-    })
-    .await
-}
+pub(crate) const MANNERS: Manners = Manners {
+    admit,
+    talk: |line| {
+        Box::pin(async move {
+            if line.uri.path() == "/v1/listen" {
+                listen(line).await;
+            } else {
+                speak(line).await;
+            }
+        })
+    },
+    answer: |_, request| {
+        let unknown = || refuse(StatusCode::NOT_FOUND, "NOT_FOUND");
+        check(&request, "/v1/auth/token", unknown)
+    },
+};
 
 fn refuse(status: StatusCode, code: &str) -> Response {
     let body = json!({ "err_code": code, "err_msg": "refused", "request_id": "r" });
@@ -192,15 +189,13 @@ async fn speak(mut line: Line) {
                     continue;
                 }
                 flushes.push(Instant::now());
+                let words = text.trim().to_owned();
+                line.world.with(|seen| seen.spoken.push(words));
                 let natural = text.trim().chars().count() * rate * MS_PER_CHAR / 1000;
                 let samples = (natural as f64 / speed) as usize;
                 // in cuts that do not respect samples
                 for cut in vec![1_u8; samples * 2].chunks(4_801) {
                     line.play(cut.to_vec()).await;
-                }
-                if text.contains("midway") {
-                    text.clear();
-                    continue;
                 }
                 text.clear();
                 line.say(&json!({ "type": "Flushed", "sequence_id": sequence }))

@@ -13,22 +13,19 @@ use engine::audio::b64;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::wire::{Fake, KEY, Line, Manners, Said, header, query};
+use super::wire::{KEY, Line, Manners, Said, check, header, query};
 
 /// Length of a character of speech.
 const MS_PER_CHAR: usize = 50;
 
-pub(crate) async fn start() -> Fake {
-    Fake::start(Manners {
-        admit,
-        talk: |line| Box::pin(talk(line)),
-        answer: |uri| match uri.path() {
-            "/v1/models" => Json(json!([])).into_response(),
-            _ => refuse(StatusCode::NOT_FOUND, "not_found"),
-        },
-    })
-    .await
-}
+pub(crate) const MANNERS: Manners = Manners {
+    admit,
+    talk: |line| Box::pin(talk(line)),
+    answer: |_, request| {
+        let unknown = || refuse(StatusCode::NOT_FOUND, "not_found");
+        check(&request, "/v1/models", unknown)
+    },
+};
 
 fn refuse(status: StatusCode, word: &str) -> Response {
     let body = json!({ "detail": { "status": word, "message": "refused" } });
@@ -106,10 +103,7 @@ async fn talk(mut line: Line) {
         waiting.push_str(text);
         let ends = text.is_empty();
         if ends || said["flush"] == true {
-            let last = speak(&mut line, &waiting, (rate as f64 / speed) as usize).await;
-            if !last {
-                continue;
-            }
+            speak(&mut line, &waiting, (rate as f64 / speed) as usize).await;
             waiting.clear();
         }
         if ends {
@@ -120,8 +114,12 @@ async fn talk(mut line: Line) {
     }
 }
 
-/// Speaks in chunks with the characters they are of; `false` for words that ask to break off.
-async fn speak(line: &mut Line, text: &str, rate: usize) -> bool {
+/// Speaks in chunks with the characters they are of.
+async fn speak(line: &mut Line, text: &str, rate: usize) {
+    if !text.is_empty() {
+        let words = text.trim().to_owned();
+        line.world.with(|seen| seen.spoken.push(words));
+    }
     let chars: Vec<char> = text.chars().collect();
     for chunk in chars.chunks(7) {
         let spoken = chunk.iter().filter(|c| !c.is_whitespace()).count();
@@ -133,9 +131,5 @@ async fn speak(line: &mut Line, text: &str, rate: usize) -> bool {
         let alignment = json!({ "chars": chars, "charStartTimesMs": [], "charsDurationsMs": [] });
         line.say(&json!({ "audio": audio, "isFinal": null, "alignment": alignment }))
             .await;
-        if text.contains("midway") {
-            return false;
-        }
     }
-    true
 }

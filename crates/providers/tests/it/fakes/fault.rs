@@ -53,8 +53,13 @@ impl Fault {
         }
     }
 
-    /// What becomes of an answer whose second word ends at `middle`.
-    pub(super) fn body(self, answer: &[u8], middle: usize) -> Option<Body> {
+    /// What becomes of an answer whose second word ends at `middle`; a trickle has so many bytes each time.
+    pub(super) fn body(
+        self,
+        answer: &[u8],
+        middle: usize,
+        (drop, each): (usize, Duration),
+    ) -> Option<Body> {
         let half = answer[..middle].to_vec();
         let begun = stream::once(async { Ok(half) });
         match self {
@@ -77,8 +82,8 @@ impl Fault {
                 Some(Body::from_stream(begun.chain(noise)))
             }
             Self::Trickle => {
-                let drops: Vec<Vec<u8>> = answer.chunks(16).map(<[u8]>::to_vec).collect();
-                let tick = tokio::time::interval(Duration::from_millis(2));
+                let drops: Vec<Vec<u8>> = answer.chunks(drop).map(<[u8]>::to_vec).collect();
+                let tick = tokio::time::interval(each);
                 let drops =
                     stream::unfold((drops.into_iter(), tick), |(mut drops, mut tick)| async {
                         tick.tick().await;
@@ -197,7 +202,11 @@ impl Listener for Door {
             let listener = self.listener.insert(listener);
             self.listening.send_replace(true);
             tokio::select! {
-                accepted = Listener::accept(listener) => return accepted,
+                accepted = Listener::accept(listener) => {
+                    // a clock that jumps does not wait for Nagle
+                    accepted.0.set_nodelay(true).unwrap();
+                    return accepted;
+                }
                 changed = self.is_open.changed() => if changed.is_err() {
                     std::future::pending::<()>().await;
                 },

@@ -45,6 +45,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -67,6 +68,8 @@ const MODEL: &str = "fake-model";
 const WORDS: [&str; 3] = ["All ", "is ", "well."];
 /// Bytes of the longest question.
 const LONGEST: usize = 1024 * 1024;
+/// How an answer trickles.
+const DROPS: (usize, Duration) = (16, Duration::from_millis(2));
 /// Tokens of every prompt, and those of them that came from a cache.
 pub(crate) const PROMPT_TOKENS: (u32, u32) = (11, 7);
 
@@ -401,7 +404,7 @@ impl World {
             .map(String::len)
             .sum();
         let bytes = [script.before, script.said, script.after].concat().concat();
-        match fault.and_then(|fault| fault.body(bytes.as_bytes(), middle)) {
+        match fault.and_then(|fault| fault.body(bytes.as_bytes(), middle, DROPS)) {
             Some(body) => self.stream(body),
             None => self.whole(bytes.as_bytes()),
         }

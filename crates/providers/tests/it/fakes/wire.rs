@@ -1,8 +1,9 @@
-//! What the fakes of WebSocket vendors do alike: accept, count, record, misbehave on demand.
+//! What the fakes of speech vendors do alike: accept, count, record, misbehave on demand.
 //! Started by the fakes of this folder; asked by their tests.
 //! Knows no vendor.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -16,42 +17,50 @@ use axum::{
         Request, State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket},
     },
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    serve::ListenerExt as _,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::fault::{self, Fault, Faults};
 
 pub(crate) const KEY: &str = "sk-speech-0123456789";
 
-/// How a fake misbehaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Fault {
-    #[default]
-    None,
+/// How a fake of this kind misbehaves, until it is told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mischief {
+    /// As every fake does. `StallMidway` and `CloseMidway` take effect behind the first transcript or the first sound,
+    /// `Garbage` as soon as anything is said, and of a trickle there is a message every [`EACH`], but never a last one.
+    Fault(Fault),
     /// Every handshake and request is answered with this status.
     Status(u16),
-    /// Nothing is answered to what is said.
-    Stall,
-    /// Text that is not JSON is sent as soon as something is said.
-    Garbage,
     /// The connection breaks after this many messages of the client, once.
     Break(usize),
     /// The connection breaks after this many messages of the client, every time.
     AlwaysBreak(usize),
-    /// The connection is closed in the middle of the first speech.
-    CloseMidway,
     /// Every second something is said that is no answer, and nothing else.
     Noise,
     /// The connection is closed with this code and reason as soon as it is open.
     Close(u16, &'static str),
 }
 
+impl From<Fault> for Mischief {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What trickles comes so far apart: less than anybody waits, and far slower than anybody speaks.
+pub(super) const EACH: Duration = Duration::from_secs(4);
+
 /// What a fake has seen, as its tests ask for it.
 #[derive(Default)]
 pub(crate) struct Seen {
-    pub(crate) fault: Fault,
+    mischief: Option<Mischief>,
     /// Handshakes that were accepted: path and query.
     pub(crate) handshakes: Vec<String>,
     /// JSON texts in the order of their arrival, over all connections.
@@ -62,6 +71,16 @@ pub(crate) struct Seen {
     pub(crate) closed: Vec<u16>,
     /// What broke the contract.
     pub(crate) offences: Vec<String>,
+    /// What was spoken, piece by piece, to its end or not.
+    pub(crate) spoken: Vec<String>,
+    /// Bodies of speech requests, in the order of their arrival.
+    pub(crate) speeches: Vec<Value>,
+    /// Fields of transcription requests but the file, and the samples in it.
+    pub(crate) recordings: Vec<(Value, usize)>,
+    /// Answers that were dropped before their end.
+    pub(crate) given_up: usize,
+    /// How often anybody asked whether the key is right.
+    pub(crate) checks: usize,
 }
 
 /// Shared by all connections of a fake.
@@ -69,9 +88,22 @@ pub(crate) struct World {
     seen: Mutex<Seen>,
     /// Counts up with everything that happens.
     happened: watch::Sender<u64>,
+    faults: Faults,
 }
 
 impl World {
+    pub(super) fn mischief(&self) -> Option<Mischief> {
+        self.seen.lock().unwrap().mischief
+    }
+
+    /// The fault that every fake knows, if it is one.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.mischief() {
+            Some(Mischief::Fault(fault)) => Some(fault),
+            _ => None,
+        }
+    }
+
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
         let result = change(&mut self.seen.lock().unwrap());
         self.happened.send_modify(|count| *count += 1);
@@ -105,18 +137,24 @@ pub(crate) struct Line {
     pub(crate) world: Arc<World>,
     pub(crate) uri: Uri,
     messages: usize,
+    /// Whether anything of interest has been said.
+    begun: bool,
+    /// What trickles, and when the next of it is due.
+    drops: VecDeque<Message>,
+    next_drop: Instant,
 }
 
 impl Line {
     /// The next thing the client says; faults that concern the whole connection are played here.
     pub(crate) async fn hear(&mut self) -> Said {
         let received = loop {
-            let noise = self.world.with(|seen| seen.fault) == Fault::Noise;
+            let noise = self.world.mischief() == Some(Mischief::Noise);
             tokio::select! {
                 biased;
+                () = sleep_until(self.next_drop), if !self.drops.is_empty() => self.drip().await,
                 received = self.socket.recv() => break received,
                 () = sleep(Duration::from_secs(1)), if noise => {
-                    self.say_raw(r#"{"type":"Noise"}"#).await;
+                    self.send(text(r#"{"type":"Noise"}"#)).await;
                 }
             }
         };
@@ -125,7 +163,6 @@ impl Line {
             Some(Err(_)) | None => Message::Close(None),
         };
         self.messages += 1;
-        let fault = self.world.with(|seen| seen.fault);
         let said = match message {
             Message::Text(text) => {
                 let value = serde_json::from_str::<Value>(text.as_str()).unwrap_or_else(|_| {
@@ -146,53 +183,73 @@ impl Line {
                 return Said::Gone;
             }
         };
-        match fault {
-            Fault::Break(after) | Fault::AlwaysBreak(after) if self.messages >= after => {
+        match self.world.mischief() {
+            Some(Mischief::Break(after) | Mischief::AlwaysBreak(after))
+                if self.messages >= after =>
+            {
                 self.world.with(|seen| {
-                    if matches!(seen.fault, Fault::Break(_)) {
-                        seen.fault = Fault::None;
+                    if matches!(seen.mischief, Some(Mischief::Break(_))) {
+                        seen.mischief = None;
                     }
                     seen.closed.push(0);
                 });
                 Said::Gone
             }
-            Fault::Garbage => {
-                self.say_raw("<html>502 Bad Gateway</html>").await;
+            Some(Mischief::Fault(Fault::Garbage)) => {
+                self.send(text("<html>502 Bad Gateway</html>")).await;
                 said
             }
             _ => said,
         }
     }
 
+    /// Says a drop; the last one again and again where it is not the end of anything.
+    async fn drip(&mut self) {
+        self.next_drop += EACH;
+        let drop = match &self.drops.make_contiguous()[..] {
+            [last @ Message::Text(_)] => last.clone(),
+            _ => self.drops.pop_front().unwrap(),
+        };
+        self.send(drop).await;
+    }
+
     pub(crate) async fn say(&mut self, value: &Value) {
-        if self.answers() {
-            self.say_raw(&value.to_string()).await;
-            if value["data"].is_string() || value["audio"].is_string() {
-                self.close_midway().await;
+        let heard = matches!(value["type"].as_str(), Some("Results" | "Turn"));
+        let spoken = value["data"].is_string() || value["audio"].is_string();
+        let is_last = value["is_final"] == true || value["end_of_turn"] == true;
+        if !(is_last && self.world.fault() == Some(Fault::Trickle)) {
+            self.tell(text(&value.to_string()), heard || spoken).await;
+        }
+    }
+
+    pub(crate) async fn play(&mut self, bytes: Vec<u8>) {
+        self.tell(Message::Binary(bytes.into()), true).await;
+    }
+
+    /// Sends what the faults let through; some take effect behind the first message of interest.
+    async fn tell(&mut self, message: Message, interesting: bool) {
+        match self.world.mischief() {
+            Some(Mischief::Noise | Mischief::Fault(Fault::StallBefore)) => {}
+            Some(Mischief::Fault(Fault::StallMidway)) if self.begun => {}
+            Some(Mischief::Fault(Fault::Trickle)) if interesting || !self.drops.is_empty() => {
+                if self.drops.is_empty() {
+                    self.next_drop = Instant::now();
+                }
+                self.drops.push_back(message);
+            }
+            mischief => {
+                self.begun |= interesting;
+                self.send(message).await;
+                if interesting && mischief == Some(Fault::CloseMidway.into()) {
+                    self.send(Message::Close(None)).await;
+                }
             }
         }
     }
 
-    fn answers(&self) -> bool {
-        let fault = self.world.with(|seen| seen.fault);
-        !matches!(fault, Fault::Stall | Fault::Noise)
-    }
-
-    async fn close_midway(&mut self) {
-        if self.world.with(|seen| seen.fault) == Fault::CloseMidway {
-            let _ = self.socket.send(Message::Close(None)).await;
-        }
-    }
-
-    async fn say_raw(&mut self, text: &str) {
-        let _ = self.socket.send(Message::Text(text.into())).await;
-    }
-
-    pub(crate) async fn play(&mut self, bytes: Vec<u8>) {
-        if self.answers() {
-            let _ = self.socket.send(Message::Binary(bytes.into())).await;
-            self.close_midway().await;
-        }
+    async fn send(&mut self, message: Message) {
+        // the client may have gone away meanwhile
+        let _ = self.socket.send(message).await;
     }
 
     /// Closes as vendors do, with a code and a reason.
@@ -201,7 +258,7 @@ impl Line {
             code,
             reason: reason.into(),
         };
-        let _ = self.socket.send(Message::Close(Some(frame))).await;
+        self.send(Message::Close(Some(frame))).await;
         while let Some(Ok(_)) = self.socket.recv().await {}
     }
 
@@ -218,16 +275,16 @@ pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-type Talk = fn(Line) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+type Coming<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What makes a vendor out of the above.
 #[derive(Clone, Copy)]
 pub(crate) struct Manners {
     /// Refuses a handshake that breaks the contract, or a request that is no handshake.
     pub(crate) admit: fn(&Uri, &HeaderMap) -> Result<(), Box<Response>>,
-    pub(crate) talk: Talk,
+    pub(crate) talk: fn(Line) -> Coming<()>,
     /// Answers what is no handshake.
-    pub(crate) answer: fn(&Uri) -> Response,
+    pub(crate) answer: fn(Arc<World>, Request<Body>) -> Coming<Response>,
 }
 
 /// A fake on a socket of its own.
@@ -238,23 +295,29 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) async fn start(manners: Manners) -> Self {
+        let (faults, door) = fault::switch().await;
+        let base_url = format!("http://{}", door.address());
         let world = Arc::new(World {
             seen: Mutex::default(),
             happened: watch::Sender::new(0),
+            faults,
         });
         let router = Router::new()
             .fallback(serve)
             .with_state((manners, Arc::clone(&world)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
-        // a clock that jumps does not wait for Nagle
-        let listener = listener.tap_io(|socket| socket.set_nodelay(true).unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(async move { axum::serve(door, router).await });
         Self { base_url, world }
     }
 
-    pub(crate) fn misbehave(&self, fault: Fault) {
-        self.world.with(|seen| seen.fault = fault);
+    pub(crate) async fn misbehave(&self, mischief: impl Into<Mischief>) {
+        let mischief = mischief.into();
+        self.world.with(|seen| seen.mischief = Some(mischief));
+        self.world.faults.always(self.world.fault()).await;
+    }
+
+    pub(crate) async fn behave(&self) {
+        self.world.with(|seen| seen.mischief = None);
+        self.world.faults.always(None).await;
     }
 
     /// Nothing broke the contract.
@@ -284,14 +347,20 @@ async fn serve(
     request: Request<Body>,
 ) -> Response {
     let uri = request.uri().clone();
-    if let Fault::Status(status) = world.with(|seen| seen.fault) {
+    let status = match world.mischief() {
+        Some(Mischief::Status(status)) => Some(status),
+        Some(Mischief::Fault(fault)) => fault.refusal().map(|refused| refused.status),
+        _ => None,
+    };
+    if let Some(status) = status {
         return refusal(status);
     }
     if let Err(refused) = (manners.admit)(&uri, request.headers()) {
         return *refused;
     }
     let Ok(upgrade) = upgrade else {
-        return (manners.answer)(&uri);
+        world.with(|seen| seen.checks += usize::from(request.method() == Method::GET));
+        return (manners.answer)(world, request).await;
     };
     world.with(|seen| seen.handshakes.push(uri.to_string()));
     upgrade.on_upgrade(move |socket| {
@@ -300,12 +369,33 @@ async fn serve(
             world,
             uri,
             messages: 0,
+            begun: false,
+            drops: VecDeque::new(),
+            next_drop: Instant::now(),
         };
-        match line.world.with(|seen| seen.fault) {
-            Fault::Close(code, reason) => Box::pin(line.close(code, reason)),
+        match line.world.mischief() {
+            Some(Mischief::Close(code, reason)) => Box::pin(line.close(code, reason)),
             _ => (manners.talk)(line),
         }
     })
+}
+
+/// What a vendor answers to the question whether the key is right, and to no other.
+pub(super) fn check(
+    request: &Request<Body>,
+    path: &str,
+    refuse: fn() -> Response,
+) -> Coming<Response> {
+    let answer = if request.uri().path() == path {
+        Json(json!({})).into_response()
+    } else {
+        refuse()
+    };
+    Box::pin(std::future::ready(answer))
+}
+
+fn text(text: &str) -> Message {
+    Message::Text(text.into())
 }
 
 pub(crate) fn refusal(status: u16) -> Response {

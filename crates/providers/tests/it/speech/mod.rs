@@ -4,15 +4,17 @@ mod assemblyai;
 mod cartesia;
 mod deepgram_stt;
 mod deepgram_tts;
+pub(crate) mod ears;
 mod elevenlabs;
 mod openai_stt;
 mod openai_tts;
+pub(crate) mod voices;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use engine::ask::SpeakOptions;
 use providers::{
-    ProviderError, Vendor,
+    Kind, ProviderError, Vendor,
     ports::{Piece, Stt, SttCommand, SttEvent, SttStream, Tts, TtsEvent, TtsStream},
 };
 
@@ -21,8 +23,42 @@ use crate::{
     fakes::wire::{Fake, KEY},
 };
 
+/// What statuses ask for, whoever answers with them.
+const STATUSES: [(u16, Kind); 8] = [
+    (400, Kind::Rejected),
+    (401, Kind::Unauthorized),
+    (402, Kind::Unauthorized),
+    (403, Kind::Unauthorized),
+    (413, Kind::Rejected),
+    (429, Kind::RateLimited),
+    (500, Kind::Unavailable),
+    (503, Kind::Unavailable),
+];
+
+/// Lets a paused clock walk where it would jump: sockets are looked at every 10 ms, so nothing on its way is late.
+pub(crate) fn walk() {
+    tokio::spawn(async {
+        let mut step = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            step.tick().await;
+            std::thread::yield_now();
+        }
+    });
+}
+
+/// Somebody who takes connections and says nothing.
+async fn nobody(path: &str) -> (tokio::net::TcpListener, Vendor) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}{path}", listener.local_addr().unwrap());
+    let silent = Vendor {
+        api_key: Some(KEY.into()),
+        ..Vendor::new("acme", base_url.parse().unwrap())
+    };
+    (listener, silent)
+}
+
 /// A fake's vendor with the right key.
-fn vendor(fake: &Fake, path: &str) -> Vendor {
+pub(crate) fn vendor(fake: &Fake, path: &str) -> Vendor {
     Vendor {
         api_key: Some(KEY.into()),
         ..Vendor::new("acme", format!("{}{path}", fake.base_url).parse().unwrap())
@@ -30,7 +66,7 @@ fn vendor(fake: &Fake, path: &str) -> Vendor {
 }
 
 /// Samples that count up from 1: every one is told from every other, and none is silence.
-fn counting(samples: usize) -> Arc<[i16]> {
+pub(crate) fn counting(samples: usize) -> Arc<[i16]> {
     (1..=i16::try_from(samples).unwrap()).collect()
 }
 
@@ -52,7 +88,7 @@ async fn rest(stream: &mut SttStream) -> (Vec<String>, Result<(String, u64), Pro
 }
 
 /// One utterance, spoken in slices of 20 ms and ended.
-async fn utterance(stt: &dyn Stt, audio: &[i16]) -> Result<String, ProviderError> {
+pub(crate) async fn utterance(stt: &dyn Stt, audio: &[i16]) -> Result<String, ProviderError> {
     let mut stream = stt.open(stt_options()).await.unwrap();
     for slice in audio.chunks(320) {
         tell(&stream, SttCommand::Audio(slice.into())).await;
@@ -65,7 +101,7 @@ async fn utterance(stt: &dyn Stt, audio: &[i16]) -> Result<String, ProviderError
 }
 
 /// A reply that begins with these pieces; more may follow.
-async fn begin(tts: &dyn Tts, options: SpeakOptions, texts: &[&str]) -> TtsStream {
+pub(crate) async fn begin(tts: &dyn Tts, options: SpeakOptions, texts: &[&str]) -> TtsStream {
     let stream = tts.open(options).await.unwrap();
     for (index, text) in texts.iter().enumerate() {
         let piece = Piece {
