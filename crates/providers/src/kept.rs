@@ -32,7 +32,7 @@ pub(crate) trait Line: Default + Send + 'static {
     /// The last word before a connection is closed.
     const FAREWELL: Option<&'static str> = None;
 
-    /// Takes note of what comes while nobody uses the connection.
+    /// Takes note of what comes while nobody uses the connection, and where it is listened to.
     fn overhear(&mut self, _message: &Message) {}
 }
 

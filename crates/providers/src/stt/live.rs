@@ -27,6 +27,9 @@ use crate::{
 /// Messages sent in a row before answers are read: a vendor that is not listened to stops listening.
 const BURST: usize = 16;
 
+/// A connection over which an end mark was not answered for so long serves nobody else.
+const STALLED: Duration = Duration::from_secs(2);
+
 /// What a message brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -64,7 +67,7 @@ pub(super) trait Ear: Send + 'static {
     /// All text of the utterance so far.
     fn text(&self) -> String;
     /// How long an end mark that may stay unanswered is waited for; absent while an answer must come.
-    fn grace(&self) -> Option<Duration>;
+    fn grace(&self, line: &Self::Line) -> Option<Duration>;
     /// What a closing asks for.
     fn closed(closing: &Closing) -> Kind;
 }
@@ -282,6 +285,9 @@ impl<E: Ear> Utterance<E> {
 
     /// Takes what the vendor says; the text, where it is to be told.
     fn take(&mut self, message: &Message) -> Result<Option<String>, ProviderError> {
+        if let Link::Open(held, _) = &mut self.link {
+            held.line.overhear(message);
+        }
         let text = match message {
             Message::Closed(closing) => {
                 let error = closing.error(&self.name, E::closed(closing));
@@ -370,7 +376,7 @@ impl<E: Ear> Utterance<E> {
 
     fn grace(&self) -> Option<Duration> {
         match &self.link {
-            Link::Open(_, ear) if self.mark != Mark::Unasked => ear.grace(),
+            Link::Open(held, ear) if self.mark != Mark::Unasked => ear.grace(&held.line),
             _ => None,
         }
     }
@@ -400,11 +406,13 @@ impl<E: Ear> Utterance<E> {
         Ok(())
     }
 
-    /// Keeps the connection for the next utterance.
+    /// Keeps the connection for the next utterance, unless it stalls.
     async fn part(self) {
         let unfinished = self.sent > 0 && self.mark == Mark::Unasked;
+        let stalled = matches!(self.mark, Mark::Asked(since) if since.elapsed() > STALLED);
         let held = match self.link {
             Link::Opening(opening) => opening.await.ok(),
+            Link::Open(held, _) if stalled => return held.close(),
             Link::Open(mut held, _) if unfinished => {
                 // what was given up must not run into what comes next
                 let flushed = held.send(E::END.to_owned()).await;

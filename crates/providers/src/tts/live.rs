@@ -7,7 +7,7 @@ use std::{collections::VecDeque, pin::Pin, sync::Arc};
 use engine::ask::SpeakOptions;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Duration, Instant, sleep_until},
 };
 use tracing::Instrument as _;
 use url::Url;
@@ -22,6 +22,9 @@ use crate::{
     ports::{EVENT_BUFFER, Piece, TtsStream},
     ws::{Closing, Connector, Message},
 };
+
+/// A connection over which nothing came for so long, though something was asked for, serves nobody else.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// What a message brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +127,7 @@ impl<L: Line> Live<L> {
             text: Text::Coming,
             used: false,
             connections: 1,
-            overdue: Instant::now(),
+            quiet_since: Instant::now(),
             link: Link::Opening(opening),
         };
         tokio::spawn(reply.speak(inbox).in_current_span());
@@ -205,8 +208,8 @@ struct Reply<V: Voice> {
     used: bool,
     /// Connections that were opened for it, the kept one included.
     connections: u8,
-    /// When something must have come, if anything is unfinished.
-    overdue: Instant,
+    /// When anything came last, or was asked for.
+    quiet_since: Instant,
     link: Link<V::Line>,
 }
 
@@ -239,21 +242,27 @@ impl<V: Voice> Reply<V> {
                 Link::Opening(_) => None,
             };
             let waiting = matches!(self.link, Link::Open(_)) && !self.unfinished.is_empty();
+            let limit = if self.mouth.begun {
+                self.limits.between_events
+            } else {
+                self.limits.first_event
+            };
+            let overdue = self.quiet_since + limit;
             let unheard = self.mouth.closed();
             let wake = tokio::select! {
                 biased;
                 () = unheard => Wake::Unheard,
                 piece = inbox.recv(), if room => Wake::Piece(piece),
                 news = self.link.news() => Wake::News(news),
-                () = sleep_until(due.unwrap_or(self.overdue)), if due.is_some() => Wake::Due,
-                () = sleep_until(self.overdue), if waiting => Wake::Overdue,
+                () = sleep_until(due.unwrap_or(overdue)), if due.is_some() => Wake::Due,
+                () = sleep_until(overdue), if waiting => Wake::Overdue,
             };
             match wake {
                 Wake::Unheard => return Err(Stop::Unheard),
                 Wake::Piece(None) => self.text = Text::Ended,
                 Wake::Piece(Some(piece)) => {
                     if self.unfinished.is_empty() {
-                        self.overdue = Instant::now() + self.limits.first_event;
+                        self.quiet_since = Instant::now();
                     }
                     self.unfinished.push_back(piece);
                 }
@@ -267,11 +276,6 @@ impl<V: Voice> Reply<V> {
                     }
                 }
                 Wake::Overdue => {
-                    let limit = if self.mouth.begun {
-                        self.limits.between_events
-                    } else {
-                        self.limits.first_event
-                    };
                     return Err(failure::silent(&self.name, "no more speech came", limit).into());
                 }
             }
@@ -302,7 +306,7 @@ impl<V: Voice> Reply<V> {
     async fn opened(&mut self, mut held: Box<Held<V::Line>>) -> Result<(), Stop> {
         let texts = self.voice.begin(&mut held.line);
         self.link = Link::Open(held);
-        self.overdue = Instant::now() + self.limits.first_event;
+        self.quiet_since = Instant::now();
         self.send(texts).await
     }
 
@@ -367,12 +371,15 @@ impl<V: Voice> Reply<V> {
                 }
             })?;
         for said in said {
-            self.overdue = Instant::now() + self.limits.between_events;
+            self.quiet_since = Instant::now();
             match said {
                 Said::Audio(bytes) => {
                     // what comes behind the last piece belongs to nobody
                     if let Some(index) = self.unfinished.front().map(|piece| piece.index) {
-                        self.mouth.play(index, &bytes).await?;
+                        let played = self.mouth.play(index, &bytes).await;
+                        // it may have taken its time: that of the session
+                        self.quiet_since = Instant::now();
+                        played?;
                     }
                 }
                 Said::Done => {
@@ -417,7 +424,9 @@ impl<V: Voice> Reply<V> {
             return;
         };
         let cancel = (!complete).then(|| self.voice.cancel(&mut held.line));
+        let stalled = !complete && self.quiet_since.elapsed() > STALLED;
         let reusable = match cancel {
+            _ if stalled => false,
             None => true,
             Some(None) => false,
             Some(Some(text)) => held.send(text).await.is_ok(),

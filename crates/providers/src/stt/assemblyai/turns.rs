@@ -12,7 +12,10 @@ use super::super::{
     SAMPLES_PER_MS,
     live::{Ear, Heard},
 };
-use crate::{Kind, kept, ws::Closing};
+use crate::{
+    Kind, kept,
+    ws::{Closing, Message},
+};
 
 /// How long another answer to `ForceEndpoint` is waited for when a turn has ended already: there may be nothing left
 /// to end, and nothing is said of that.
@@ -35,6 +38,8 @@ pub(crate) struct Line {
     /// Samples sent over it.
     samples: u64,
     opened: Instant,
+    /// Whether anything came over it: `Begin` is the first.
+    alive: bool,
 }
 
 impl Default for Line {
@@ -43,12 +48,17 @@ impl Default for Line {
         Self {
             samples: 0,
             opened: Instant::now(),
+            alive: false,
         }
     }
 }
 
 impl kept::Line for Line {
     const FAREWELL: Option<&'static str> = Some(r#"{"type":"Terminate"}"#);
+
+    fn overhear(&mut self, _message: &Message) {
+        self.alive = true;
+    }
 }
 
 /// How the last turn stands.
@@ -155,10 +165,11 @@ impl Ear for Turns {
         texts.join(" ")
     }
 
-    fn grace(&self) -> Option<Duration> {
+    fn grace(&self, line: &Line) -> Option<Duration> {
         match (self.texts.is_empty(), self.last) {
             (false, Last::Ended) => Some(AFTER_TURN),
-            (true, _) if self.samples < SHORT_SOUND => Some(AFTER_SOUND),
+            // nobody says nothing who has not even said hello
+            (true, _) if self.samples < SHORT_SOUND && line.alive => Some(AFTER_SOUND),
             _ => None,
         }
     }
@@ -259,7 +270,7 @@ mod tests {
             assert_eq!(turns.text(), text);
         }
         turns.asked(&line);
-        assert_eq!(turns.grace(), None);
+        assert_eq!(turns.grace(&line), None);
         let last = turn(1, &[(900, "who"), (1_100, "is")], true);
         assert_eq!(turns.take(&last), Ok(Heard::Settled));
         assert_eq!(turns.text(), "hi there who is");
@@ -281,12 +292,14 @@ mod tests {
         let mut line = Line::default();
         let mut turns = hearing(&mut line, 500);
         turns.asked(&line);
-        assert_eq!(turns.grace(), Some(AFTER_SOUND));
+        assert_eq!(turns.grace(&line), None);
+        kept::Line::overhear(&mut line, &Message::Text("{}".into()));
+        assert_eq!(turns.grace(&line), Some(AFTER_SOUND));
         turns.sent(&mut line, 32_000);
         turns.asked(&line);
-        assert_eq!(turns.grace(), None);
+        assert_eq!(turns.grace(&line), None);
         turns.take(&turn(0, &[(100, "hi")], true)).unwrap();
-        assert_eq!(turns.grace(), Some(AFTER_TURN));
+        assert_eq!(turns.grace(&line), Some(AFTER_TURN));
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Ear for Words {
             .to_owned()
     }
 
-    fn grace(&self) -> Option<Duration> {
+    fn grace(&self, _line: &Line) -> Option<Duration> {
         let unread = self.asked?.saturating_sub(self.covered);
         if self.covered == self.start || unread > UNNOTICED {
             None

@@ -43,10 +43,10 @@ fn the_answer_covers_the_audio_or_says_so() {
     let mut line = Line::default();
     let mut words = hearing(&mut line, 2.0);
     words.asked(&line);
-    assert_eq!(words.grace(), None);
+    assert_eq!(words.grace(&line), None);
     let half = results(0.0, 1.0, "One", FINAL);
     assert_eq!(words.take(&half), Ok(Heard::Text));
-    assert_eq!(words.grace(), None);
+    assert_eq!(words.grace(&line), None);
     let answer = results(1.0, 1.7, "two", FINALIZED);
     assert_eq!(words.take(&answer), Ok(Heard::Settled));
 
@@ -91,12 +91,12 @@ fn an_unread_rest_too_small_to_notice_is_waited_for_only_shortly() {
     words.asked(&line);
     let almost = results(0.0, 1.95, "Almost", FINAL);
     assert_eq!(words.take(&almost), Ok(Heard::Text));
-    assert_eq!(words.grace(), Some(GRACE));
+    assert_eq!(words.grace(&line), Some(GRACE));
     // and not at all when everything was settled before it was asked for
     let all = results(1.95, 2.0, "", FINAL);
     assert_eq!(words.take(&all), Ok(Heard::Settled));
     words.asked(&line);
-    assert_eq!(words.grace(), Some(Duration::ZERO));
+    assert_eq!(words.grace(&line), Some(Duration::ZERO));
 }
 
 #[test]

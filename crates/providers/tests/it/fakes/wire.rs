@@ -326,6 +326,14 @@ impl Fake {
         assert!(offences.is_empty(), "{offences:?}");
     }
 
+    /// How often it was asked to hear or to say anything.
+    pub(crate) fn asked(&self) -> usize {
+        self.world.with(|seen| {
+            let said = seen.texts.len() + seen.binaries.len();
+            said + seen.handshakes.len() + seen.recordings.len() + seen.speeches.len()
+        })
+    }
+
     pub(crate) fn handshakes(&self) -> usize {
         self.world.with(|seen| seen.handshakes.len())
     }

@@ -175,6 +175,8 @@ enum Speaks {
     All,
     BreaksAfter(usize),
     HangsAfter(usize),
+    /// All of it, with so much time before every word.
+    Slowly(Duration),
 }
 
 struct Voice(Arc<Script<Speaks>>, mpsc::Sender<String>);
@@ -205,6 +207,12 @@ impl Tts for Voice {
                         Speaks::HangsAfter(limit) if words == limit => {
                             return outbox.closed().await;
                         }
+                        Speaks::Slowly(each) => {
+                            tokio::select! {
+                                () = outbox.closed() => return,
+                                () = tokio::time::sleep(each) => {}
+                            }
+                        }
                         _ => {}
                     }
                     words += 1;
@@ -229,10 +237,10 @@ impl Tts for Voice {
     }
 }
 
-/// Every word that was said, and the pieces that were done.
-async fn speech(scripts: &[&Arc<Script<Speaks>>]) -> (String, Vec<u32>, Option<ProviderError>) {
+/// Voices in a row, and what they say.
+fn voices(scripts: &[&Arc<Script<Speaks>>]) -> (GuardedTts, mpsc::Receiver<String>) {
     let watch = Watch::default();
-    let (said, mut words) = mpsc::channel(100);
+    let (said, words) = mpsc::channel(1000);
     let members = scripts
         .iter()
         .map(|script| {
@@ -240,8 +248,12 @@ async fn speech(scripts: &[&Arc<Script<Speaks>>]) -> (String, Vec<u32>, Option<P
             Arc::new(Member::new(script.name, Stage::Tts, voice, watch.clone()))
         })
         .collect();
-    let tts = GuardedTts::new(members, watch);
-    drop(said);
+    (GuardedTts::new(members, watch), words)
+}
+
+/// Every word that was said, and the pieces that were done.
+async fn speech(scripts: &[&Arc<Script<Speaks>>]) -> (String, Vec<u32>, Option<ProviderError>) {
+    let (tts, mut words) = voices(scripts);
     let mut stream = tts.open(speak_options("alloy")).await.unwrap();
     for (index, text) in ["one two three four five.", "six seven."]
         .into_iter()
@@ -293,4 +305,54 @@ async fn a_voice_without_anyone_behind_it_fails_behind_what_it_said() {
     assert_eq!(heard, "one two three four five.");
     assert_eq!(done, [0]);
     assert_eq!(failed.unwrap().kind, Kind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voice_that_falls_behind_real_time_is_taken_over_at_the_first_unsaid_word() {
+    let second = Script::new("second", vec![Speaks::All]);
+    // a word lasts about a third of a second
+    for (each_ms, taken_over) in [(400, false), (1_500, true), (3_000, true), (4_000, true)] {
+        let slow = Speaks::Slowly(Duration::from_millis(each_ms));
+        let first = Script::new("first", vec![slow]);
+        let before = second.asked();
+        let begun = Instant::now();
+        let (heard, done, failed) = speech(&[&first, &second]).await;
+        assert_eq!(heard, "one two three four five. six seven.", "{each_ms} ms");
+        assert_eq!((done, failed), (vec![0, 1], None));
+        assert_eq!(second.asked() > before, taken_over, "{each_ms} ms");
+        // so long until its first word, so long behind, and what was heard meanwhile
+        let limit = Duration::from_millis(each_ms + 4_500 + 2_000);
+        assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+    }
+    let only = Script::new("only", vec![Speaks::Slowly(Duration::from_secs(4))]);
+    let (heard, _, failed) = speech(&[&only]).await;
+    assert_eq!(heard, "one two three");
+    assert_eq!(failed.unwrap().kind, Kind::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_takes_its_time_is_no_fault_of_the_voice() {
+    let first = Script::new("first", vec![Speaks::All]);
+    let second = Script::new("second", vec![Speaks::All]);
+    let (tts, _words) = voices(&[&first, &second]);
+    let mut stream = tts.open(speak_options("alloy")).await.unwrap();
+    for (index, text) in ["word ".repeat(200), "and an end".to_owned()]
+        .into_iter()
+        .enumerate()
+    {
+        let index = index as u32;
+        stream.pieces.send(Piece { index, text }).await.unwrap();
+    }
+    drop(stream.pieces);
+    // everything on the way is full long before that
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(stream.events.recv().await.is_some());
+    }
+    let mut last = None;
+    while let Some(event) = stream.events.recv().await {
+        last = Some(event);
+    }
+    assert_eq!(last, Some(TtsEvent::PieceDone { index: 1 }));
+    assert_eq!(second.asked(), 0);
 }

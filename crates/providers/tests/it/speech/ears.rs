@@ -11,7 +11,7 @@ use providers::{
     stt::{assemblyai::AssemblyAiStt, deepgram::DeepgramStt, openai::OpenAiStt},
 };
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use super::{STATUSES, counting, nobody, rest, tell, utterance, vendor};
 use crate::{
@@ -116,6 +116,7 @@ macro_rules! suite {
             a_lost_connection_is_opened_again_and_hears_everything
             a_connection_that_nobody_uses_is_closed_politely
             noise_is_no_transcript
+            a_connection_that_stalls_serves_nobody_else
         ]);
     };
     (@tests $subject:expr, [$($test:ident)*]) => {$(
@@ -294,4 +295,22 @@ async fn noise_is_no_transcript(wire: &Wire) {
     let error = utterance(&*stt, &counting(30_000)).await.unwrap_err();
     assert_eq!(error.kind, Kind::Timeout);
     assert!(since.elapsed() < Duration::from_secs(16));
+}
+
+async fn a_connection_that_stalls_serves_nobody_else(wire: &Wire) {
+    for fault in [Fault::StallBefore, Fault::StallMidway] {
+        let (fake, stt) = wire.ear.pair().await;
+        fake.misbehave(fault).await;
+        let stream = stt.open(stt_options()).await.unwrap();
+        tell(&stream, SttCommand::Audio(counting(900))).await;
+        tell(&stream, SttCommand::End).await;
+        fake.world.until(|seen| !seen.texts.is_empty()).await;
+        advance(Duration::from_secs(4)).await;
+        // as a guard does who has somebody else to ask
+        drop(stream);
+        fake.behave().await;
+        fake.world.until(|seen| seen.closed.len() == 1).await;
+        assert_eq!(utterance(&*stt, &counting(900)).await.unwrap(), "1-900");
+        assert_eq!(fake.handshakes(), 2, "{fault:?}");
+    }
 }

@@ -11,7 +11,7 @@ use providers::{
         cartesia::CartesiaTts, deepgram::DeepgramTts, elevenlabs::ElevenLabsTts, openai::OpenAiTts,
     },
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 
 use super::{STATUSES, begin, failed_reply, nobody, vendor};
 use crate::{
@@ -118,6 +118,7 @@ macro_rules! suite {
             a_connection_lost_before_anything_was_heard_is_opened_again
             a_connection_lost_in_the_middle_of_a_piece_is_not_opened_again
             noise_is_no_speech
+            a_connection_that_stalls_serves_nobody_else
         ]);
     };
     (@tests $subject:expr, [$($test:ident)*]) => {$(
@@ -279,4 +280,21 @@ async fn noise_is_no_speech(wire: &Wire) {
     let (heard, error) = failed_reply(&*tts, "Hello.").await;
     assert_eq!((heard, error.kind), (0, Kind::Timeout));
     assert!(since.elapsed() < Duration::from_secs(16));
+}
+
+async fn a_connection_that_stalls_serves_nobody_else(wire: &Wire) {
+    for fault in [Fault::StallBefore, Fault::StallMidway] {
+        let (fake, tts) = wire.voice.pair().await;
+        fake.misbehave(fault).await;
+        let stream = begin(&*tts, speak_options("alloy"), &["Good morning."]).await;
+        fake.world.until(|seen| seen.spoken.len() == 1).await;
+        advance(Duration::from_secs(4)).await;
+        // as a guard does who has somebody else to ask
+        drop(stream);
+        fake.behave().await;
+        fake.world.until(|seen| seen.closed.len() == 1).await;
+        let spoken = speech(&*tts, speak_options("alloy"), &["Hello."]).await;
+        assert_eq!(spoken.pieces, [6 * 1_200], "{fault:?}");
+        assert!(fake.handshakes() >= 2);
+    }
 }

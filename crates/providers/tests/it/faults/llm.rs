@@ -1,20 +1,19 @@
-//! Every language model vendor × everything that can go wrong, with another provider behind it: the caller hears the
-//! whole answer, once. Real sockets on both sides.
+//! Language models: the caller hears the whole answer, once.
 
 use std::{sync::Arc, time::Duration};
 
 use engine::ask::{LlmMessage, LlmRequest};
 use providers::{
     Limits, Vendor,
-    guarded::{GuardedLlm, Member, Stage},
+    guarded::{GuardedLlm, Member, Stage, Watch},
     ports::Llm,
     scripted::{ScriptedConfig, ScriptedLlm},
 };
 
+use super::{QUESTIONS, Story, consequence};
 use crate::{
     conformance::{answer, ask},
     fakes::Fault,
-    guarded::written,
     llm_subjects::{self, ANTHROPIC, GEMINI, OLLAMA, OPENAI, RESPONSES, Subject},
 };
 
@@ -28,14 +27,7 @@ fn question() -> LlmRequest {
     question
 }
 
-/// The vendor's name, and who took over after each question.
-struct Row {
-    llm: GuardedLlm,
-    lines: Arc<std::sync::Mutex<Vec<String>>>,
-}
-
-fn row(subject: &Subject, vendor: Vendor) -> Row {
-    let (watch, lines) = written();
+fn row(subject: &Subject, vendor: Vendor, watch: &Watch) -> GuardedLlm {
     let patience = Limits {
         first_event: Duration::from_millis(150),
         between_events: Duration::from_millis(150),
@@ -52,33 +44,25 @@ fn row(subject: &Subject, vendor: Vendor) -> Row {
         .into_iter()
         .map(|(name, llm)| Arc::new(Member::new(name, Stage::Llm, llm, watch.clone())))
         .collect();
-    Row {
-        llm: GuardedLlm::new(members, watch),
-        lines,
-    }
+    GuardedLlm::new(members, watch.clone())
 }
 
 async fn matrix(subject: &Subject) {
     for fault in Fault::ALL {
         let fake = llm_subjects::start(subject).await;
-        let row = row(subject, llm_subjects::vendor(&fake));
+        let story = Story::new(Stage::Llm);
+        let llm = row(subject, llm_subjects::vendor(&fake), &story.watch);
         fake.fault_always(Some(fault)).await;
-        for _ in 0..6 {
-            let answered = answer(&row.llm, question()).await.unwrap();
+        for _ in 0..QUESTIONS {
+            let answered = answer(&llm, question()).await.unwrap();
             assert_eq!(answered.text, ANSWER, "{fault:?}");
         }
-        let lines = row.lines.lock().unwrap().join(", ");
-        let took_over = lines.matches("llm acme -> second").count();
-        let expected = match fault {
+        let (taken_over, _) = match fault {
             // slow is not broken
-            Fault::Trickle => 0,
-            // left alone for as long as it said, or until its key may be another one
-            Fault::RateLimited | Fault::Unauthorized => 1,
-            _ => 5,
+            Fault::Trickle => (0, Duration::ZERO),
+            fault => consequence(fault),
         };
-        assert_eq!(took_over, expected, "{fault:?}: {lines}");
-        let rests = lines.contains("llm acme rests");
-        assert_eq!(rests, expected == 5, "{fault:?}: {lines}");
+        story.holds(fault, taken_over);
         fake.fault_always(None).await;
     }
 }

@@ -1,0 +1,106 @@
+//! Every vendor × everything that can go wrong, with another provider behind it: nothing is lost, nothing comes twice,
+//! nobody waits for more than 5 s, and whoever watches is told. Real sockets on both sides.
+//!
+//! | fault | six questions | then |
+//! |---|---|---|
+//! | `Unauthorized` | taken over once | left alone for a minute |
+//! | `RateLimited` | taken over once, no failure | left alone for as long as it said |
+//! | `Trickle` | of a language model none, for slow is not broken; of ears and voices like the others | |
+//! | all others | taken over five times, then it rests | left alone for 30 s, and back with the first answer |
+
+mod ears;
+mod llm;
+mod voices;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use providers::guarded::{Stage, Watch};
+use tokio::time::{Instant, advance};
+
+use crate::{
+    fakes::{Fault, wire::Fake},
+    guarded::written,
+};
+
+/// Questions that are asked while a fault lasts.
+const QUESTIONS: usize = 6;
+
+/// What the watch is told of `acme`, which has `second` behind it.
+struct Story {
+    stage: Stage,
+    watch: Watch,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Story {
+    fn new(stage: Stage) -> Self {
+        let (watch, lines) = written();
+        Self {
+            stage,
+            watch,
+            lines,
+        }
+    }
+
+    fn count(&self, what: &str) -> usize {
+        let line = format!("{} acme {what}", self.stage.name());
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|told| **told == line).count()
+    }
+
+    fn taken_over(&self) -> usize {
+        self.count("-> second")
+    }
+
+    /// What `QUESTIONS` of them lead to.
+    fn holds(&self, fault: Fault, taken_over: usize) {
+        let lines = self.lines.lock().unwrap().join(", ");
+        assert_eq!(self.taken_over(), taken_over, "{fault:?}: {lines}");
+        let rests = usize::from(taken_over > 1);
+        assert_eq!(self.count("rests"), rests, "{fault:?}: {lines}");
+        assert_eq!(self.count("is back"), 0, "{fault:?}: {lines}");
+    }
+}
+
+/// How often a provider is taken over, and for how long it is left alone then.
+fn consequence(fault: Fault) -> (usize, Duration) {
+    match fault {
+        Fault::RateLimited => (1, Duration::from_secs(3)),
+        Fault::Unauthorized => (1, Duration::from_mins(1)),
+        _ => (QUESTIONS - 1, Duration::from_secs(30)),
+    }
+}
+
+/// Asks while `fault` lasts, while its consequence does, and once more; `ask` holds each answer against what was said.
+async fn endure(fake: &Fake, fault: Fault, story: &Story, ask: impl AsyncFn()) {
+    let (taken_over, rest) = consequence(fault);
+    fake.misbehave(fault).await;
+    let mut last = Instant::now();
+    for _ in 0..QUESTIONS {
+        let (before, begun) = (story.taken_over(), Instant::now());
+        ask().await;
+        if story.taken_over() > before {
+            last = Instant::now();
+        }
+        // what trickles is heard meanwhile
+        let heard = Duration::from_secs(u64::from(fault == Fault::Trickle));
+        let taken = begun.elapsed();
+        assert!(
+            taken < Duration::from_secs(5) + heard,
+            "{fault:?}: {taken:?}"
+        );
+    }
+    story.holds(fault, taken_over);
+    fake.behave().await;
+    let asked = fake.asked();
+    ask().await;
+    assert_eq!(fake.asked(), asked, "{fault:?}: not left alone");
+    advance(rest.saturating_sub(last.elapsed())).await;
+    ask().await;
+    assert!(fake.asked() > asked, "{fault:?}: left alone for too long");
+    assert_eq!(story.taken_over(), taken_over, "{fault:?}");
+    assert_eq!(story.count("is back"), story.count("rests"), "{fault:?}");
+}
