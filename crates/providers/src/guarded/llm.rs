@@ -25,7 +25,7 @@ use crate::{
     ports::{EVENT_BUFFER, Llm, LlmEvent, LlmStream},
 };
 
-/// Longest silence before the first event, and between two.
+/// Longest silence before the first event, and between two, where nobody else could go on.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A model may be behind the slowest acceptable pace by so much.
 const SLACK: Duration = Duration::from_secs(5);
@@ -165,11 +165,12 @@ impl Answering {
                 LlmEvent::Done { usage, .. } => bill::counted(*usage, &question, *chars),
                 _ => bill::estimated(&question, *chars),
             };
-            deadline = Instant::now() + SILENCE;
             let done = matches!(event, LlmEvent::Done { .. });
             if self.hand_on(event, &mut continuation).await.is_err() {
                 return Attempt::Unheard;
             }
+            // a call that has begun is worth waiting for: nobody else can end it
+            deadline = Instant::now() + if self.called { SILENCE } else { patience };
             if done {
                 return Attempt::Done;
             }

@@ -326,14 +326,6 @@ impl Fake {
         assert!(offences.is_empty(), "{offences:?}");
     }
 
-    /// How often it was asked to hear or to say anything.
-    pub(crate) fn asked(&self) -> usize {
-        self.world.with(|seen| {
-            let said = seen.texts.len() + seen.binaries.len();
-            said + seen.handshakes.len() + seen.recordings.len() + seen.speeches.len()
-        })
-    }
-
     pub(crate) fn handshakes(&self) -> usize {
         self.world.with(|seen| seen.handshakes.len())
     }
@@ -409,7 +401,7 @@ fn text(text: &str) -> Message {
 pub(crate) fn refusal(status: u16) -> Response {
     let code = StatusCode::from_u16(status).unwrap();
     let body = json!({ "error": { "message": "refused for sk-sp***ey", "code": "refused" } });
-    let retry = [(header::RETRY_AFTER, "3")];
+    let retry = [(header::RETRY_AFTER, "2")];
     if status == 429 {
         (code, retry, Json(body)).into_response()
     } else {

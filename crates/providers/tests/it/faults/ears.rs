@@ -9,13 +9,13 @@ use providers::{
 };
 use tokio::time::Instant;
 
-use super::{Story, endure};
+use super::{Story, endure, walk};
 use crate::{
     fakes::Fault,
     speech::{
         counting,
         ears::{ASSEMBLYAI, DEEPGRAM, Ear, OPENAI},
-        utterance, walk,
+        utterance,
     },
 };
 

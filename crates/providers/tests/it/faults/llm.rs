@@ -1,16 +1,16 @@
 //! Language models: the caller hears the whole answer, once.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use engine::ask::{LlmMessage, LlmRequest};
 use providers::{
-    Limits, Vendor,
+    Vendor,
     guarded::{GuardedLlm, Member, Stage, Watch},
     ports::Llm,
     scripted::{ScriptedConfig, ScriptedLlm},
 };
 
-use super::{QUESTIONS, Story, consequence};
+use super::{Story, endure, walk};
 use crate::{
     conformance::{answer, ask},
     fakes::Fault,
@@ -28,17 +28,7 @@ fn question() -> LlmRequest {
 }
 
 fn row(subject: &Subject, vendor: Vendor, watch: &Watch) -> GuardedLlm {
-    let patience = Limits {
-        first_event: Duration::from_millis(150),
-        between_events: Duration::from_millis(150),
-    };
-    let acme = llm_subjects::open(
-        subject,
-        Vendor {
-            limits: patience,
-            ..vendor
-        },
-    );
+    let acme = llm_subjects::open(subject, vendor);
     let scripted: Arc<dyn Llm> = Arc::new(ScriptedLlm::new(Arc::new(ScriptedConfig::default())));
     let members = [("acme", acme), ("second", scripted)]
         .into_iter()
@@ -48,46 +38,40 @@ fn row(subject: &Subject, vendor: Vendor, watch: &Watch) -> GuardedLlm {
 }
 
 async fn matrix(subject: &Subject) {
+    walk();
     for fault in Fault::ALL {
         let fake = llm_subjects::start(subject).await;
         let story = Story::new(Stage::Llm);
         let llm = row(subject, llm_subjects::vendor(&fake), &story.watch);
-        fake.fault_always(Some(fault)).await;
-        for _ in 0..QUESTIONS {
+        endure(&fake, fault, &story, async || {
             let answered = answer(&llm, question()).await.unwrap();
             assert_eq!(answered.text, ANSWER, "{fault:?}");
-        }
-        let (taken_over, _) = match fault {
-            // slow is not broken
-            Fault::Trickle => (0, Duration::ZERO),
-            fault => consequence(fault),
-        };
-        story.holds(fault, taken_over);
-        fake.fault_always(None).await;
+        })
+        .await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn openai_with_faults() {
     matrix(&OPENAI).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn responses_with_faults() {
     matrix(&RESPONSES).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn anthropic_with_faults() {
     matrix(&ANTHROPIC).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn gemini_with_faults() {
     matrix(&GEMINI).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn ollama_with_faults() {
     matrix(&OLLAMA).await;
 }

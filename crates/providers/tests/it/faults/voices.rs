@@ -10,14 +10,13 @@ use providers::{
 };
 use tokio::time::Instant;
 
-use super::{Story, endure};
+use super::{Story, endure, walk};
 use crate::{
     conformance::{speak_options, speech},
     fakes::{Fault, wire::Fake},
     speech::{
         failed_reply,
         voices::{CARTESIA, DEEPGRAM, ELEVENLABS, OPENAI, Voice},
-        walk,
     },
 };
 

@@ -142,17 +142,15 @@ async fn whoever_continues_is_told_what_was_said() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_handed_over_within_five_seconds_wherever_it_falls() {
-    for words in ["", "Well, I "] {
+    let long = "It is a long story, and when I come to think of it, I ";
+    for words in ["", "Well, I ", long] {
         let first = Script::new("first", vec![Act::Hangs(words)]);
         let second = Script::new("second", vec![Act::Says(1, "think so.")]);
         let llm = row(&[&first, &second], &Watch::default());
         let begun = Instant::now();
         let answered = answer(&llm, ask("?")).await.unwrap();
         assert_eq!(answered.text, format!("{words}think so."));
-        assert!(begun.elapsed() <= Duration::from_secs(10), "{words}");
-        if words.is_empty() {
-            assert!(begun.elapsed() <= Duration::from_secs(5));
-        }
+        assert!(begun.elapsed() <= Duration::from_secs(5), "{words}");
     }
 }
 

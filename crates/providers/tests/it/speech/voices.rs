@@ -169,7 +169,7 @@ async fn a_status_says_who_must_act(voice: &Voice) {
         assert_eq!(heard, 0);
         for error in [refused, tts.check().await.unwrap_err()] {
             assert_eq!(error.kind, kind, "{status}");
-            let wait = (status == 429).then_some(Duration::from_secs(3));
+            let wait = (status == 429).then_some(Duration::from_secs(2));
             assert_eq!(error.retry_after, wait);
             assert!(!format!("{error:?}").contains(KEY));
         }
