@@ -309,7 +309,9 @@ async fn a_connection_that_stalls_serves_nobody_else(wire: &Wire) {
         // as a guard does who has somebody else to ask
         drop(stream);
         fake.behave().await;
+        let since = Instant::now();
         fake.world.until(|seen| seen.closed.len() == 1).await;
+        assert!(since.elapsed() < Duration::from_secs(30), "{fault:?}");
         assert_eq!(utterance(&*stt, &counting(900)).await.unwrap(), "1-900");
         assert_eq!(fake.handshakes(), 2, "{fault:?}");
     }

@@ -292,7 +292,9 @@ async fn a_connection_that_stalls_serves_nobody_else(wire: &Wire) {
         // as a guard does who has somebody else to ask
         drop(stream);
         fake.behave().await;
+        let since = Instant::now();
         fake.world.until(|seen| seen.closed.len() == 1).await;
+        assert!(since.elapsed() < Duration::from_secs(30), "{fault:?}");
         let spoken = speech(&*tts, speak_options("alloy"), &["Hello."]).await;
         assert_eq!(spoken.pieces, [6 * 1_200], "{fault:?}");
         assert!(fake.handshakes() >= 2);
