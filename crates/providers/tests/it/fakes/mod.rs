@@ -25,6 +25,9 @@
 //! | `Garbage` | noise behind the second word | `Protocol` |
 //! | `Trickle` | the whole answer, 16 bytes every 2 ms | none |
 //!
+//! The fakes of speech (`wire.rs`) know the same faults for as long as they last, beside some of their own: see
+//! `wire::Mischief`.
+//!
 //! `Refuse` is for all questions: it is set with `fault_always`, and `fault_always(None)` lets clients in again.
 
 pub(crate) mod anthropic;

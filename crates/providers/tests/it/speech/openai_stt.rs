@@ -29,6 +29,7 @@ async fn a_model_that_streams_nothing_passes_as_well() {
     let text = conformance::stt_answers_without_judging(&*stt, counting(16_000)).await;
     assert_eq!(text, "1-16000");
     conformance::stt_keeps_what_it_said_at_the_pause(&*stt, counting(8_000)).await;
+    conformance::stt_tells_nothing_from_given_up(&*stt).await;
 }
 
 #[tokio::test]

@@ -286,8 +286,11 @@ async fn a_connection_that_stalls_serves_nobody_else(wire: &Wire) {
     for fault in [Fault::StallBefore, Fault::StallMidway] {
         let (fake, tts) = wire.voice.pair().await;
         fake.misbehave(fault).await;
-        let stream = begin(&*tts, speak_options("alloy"), &["Good morning."]).await;
+        let mut stream = begin(&*tts, speak_options("alloy"), &["Good morning."]).await;
         fake.world.until(|seen| seen.spoken.len() == 1).await;
+        if fault == Fault::StallMidway {
+            assert!(stream.events.recv().await.is_some());
+        }
         advance(Duration::from_secs(4)).await;
         // as a guard does who has somebody else to ask
         drop(stream);
