@@ -38,6 +38,31 @@ impl Bill {
             units: Units::default(),
         }
     }
+
+    /// A language model reads `request`; until it has counted its tokens they are estimated.
+    pub(super) fn reads(&mut self, request: &LlmRequest) {
+        let read = request.messages.iter().map(chars).sum::<u64>();
+        self.units.input_tokens = read.div_ceil(CHARS_PER_TOKEN);
+        self.units.estimated = true;
+    }
+
+    /// It has answered so many characters.
+    pub(super) fn estimate(&mut self, answered_chars: u64) {
+        self.units.output_tokens = answered_chars.div_ceil(CHARS_PER_TOKEN);
+    }
+
+    /// It has counted, or has not.
+    pub(super) fn count(&mut self, usage: LlmUsage, answered_chars: u64) {
+        if usage == LlmUsage::default() {
+            return self.estimate(answered_chars);
+        }
+        self.units = Units {
+            input_tokens: usage.input_tokens.into(),
+            cached_tokens: usage.cached_tokens.into(),
+            output_tokens: usage.output_tokens.into(),
+            ..Units::default()
+        };
+    }
 }
 
 impl Drop for Bill {
@@ -58,30 +83,6 @@ impl Drop for Bill {
             model: &self.model,
             units: self.units,
         });
-    }
-}
-
-/// Tokens of a question and of as much of its answer as came, where the provider has not counted them.
-pub(super) fn estimated(request: &LlmRequest, answered_chars: u64) -> Units {
-    let read = request.messages.iter().map(chars).sum::<u64>();
-    Units {
-        input_tokens: read.div_ceil(CHARS_PER_TOKEN),
-        output_tokens: answered_chars.div_ceil(CHARS_PER_TOKEN),
-        estimated: true,
-        ..Units::default()
-    }
-}
-
-/// Tokens as the provider counted them; estimated where it counted none.
-pub(super) fn counted(usage: LlmUsage, request: &LlmRequest, answered_chars: u64) -> Units {
-    if usage == LlmUsage::default() {
-        return estimated(request, answered_chars);
-    }
-    Units {
-        input_tokens: usage.input_tokens.into(),
-        cached_tokens: usage.cached_tokens.into(),
-        output_tokens: usage.output_tokens.into(),
-        ..Units::default()
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::{
     Attempt, Job, Member, Row, Stage, Watch,
-    bill::{self, Account, Bill},
+    bill::{Account, Bill},
     run,
 };
 use crate::{
@@ -130,7 +130,7 @@ impl Answering {
         };
         // from here on the vendor reads, whatever becomes of the answer
         let mut bill = Bill::new(member, member.provider.model(), &self.account);
-        bill.units = bill::estimated(&question, 0);
+        bill.reads(&question);
         let mut continuation = Continuation::new(&self.said);
         let mut deadline = begun + patience;
         let mut pace: Option<(Instant, u64)> = None;
@@ -161,10 +161,10 @@ impl Answering {
                 }
                 _ => {}
             }
-            bill.units = match &event {
-                LlmEvent::Done { usage, .. } => bill::counted(*usage, &question, *chars),
-                _ => bill::estimated(&question, *chars),
-            };
+            match &event {
+                LlmEvent::Done { usage, .. } => bill.count(*usage, *chars),
+                _ => bill.estimate(*chars),
+            }
             let done = matches!(event, LlmEvent::Done { .. });
             if self.hand_on(event, &mut continuation).await.is_err() {
                 return Attempt::Unheard;
