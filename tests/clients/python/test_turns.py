@@ -188,7 +188,7 @@ def test_a_failed_transcription_harms_nothing(raw: Any) -> None:
         assert connection.respond()["output"][0]["content"][0]["text"] == "Still here."
 
 
-@pytest.mark.parametrize("failure", ["fail llm", "fail llm midway", "fail tts"])
+@pytest.mark.parametrize("failure", ["fail llm", "fail llm midway"])
 def test_a_failed_provider_ends_the_response_and_nothing_else(raw: Any, failure: str) -> None:
     with raw() as connection:
         connection.say(failure)
@@ -198,6 +198,21 @@ def test_a_failed_provider_ends_the_response_and_nothing_else(raw: Any, failure:
         ended = connection.events[-1]["response"]
         assert ended["status"] == "failed"
         assert ended["status_details"]["error"]["type"] == "server_error"
+        connection.say("say: Again.")
+        assert connection.respond()["status"] == "completed"
+
+
+def test_a_voice_that_fails_leaves_the_words(raw: Any) -> None:
+    with raw() as connection:
+        connection.say("fail tts")
+        connection.send("response.create")
+        while connection.next()["type"] != "response.done":
+            pass
+        told = [event for event in connection.events if event["type"] == "error"]
+        assert [event["error"]["code"] for event in told] == ["tts_degraded"]
+        ended = connection.events[-1]["response"]
+        assert ended["status"] == "completed"
+        assert "This sentence is never heard." in ended["output"][0]["content"][0]["transcript"]
         connection.say("say: Again.")
         assert connection.respond()["status"] == "completed"
 

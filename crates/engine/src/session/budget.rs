@@ -53,6 +53,12 @@ pub struct Policy {
     pub language: Option<String>,
     /// Said first, before anybody speaks.
     pub greeting: Option<String>,
+    /// Said instead of an answer when no language model gives one; nothing when empty.
+    pub apology: String,
+    /// Put between that and the caller's own words.
+    pub echo: String,
+    /// Said when the caller was not understood because transcription failed; nothing when empty.
+    pub unheard: String,
     /// Functions that the server runs.
     pub tools: Vec<ServerTool>,
     /// How often one response may call functions of the server and read their results.
@@ -78,6 +84,9 @@ impl Default for Policy {
             temperature: None,
             language: None,
             greeting: None,
+            apology: "I am sorry, I cannot think clearly right now.".to_owned(),
+            echo: "You said:".to_owned(),
+            unheard: "I am sorry, I could not hear you. Please try again.".to_owned(),
             tools: Vec::new(),
             max_tool_rounds: 8,
             llm_model: None,

@@ -16,6 +16,7 @@ mod input;
 mod items;
 mod listen;
 mod output;
+mod own_words;
 mod present;
 mod reply;
 mod request;
@@ -35,12 +36,13 @@ use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
 
 pub use budget::{Detector, Policy};
 pub use input::{Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId};
-pub use output::{Mark, Output};
+pub use output::{Mark, Output, Part};
 
 use barge_in::Playback;
 use budget::TokenWindow;
 use items::Conversation;
 use listen::Listener;
+use own_words::Missing;
 use reply::Reply;
 use tools::Run;
 use transcript::Utterance;
@@ -83,6 +85,8 @@ pub struct Session {
     tool_sources: Vec<ToolSource>,
     /// Functions of the server that are running.
     runs: Vec<Run>,
+    /// What it does without at present.
+    missing: Missing,
     tokens: TokenWindow,
     now_ms: u64,
     phase: Phase,
@@ -115,6 +119,7 @@ impl Session {
             hangs_up_at_ms: None,
             tool_sources: Vec::new(),
             runs: Vec::new(),
+            missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
             now_ms: 0,
             phase: Phase::Open,
@@ -297,18 +302,6 @@ impl Session {
             self.speak_up(out);
         } else if due(self.filler_due_ms()) {
             self.fill_silence(out);
-        }
-    }
-
-    /// Says the greeting, unless somebody was faster.
-    fn greet(&mut self, out: &mut Vec<Output>) {
-        self.greets_at_ms = None;
-        let Some(greeting) = self.policy.greeting.take() else {
-            return;
-        };
-        let quiet = self.current_utterance().is_none() && self.utterances.is_empty();
-        if quiet && self.turns == 0 && self.settings.kind == SessionKind::Realtime {
-            self.say(&greeting, out);
         }
     }
 

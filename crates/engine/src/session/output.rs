@@ -67,6 +67,17 @@ pub enum Output {
     },
 }
 
+/// A part that a conversation can do without for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Transcription: the caller can only write.
+    Ears,
+    /// The language model: responses apologise and repeat what was said.
+    Language,
+    /// Speech: responses are text.
+    Voice,
+}
+
 /// Stages of a turn in the order of spec "People": speech end → decided → transcript → token → audio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mark {
@@ -92,6 +103,13 @@ pub enum Mark {
     },
     /// A reply was cut off by the caller's speech.
     BargeIn,
+    /// A part of the pipeline fails, or works again.
+    Missing {
+        /// Which.
+        part: Part,
+        /// Whether it fails.
+        missing: bool,
+    },
     /// A speculative reply was discarded.
     SpeculationDropped,
     /// A speculative reply was used.

@@ -81,6 +81,7 @@ impl Session {
                 }
             }
             LlmNews::Done { finish, usage } => {
+                self.regain(super::output::Part::Language, out);
                 let reply = &mut self.replies[at];
                 reply.add_usage(usage);
                 if finish != Finish::Stop {
@@ -113,10 +114,11 @@ impl Session {
                 samples,
             } => {
                 reply.push_audio(index, rate_hz, &samples);
+                self.regain(super::output::Part::Voice, out);
             }
             TtsNews::PieceDone(index) => reply.piece_done(index),
             TtsNews::Failed(error) => {
-                self.fail(id, *error, out);
+                self.fall_silent(id, &error, out);
                 return;
             }
         }
@@ -151,7 +153,10 @@ impl Session {
         });
         self.replies.push(reply);
         match done {
-            Some(Finish::Stop) => self.finish(id, End::Completed, out),
+            Some(Finish::Stop) => {
+                let excuse = self.excuse_of(id);
+                self.finish(id, excuse.map_or(End::Completed, End::Failed), out);
+            }
             Some(Finish::Length) => self.finish(id, End::Incomplete("max_output_tokens"), out),
             Some(Finish::ContentFilter) => self.finish(id, End::Incomplete("content_filter"), out),
             None => {}

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use wire::realtime::ItemStatus;
 use wire::realtime::response::{CreateResponse, Response};
 use wire::realtime::session::Modality;
+use wire::realtime::{ErrorBody, ItemStatus};
 
 use super::input::{ReplyId, UtteranceId};
 use super::items::SpokenPiece;
@@ -100,6 +100,8 @@ pub(super) struct Reply {
     pub(super) filler: Option<(u64, String)>,
     /// The next text is no continuation of a word.
     pub(super) seam: bool,
+    /// Why it says something of the server's own instead of an answer.
+    pub(super) excuse: Option<ErrorBody>,
     /// The session ends once everything was heard.
     pub(super) ends_call: bool,
     format: Format,
@@ -120,6 +122,8 @@ enum Synthesis {
     Unopened,
     Open,
     Ended,
+    /// It failed: the rest is shown and not heard.
+    Muted,
 }
 
 impl Reply {
@@ -157,6 +161,7 @@ impl Reply {
             rounds: Vec::new(),
             filler: None,
             seam: false,
+            excuse: None,
             ends_call: false,
             format,
             encoder: None,
@@ -235,9 +240,9 @@ impl Reply {
                 text_bytes: piece.text.len(),
                 samples: 0,
                 rate_hz: 1,
-                done: aloud.is_empty(),
+                done: aloud.is_empty() || self.is_muted(),
             });
-            if !aloud.is_empty() {
+            if !aloud.is_empty() && !self.is_muted() {
                 let index = self.spoken.len() as u32;
                 self.spoken.push(self.pieces.len() - 1);
                 self.unspoken.push_back((index, aloud));
@@ -265,9 +270,22 @@ impl Reply {
         }
     }
 
+    /// No more of it will be spoken.
+    pub(super) fn mute(&mut self) {
+        self.synthesis = Synthesis::Muted;
+        self.unspoken.clear();
+        for piece in &mut self.pieces {
+            piece.done = true;
+        }
+    }
+
+    fn is_muted(&self) -> bool {
+        self.synthesis == Synthesis::Muted
+    }
+
     /// Whether a synthesis stream was opened (and must be dropped on cancel).
     pub(super) fn synthesis_opened(&self) -> bool {
-        self.synthesis != Synthesis::Unopened
+        matches!(self.synthesis, Synthesis::Open | Synthesis::Ended)
     }
 
     /// Takes samples from synthesis and encodes them for the client.
@@ -387,7 +405,7 @@ impl Reply {
     /// The item it is speaking.
     pub(super) fn speaking_item(&self) -> Option<&str> {
         match &self.message {
-            Message::Open(item_id, _) if self.speaks() => Some(item_id),
+            Message::Open(item_id, _) if self.speaks() && !self.is_muted() => Some(item_id),
             _ => None,
         }
     }

@@ -14,11 +14,11 @@ use wire::realtime::{
 
 use super::input::{ReplyId, UtteranceId};
 use super::items::Entry;
-use super::output::{Mark, Output};
+use super::output::{Mark, Output, Part};
 use super::reply::{Reply, Stage};
 use super::unanswered::Owed;
 use super::{Session, send_error};
-use crate::ask::{Finish, SpeakOptions};
+use crate::ask::SpeakOptions;
 
 /// The hosted service counts a token for every 100 ms of the caller's audio, and one for every 50 ms of its own.
 const INPUT_MS_PER_TOKEN: u64 = 100;
@@ -206,7 +206,7 @@ impl Session {
         Output::Prepare(self.stt_options(), speak)
     }
 
-    fn new_reply(&mut self, create: CreateResponse, stage: Stage) -> Reply {
+    pub(super) fn new_reply(&mut self, create: CreateResponse, stage: Stage) -> Reply {
         let settings = &self.settings;
         let format = create.output_format.unwrap_or(settings.output.format);
         let voice = create
@@ -238,7 +238,7 @@ impl Session {
         Reply::new(id, stage, response, create, speak)
     }
 
-    fn announce(&mut self, reply: &Reply, out: &mut Vec<Output>) {
+    pub(super) fn announce(&mut self, reply: &Reply, out: &mut Vec<Output>) {
         if reply.is_active_default() {
             self.idle_at_ms = None;
             self.turns += 1;
@@ -316,8 +316,11 @@ impl Session {
             return;
         }
         let waiting: Vec<ReplyId> = self.waiting().collect();
+        let unheard = self.policy.unheard.clone();
         for id in waiting {
-            self.finish(id, End::Failed(error.clone()), out);
+            if !self.excuse_with(id, &unheard, error, out) {
+                self.finish(id, End::Failed(error.clone()), out);
+            }
         }
     }
 
@@ -417,20 +420,6 @@ impl Session {
         }
     }
 
-    /// A reply that says something of the server's own: a greeting, an apology.
-    pub(super) fn say(&mut self, words: &str, out: &mut Vec<Output>) {
-        let mut reply = self.new_reply(CreateResponse::default(), Stage::Asked);
-        let mut work = Vec::new();
-        reply.push_text(words, &mut work);
-        reply.finish = Some(Finish::Stop);
-        reply.end_text(&mut work);
-        let id = reply.id;
-        self.announce(&reply, out);
-        super::present::push_work(&reply, work, out);
-        self.replies.push(reply);
-        self.advance(id, out);
-    }
-
     fn after_default_response(&mut self, completed: bool, out: &mut Vec<Output>) {
         if self.owed == Owed::AfterResponse {
             self.answer_turn(out);
@@ -468,7 +457,10 @@ impl Session {
         if error.code.is_none() {
             send_error(error.clone(), out);
         }
-        self.finish(id, End::Failed(error), out);
+        self.lose(Part::Language, &error, out);
+        if !self.apologise(id, &error, out) {
+            self.finish(id, End::Failed(error), out);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use wire::realtime::{ErrorBody, Item, ItemStatus, ServerEvent};
 use super::input::{ReplyId, SttNews, UtteranceId};
 use super::items::Entry;
 use super::listen::semantic_limits;
-use super::output::{Mark, Output};
+use super::output::{Mark, Output, Part};
 use super::unanswered::Owed;
 use super::{Session, send_error};
 use crate::ask::SttOptions;
@@ -294,6 +294,7 @@ impl Session {
                 audio_ms,
                 logprobs,
             } => {
+                self.regain(Part::Ears, out);
                 self.transcribed(
                     id,
                     &Transcript {
@@ -439,6 +440,7 @@ impl Session {
         if let Some(entry) = self.conversation.get_mut(&utterance.item_id) {
             entry.transcript_pending = false;
         }
+        self.lose(Part::Ears, error, out);
         if self.transcribes() {
             out.push(Output::Send(ServerEvent::TranscriptionFailed {
                 item_id: utterance.item_id.clone(),
@@ -455,6 +457,7 @@ impl Session {
         self.fail_waiting(error, out);
         if utterance.state == UtteranceState::Answered {
             self.answer_what_is_left(out);
+            self.excuse_deafness(out);
         }
     }
 }

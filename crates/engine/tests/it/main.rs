@@ -12,6 +12,7 @@
 mod audio;
 mod context;
 mod conversation;
+mod degraded;
 mod editing;
 mod heard;
 mod ladder;

@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) prepared: Option<(String, u32)>,
     pub(crate) asked: Vec<LlmRequest>,
     pub(crate) spoken: Vec<String>,
+    /// Replies that have begun to be spoken.
+    pub(crate) speaking: Vec<u64>,
     /// Functions of the server that are running.
     pub(crate) running: Vec<(u64, ToolCall)>,
     /// MCP servers whose functions are wanted.
@@ -93,6 +95,7 @@ impl World {
             prepared: None,
             asked: Vec::new(),
             spoken: Vec::new(),
+            speaking: Vec::new(),
             running: Vec::new(),
             servers: Vec::new(),
             closed: None,
@@ -146,6 +149,9 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, input: Input) {
+        if let Input::Tts(id, TtsNews::Failed(_)) = &input {
+            self.live_tts.remove(id);
+        }
         let mut outputs = Vec::new();
         self.session.on(input, self.now, &mut outputs);
         self.take(outputs);
@@ -263,6 +269,7 @@ impl World {
                     self.live_llm.remove(&id);
                 }
                 Output::OpenTts(id, _) => {
+                    self.speaking.push(id);
                     self.live_tts.insert(id);
                 }
                 Output::Speak { reply, index, text } => self.synthesise(reply, index, text),

@@ -238,6 +238,12 @@ pub struct Sessions {
     pub tokens_per_minute: u64,
     /// Whether replies are prepared while the end of the turn is still being decided.
     pub speculate: bool,
+    /// Said when no language model answers, before the caller's own words are repeated; nothing when empty.
+    pub apology: String,
+    /// Between the apology and the caller's own words.
+    pub echo: String,
+    /// Said when a caller was not understood because transcription failed; nothing when empty.
+    pub unheard: String,
 }
 
 impl Default for Sessions {
@@ -254,6 +260,9 @@ impl Default for Sessions {
             context_tokens: 8000,
             tokens_per_minute: 1_000_000,
             speculate: true,
+            apology: "I am sorry, I cannot think clearly right now.".to_owned(),
+            echo: "You said:".to_owned(),
+            unheard: "I am sorry, I could not hear you. Please try again.".to_owned(),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use engine::meter::Cost;
+use engine::session::Part;
 
 use crate::metering::Used;
 
@@ -90,6 +91,15 @@ pub enum Event<'a> {
         lasted: Duration,
         /// What it cost; `None` where the price of any part is missing.
         micro_dollars: Option<u64>,
+    },
+    /// A conversation has to do without a part of its pipeline, or has it back.
+    PartMissing {
+        /// `sess_…`.
+        session: &'a str,
+        /// Which.
+        part: Part,
+        /// Whether it is missing now.
+        missing: bool,
     },
     /// A function was run for a model.
     ToolRan {

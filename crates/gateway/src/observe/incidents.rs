@@ -22,11 +22,18 @@ struct TakeOver {
     to: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
 /// The numbers about providers' health.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Incidents {
     resting: Family<Place, Gauge>,
     failovers: Family<TakeOver, Counter>,
+    degraded: Family<PartLabel, Gauge>,
+    degradations: Family<PartLabel, Counter>,
 }
 
 impl Incidents {
@@ -41,6 +48,27 @@ impl Incidents {
             "Times that a provider took over from another",
             self.failovers.clone(),
         );
+        registry.register(
+            "sessions_degraded",
+            "Sessions that do without a part of their pipeline at present",
+            self.degraded.clone(),
+        );
+        registry.register(
+            "degradations",
+            "Times that a session had to do without a part of its pipeline",
+            self.degradations.clone(),
+        );
+    }
+
+    /// A session does without a part, or has it back.
+    pub(super) fn missing(&self, part: &'static str, missing: bool) {
+        let label = PartLabel { part };
+        if missing {
+            self.degraded.get_or_create(&label).inc();
+            self.degradations.get_or_create(&label).inc();
+        } else {
+            self.degraded.get_or_create(&label).dec();
+        }
     }
 
     /// Lets every family show its header.
@@ -49,6 +77,8 @@ impl Incidents {
             stage: "",
             provider: String::new(),
         }));
+        drop(self.degraded.get_or_create(&PartLabel { part: "" }));
+        drop(self.degradations.get_or_create(&PartLabel { part: "" }));
         drop(self.failovers.get_or_create(&TakeOver {
             stage: "",
             from: String::new(),

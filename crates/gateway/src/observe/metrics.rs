@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use engine::session::Part;
 use providers::guarded::Incident;
 
 use super::events::{Event, Stage};
@@ -254,6 +255,9 @@ impl Metrics {
             Event::ConnectionRefused => {
                 families.connections_refused.inc();
             }
+            Event::PartMissing { part, missing, .. } => {
+                families.incidents.missing(part_name(*part), *missing);
+            }
             Event::ToolRan {
                 kind, failed, took, ..
             } => families.usage.ran(kind, *failed, *took),
@@ -292,6 +296,14 @@ impl Metrics {
         // writing to a String does not fail
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+}
+
+const fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Ears => "stt",
+        Part::Language => "llm",
+        Part::Voice => "tts",
     }
 }
 
@@ -337,6 +349,16 @@ fn log(event: &Event<'_>) {
             // not under `message`, which is the line's own text
             tracing::error!(session, provider, code, reason = message, "provider failed");
         }
+        Event::PartMissing {
+            session,
+            part,
+            missing,
+        } => tracing::warn!(
+            session,
+            part = part_name(*part),
+            missing,
+            "session does without a part, or has it back"
+        ),
         Event::ToolRan {
             session,
             kind,
@@ -515,6 +537,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 19);
+        assert_eq!(table.lines().count(), 2 + 21);
     }
 }

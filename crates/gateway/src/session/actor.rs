@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use engine::session::{Input, Mark, Output, Session};
+use engine::session::{Input, Mark, Output, Part, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
 use tokio::sync::{mpsc, watch};
@@ -88,9 +88,13 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         session_id: session_id.clone(),
         started,
         speech_end: None,
+        missing: Vec::new(),
         append_refused: false,
     };
     let outcome = actor.live(edge.inbound, news).await;
+    for part in std::mem::take(&mut actor.missing) {
+        actor.note_missing(part, false);
+    }
     call.metrics.emit(&Event::SessionEnded {
         session: &session_id,
         outcome,
@@ -119,6 +123,8 @@ struct Actor {
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
     speech_end: Option<Instant>,
+    /// What the conversation does without at present.
+    missing: Vec<Part>,
     /// The session had no room for the append that is being heard: its remaining slices are not heard either.
     append_refused: bool,
 }
@@ -340,6 +346,18 @@ impl Actor {
         }
     }
 
+    fn note_missing(&mut self, part: Part, missing: bool) {
+        self.missing.retain(|other| *other != part);
+        if missing {
+            self.missing.push(part);
+        }
+        self.metrics.emit(&Event::PartMissing {
+            session: &self.session_id,
+            part,
+            missing,
+        });
+    }
+
     async fn mark(&mut self, mark: Mark) -> Result<(), Ended> {
         let stage = match mark {
             Mark::TurnDecided { silence_ms } => {
@@ -357,6 +375,10 @@ impl Actor {
                 self.account.turn_ended(turn, &response);
                 self.speech_end = None;
                 self.wiring.sweep();
+                return Ok(());
+            }
+            Mark::Missing { part, missing } => {
+                self.note_missing(part, missing);
                 return Ok(());
             }
             Mark::BargeIn | Mark::SpeculationDropped | Mark::SpeculationUsed => return Ok(()),

@@ -90,6 +90,9 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         context_tokens: sessions.context_tokens,
         tokens_per_minute: sessions.tokens_per_minute,
         speculate: sessions.speculate,
+        apology: sessions.apology.clone(),
+        echo: sessions.echo.clone(),
+        unheard: sessions.unheard.clone(),
         llm_model: pipeline.llm_model.clone(),
         ..Policy::default()
     };

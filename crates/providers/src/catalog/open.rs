@@ -171,7 +171,9 @@ impl Opening {
     ) -> Pipeline {
         let watch = || self.watch.clone();
         let stt = Member::new(name, Stage::Stt, stt, watch()).at_home();
-        let llm = Member::new(name, Stage::Llm, llm, watch()).at_home();
+        // there may be none, which has a name of its own
+        let mind = llm.name().to_owned();
+        let llm = Member::new(&mind, Stage::Llm, llm, watch()).at_home();
         let tts = Member::new(name, Stage::Tts, tts, watch()).at_home();
         let stt: Arc<dyn Stt> = Arc::new(GuardedStt::new(vec![Arc::new(stt)], watch()));
         Pipeline {
