@@ -106,6 +106,9 @@ pub struct ServerTool {
     pub filler_after_ms: u64,
 }
 
+/// What fills a silence where nobody has a phrase of his own.
+pub const FILLER: &str = "One moment, please.";
+
 /// How a function of the server is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToolRunner {

@@ -79,7 +79,7 @@ pub(super) fn messages(entries: &[Entry]) -> Vec<(usize, LlmMessage)> {
     let mut messages = Vec::with_capacity(entries.len());
     for (at, entry) in entries.iter().enumerate() {
         messages.extend(message(&entry.item, entry.cut).map(|message| (at, message)));
-        if let Some([call, output]) = run_by_server(&entry.item) {
+        if let Some([call, output]) = run_by_server(entry) {
             messages.extend([(at, call), (at, output)]);
         }
     }
@@ -87,23 +87,32 @@ pub(super) fn messages(entries: &[Entry]) -> Vec<(usize, LlmMessage)> {
 }
 
 /// A call that the server ran: the call and what came of it.
-fn run_by_server(item: &Item) -> Option<[LlmMessage; 2]> {
+fn run_by_server(entry: &Entry) -> Option<[LlmMessage; 2]> {
     let ItemBody::McpCall {
         name, arguments, ..
-    } = &item.body
+    } = &entry.item.body
     else {
         return None;
     };
     let call = LlmMessage::ToolCall {
-        call_id: item.id.clone(),
+        call_id: call_id(entry),
         name: name.clone(),
         arguments: arguments.clone(),
     };
     let output = LlmMessage::ToolOutput {
-        call_id: item.id.clone(),
-        output: super::tools::result(&item.body),
+        call_id: call_id(entry),
+        output: super::tools::result(&entry.item.body),
     };
     Some([call, output])
+}
+
+/// The model's own id of a call: some vendors keep what they thought of it under that.
+fn call_id(entry: &Entry) -> String {
+    if entry.call_id.is_empty() {
+        entry.item.id.clone()
+    } else {
+        entry.call_id.clone()
+    }
 }
 
 /// A rough token count, 4 characters a token, good to about a third for English.

@@ -91,6 +91,7 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorBody> {
         let next = self.conversation.next_of(item_id);
+        self.conversation.remove_hidden_before(item_id);
         if self.conversation.remove(item_id).is_none() {
             return Err(unknown_item("delete", "deleting", item_id));
         }

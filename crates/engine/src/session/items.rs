@@ -49,6 +49,8 @@ pub(super) struct Entry {
     pub(super) transcript_pending: bool,
     /// Whether the client does not know of it.
     pub(super) hidden: bool,
+    /// The model's own id of a call that the server ran.
+    pub(super) call_id: String,
 }
 
 impl Entry {
@@ -63,6 +65,7 @@ impl Entry {
             cut: Cut::Whole,
             transcript_pending: false,
             hidden: false,
+            call_id: String::new(),
         }
     }
 
@@ -282,6 +285,17 @@ impl Conversation {
             entry.audio = audio;
             entry.audio_ms = audio_ms;
             self.forget_old_audio();
+        }
+    }
+
+    /// Removes what belongs to an item without the client's knowledge: the calls of the server that led to it; all of
+    /// them, where it is the last item that the client knows.
+    pub(super) fn remove_hidden_before(&mut self, id: &str) {
+        let Some(at) = self.position(id) else { return };
+        let first = self.entries[..at].iter().rposition(|entry| !entry.hidden);
+        self.entries.drain(first.map_or(0, |known| known + 1)..at);
+        if self.entries.iter().filter(|entry| !entry.hidden).count() == 1 {
+            self.entries.retain(|entry| !entry.hidden);
         }
     }
 

@@ -42,7 +42,7 @@ use barge_in::Playback;
 use budget::TokenWindow;
 use items::Conversation;
 use listen::Listener;
-use own_words::Missing;
+use own_words::{Ending, Missing};
 use reply::Reply;
 use tools::Run;
 use transcript::Utterance;
@@ -54,6 +54,8 @@ const EXPIRED: u16 = 1001;
 const ENDED: u16 = 1000;
 /// A greeting waits so long for the client's settings, which say how it is to sound, in ms.
 const GREETING_AFTER_MS: u64 = 300;
+/// And so long for what the client sends right behind them, such as a first question of its own, in ms.
+const GREETING_AFTER_SETTINGS_MS: u64 = 50;
 
 /// A live conversation.
 ///
@@ -85,6 +87,8 @@ pub struct Session {
     tool_sources: Vec<ToolSource>,
     /// Functions of the server that are running.
     runs: Vec<Run>,
+    /// Whether the assistant has said goodbye.
+    ending: Ending,
     /// What it does without at present.
     missing: Missing,
     tokens: TokenWindow,
@@ -119,6 +123,7 @@ impl Session {
             hangs_up_at_ms: None,
             tool_sources: Vec::new(),
             runs: Vec::new(),
+            ending: Ending::default(),
             missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
             now_ms: 0,
@@ -268,7 +273,7 @@ impl Session {
         }
         if self.settings.kind == SessionKind::Realtime {
             if self.greets_at_ms.is_some() {
-                self.greets_at_ms = Some(self.now_ms);
+                self.greets_at_ms = Some(self.now_ms + GREETING_AFTER_SETTINGS_MS);
             }
             let request = self.warm_request();
             out.push(Output::WarmLlm(request));

@@ -98,8 +98,8 @@ pub enum Mark {
         completed: bool,
         /// The turn it belongs to, counted from 1.
         turn: u32,
-        /// `resp_…`.
-        response: String,
+        /// `resp_…`; `None` for a response beside the conversation, which belongs to a turn without ending it.
+        response: Option<String>,
     },
     /// A reply was cut off by the caller's speech.
     BargeIn,

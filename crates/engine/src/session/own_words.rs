@@ -35,6 +35,16 @@ enum Gone {
     Yes,
 }
 
+/// Whether the assistant has said goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Ending {
+    /// It has not.
+    #[default]
+    No,
+    /// It has, at least in part, and nothing was said since.
+    Farewell,
+}
+
 impl Missing {
     fn of(&mut self, part: Part) -> &mut Gone {
         match part {
@@ -60,15 +70,26 @@ impl Session {
         self.advance(id, out);
     }
 
-    /// Says the greeting, unless somebody was faster.
+    /// Says the greeting, unless somebody was faster; while somebody seems to speak it waits.
     pub(super) fn greet(&mut self, out: &mut Vec<Output>) {
         self.greets_at_ms = None;
-        let Some(greeting) = self.policy.greeting.take() else {
-            return;
-        };
-        let quiet = self.current_utterance().is_none() && self.utterances.is_empty();
-        if quiet && self.turns == 0 && self.settings.kind == SessionKind::Realtime {
+        if self.turns > 0 || self.settings.kind != SessionKind::Realtime {
+            self.policy.greeting = None;
+        }
+        if self.utterances.is_empty()
+            && let Some(greeting) = self.policy.greeting.take()
+        {
             self.say(&greeting, out);
+        }
+    }
+
+    /// What seemed to be speech was none: a greeting or the end that it kept back is due.
+    pub(super) fn was_noise(&mut self) {
+        if self.policy.greeting.is_some() && self.turns == 0 {
+            self.greets_at_ms = Some(self.now_ms);
+        }
+        if self.ending == Ending::Farewell && self.active_default().is_none() {
+            self.hangs_up_at_ms = Some(self.playback_end_ms());
         }
     }
 

@@ -49,8 +49,13 @@ impl Session {
                     call_id
                 };
                 let of_server = runs_tools(&self.replies[at]) && self.server_tool(&name).is_some();
+                let max_rounds = self.policy.max_tool_rounds;
                 let reply = &mut self.replies[at];
                 reply.wants_last = of_server;
+                if of_server && reply.rounds.len() as u32 >= max_rounds {
+                    // it was told to stop calling: what it calls all the same is not run
+                    return;
+                }
                 if of_server {
                     reply.wanted.push(Wanted {
                         call_id,

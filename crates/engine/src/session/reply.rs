@@ -212,6 +212,11 @@ impl Reply {
         }
     }
 
+    /// Whether a phrase may fill its silence: nothing is said behind a call of the client's, or behind a farewell.
+    pub(super) fn may_fill(&self) -> bool {
+        !self.is_held() && self.calls.is_empty() && !self.ends_call
+    }
+
     /// Adds the tokens of one answer.
     pub(super) fn add_usage(&mut self, usage: LlmUsage) {
         self.usage.input_tokens += usage.input_tokens;

@@ -137,7 +137,10 @@ impl Session {
         said.extend(prompt);
         let head = context::head(&said);
         let (first, rest) = said.split_at(head);
+        // what the reply has been told so far comes on top, and needs its room
         let limit = self.policy.context_tokens;
+        let told = self.rounds_tokens(apart);
+        let limit = limit.saturating_sub(told).max(limit / 4);
         let dropped = context::surplus(first, rest, limit, &self.settings.truncation)?;
         if dropped > 0 && by_ratio && keep == Keep::Cut {
             let oldest = positions.get(head + dropped - instructed);

@@ -15,6 +15,7 @@ use wire::realtime::{
 use super::input::{ReplyId, UtteranceId};
 use super::items::Entry;
 use super::output::{Mark, Output, Part};
+use super::own_words::Ending;
 use super::reply::{Reply, Stage};
 use super::unanswered::Owed;
 use super::{Session, send_error};
@@ -241,6 +242,8 @@ impl Session {
     pub(super) fn announce(&mut self, reply: &Reply, out: &mut Vec<Output>) {
         if reply.is_active_default() {
             self.idle_at_ms = None;
+            self.hangs_up_at_ms = None;
+            self.ending = Ending::No;
             self.turns += 1;
             self.turn_is_answered();
         }
@@ -402,7 +405,11 @@ impl Session {
         out.push(Output::Mark(Mark::ReplyEnded {
             completed,
             turn: reply.speak.turn,
-            response: reply.response.id.clone(),
+            response: reply
+                .response
+                .conversation_id
+                .is_some()
+                .then(|| reply.response.id.clone()),
         }));
         let in_conversation = reply.response.conversation_id.is_some();
         out.push(Output::Send(ServerEvent::ResponseDone {
@@ -411,9 +418,12 @@ impl Session {
         out.push(Output::Send(ServerEvent::RateLimitsUpdated {
             rate_limits: vec![self.tokens.report(self.now_ms)],
         }));
-        if completed && reply.ends_call {
-            self.hangs_up_at_ms = Some(self.playback_end_ms());
-            return;
+        if reply.ends_call {
+            self.ending = Ending::Farewell;
+            if completed {
+                self.hangs_up_at_ms = Some(self.playback_end_ms());
+                return;
+            }
         }
         if in_conversation {
             self.after_default_response(completed, out);

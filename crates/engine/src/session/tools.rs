@@ -5,7 +5,7 @@
 use wire::realtime::Item;
 use wire::realtime::ItemStatus;
 use wire::realtime::item::ItemBody;
-use wire::realtime::session::{Tool, ToolChoice};
+use wire::realtime::session::{Tool, ToolChoice, TurnDetection};
 
 use super::Session;
 use super::input::{ReplyId, RunId, ToolSource};
@@ -13,7 +13,9 @@ use super::items::Entry;
 use super::output::Output;
 use super::present::push_work;
 use super::reply::{Message, Reply, Stage};
-use crate::ask::{Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome, ToolRunner};
+use crate::ask::{
+    FILLER, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome, ToolRunner,
+};
 
 /// Said when a function goes on and on; the first time it is the function's own phrase.
 const STILL: &str = "I am still working on it.";
@@ -21,6 +23,10 @@ const STILL: &str = "I am still working on it.";
 const STILL_EVERY_MS: u64 = 7000;
 /// Bytes of a result that the model reads; the rest is cut off.
 const MAX_OUTPUT: usize = 16 * 1024;
+/// What labels of the agent's own MCP servers begin with; a client's never do.
+const AGENTS: &str = "agent/";
+/// Calls of one answer that are run; a model that wants more at once is not thinking.
+const MAX_CALLS: usize = 16;
 /// Server label of calls that belong to no MCP server.
 const OWN: &str = "agent";
 
@@ -121,7 +127,8 @@ impl Session {
                 .iter()
                 .any(|tool| matches!(tool, Tool::Mcp { server_label, .. } if server_label == label))
         };
-        self.tool_sources.retain(|source| named(&source.label));
+        self.tool_sources
+            .retain(|source| source.label.starts_with(AGENTS) || named(&source.label));
         out.push(Output::ListTools(servers));
     }
 
@@ -150,8 +157,16 @@ impl Session {
         reply.flush_text(&mut work);
         push_work(&reply, work, out);
         // as it was before these calls
-        let history = self.history(&reply);
-        for call in wanted {
+        let attended = wanted.iter().any(|call| {
+            let tool = self.server_tool(&call.name);
+            tool.is_some_and(|tool| tool.runner == ToolRunner::Attended)
+        });
+        let history = if attended {
+            self.history(&reply)
+        } else {
+            Vec::new()
+        };
+        for call in wanted.into_iter().take(MAX_CALLS) {
             self.start_run(&mut reply, &call, &mut round, out);
         }
         for output in out.iter_mut() {
@@ -188,6 +203,7 @@ impl Session {
         };
         let mut entry = Entry::new(Item::new(item_id.clone(), ItemStatus::InProgress, body));
         entry.hidden = true;
+        entry.call_id.clone_from(&call.call_id);
         // what is said after the call must not seem to have been said before it
         let message = match &reply.message {
             Message::Open(item_id, _) => self.conversation.position(item_id),
@@ -202,7 +218,13 @@ impl Session {
         });
         if tool.runner == ToolRunner::EndCall {
             reply.ends_call = true;
-            if reply.text.trim().is_empty() {
+            let said = reply.rounds.last().map_or(0, |round| round.text_bytes);
+            let silent = reply
+                .text
+                .get(said..)
+                .is_none_or(|text| text.trim().is_empty());
+            // behind a call of the client's nothing is said any more
+            if silent && reply.calls.is_empty() {
                 self.push_farewell(reply, &call.arguments, out);
             }
             let said = ToolOutcome::Returned("The call ends now.".to_owned());
@@ -215,7 +237,7 @@ impl Session {
             runner: tool.runner,
             item_id,
         });
-        let due = self.now_ms + tool.filler_after_ms;
+        let due = self.now_ms.saturating_add(tool.filler_after_ms);
         if let Some(filler) = tool.filler.filter(|_| reply.speaks()) {
             let sooner = reply.filler.as_ref().is_none_or(|(at, _)| due < *at);
             if sooner {
@@ -242,6 +264,7 @@ impl Session {
             return;
         };
         let mut work = Vec::new();
+        reply.seam = !reply.text.is_empty();
         reply.push_text(words, &mut work);
         push_work(reply, work, out);
     }
@@ -259,12 +282,26 @@ impl Session {
         };
         let run = self.runs.remove(at);
         self.record(&run.item_id, outcome);
-        if let Some(reply) = run.reply {
-            self.end_round(reply, out);
+        match run.reply {
+            Some(reply) => self.end_round(reply, out),
+            None => self.tell_late(out),
+        }
+    }
+
+    /// A function has ended whose response was cut off meanwhile: the caller is told what came of it, unless he is
+    /// speaking, and then the answer to that will.
+    fn tell_late(&mut self, out: &mut Vec<Output>) {
+        let detection = self.settings.input.turn_detection.as_ref();
+        let answers = detection.is_some_and(TurnDetection::creates_response);
+        if answers && self.utterances.is_empty() {
+            self.answer_turn(out);
         }
     }
 
     fn record(&mut self, item_id: &str, outcome: ToolOutcome) {
+        // one result may not crowd out the conversation
+        let room = MAX_OUTPUT.min(self.policy.context_tokens as usize * 2);
+        let cut = |text| cut(text, room);
         let Some(entry) = self.conversation.get_mut(item_id) else {
             return;
         };
@@ -354,6 +391,16 @@ impl Session {
         };
     }
 
+    /// Estimated tokens of what a reply has called and been told.
+    pub(super) fn rounds_tokens(&self, rounds: &[Round]) -> u32 {
+        let calls = rounds.iter().flat_map(|round| &round.calls);
+        let bytes = calls.map(|call| {
+            let entry = self.conversation.get(&call.item_id);
+            call.arguments.len() + entry.map_or(0, |entry| result(&entry.item.body).len())
+        });
+        u32::try_from(bytes.sum::<usize>() / 4).unwrap_or(u32::MAX)
+    }
+
     /// A reply is gone: what it called and must not outlive it is stopped, the rest goes on for the record.
     pub(super) fn leave_runs(&mut self, id: ReplyId, out: &mut Vec<Output>) {
         let mut void = Vec::new();
@@ -379,7 +426,7 @@ impl Session {
     pub(super) fn filler_due_ms(&self) -> Option<u64> {
         let due = self.replies.iter().filter_map(|reply| {
             let (at, _) = reply.filler.as_ref()?;
-            (!reply.is_held()).then_some(*at)
+            reply.may_fill().then_some(*at)
         });
         due.min()
     }
@@ -389,7 +436,7 @@ impl Session {
         let (now_ms, quiet_from) = (self.now_ms, self.playback_end_ms());
         let Some(at) = self.replies.iter().position(|reply| {
             let due = reply.filler.as_ref().is_some_and(|(at, _)| *at <= now_ms);
-            due && !reply.is_held()
+            due && reply.may_fill()
         }) else {
             return;
         };
@@ -401,12 +448,16 @@ impl Session {
             *due = quiet_from + FILLER_GAP_MS;
             return;
         }
-        let phrase = std::mem::replace(phrase, STILL.to_owned());
+        // a phrase of the agent's own is in the language of its callers
+        let said = phrase.clone();
+        if said == FILLER {
+            STILL.clone_into(phrase);
+        }
         *due = now_ms + STILL_EVERY_MS;
         let id = reply.id;
         let mut work = Vec::new();
         reply.seam = !reply.text.is_empty();
-        reply.push_text(&phrase, &mut work);
+        reply.push_text(&said, &mut work);
         reply.flush_text(&mut work);
         push_work(&self.replies[at], work, out);
         self.advance(id, out);
@@ -426,13 +477,13 @@ pub(super) fn result(body: &ItemBody) -> String {
         ItemBody::McpCall {
             error: Some(error), ..
         } => format!("Error: {}", error["message"].as_str().unwrap_or("failed")),
-        _ => "It is still running.".to_owned(),
+        _ => "It is still running and its result will follow; do not call it again.".to_owned(),
     }
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_OUTPUT {
-        let end = text.floor_char_boundary(MAX_OUTPUT);
+fn cut(mut text: String, room: usize) -> String {
+    if text.len() > room {
+        let end = text.floor_char_boundary(room);
         text.truncate(end);
         text.push_str(" …(cut off)");
     }

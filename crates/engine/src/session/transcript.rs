@@ -386,6 +386,9 @@ impl Session {
             UtteranceState::Voided | UtteranceState::Open | UtteranceState::Committed => {}
         }
         self.wake_waiting(out);
+        if text.is_empty() {
+            self.was_noise();
+        }
     }
 
     fn transcribes(&self) -> bool {

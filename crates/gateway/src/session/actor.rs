@@ -151,7 +151,8 @@ impl Actor {
         let (soft, hard) = (self.lifecycle.soft().clone(), self.lifecycle.hard().clone());
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
-        if let Err(Ended(outcome)) = self.carry_out(&mut outputs).await {
+        // a tick carries out what the start asks for, and what goes wrong with that
+        if let Err(Ended(outcome)) = self.take(Input::Tick, &mut outputs).await {
             return outcome;
         }
         let mut leaving = false;
@@ -372,7 +373,9 @@ impl Actor {
             Mark::FirstToken => Stage::FirstToken,
             Mark::FirstAudio => Stage::FirstAudio,
             Mark::ReplyEnded { turn, response, .. } => {
-                self.account.turn_ended(turn, &response);
+                if let Some(response) = response {
+                    self.account.turn_ended(turn, &response);
+                }
                 self.speech_end = None;
                 self.wiring.sweep();
                 return Ok(());
