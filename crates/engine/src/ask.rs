@@ -226,6 +226,8 @@ pub enum DuplexItem {
 /// One answer wanted of a speech-to-speech model.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DuplexReply {
+    /// The turn it belongs to, counted from 1; for the bill.
+    pub turn: u32,
     /// Replaces the session's instructions for this answer.
     pub instructions: Option<String>,
     /// Replaces the session's functions for this answer.

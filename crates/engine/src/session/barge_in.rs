@@ -115,6 +115,7 @@ impl Session {
                 && !entry.is_truncated()
             {
                 entry.cut = Cut::Heard(entry.heard_after(heard_ms));
+                self.tell_heard(&item_id, heard_ms);
             }
         }
     }
@@ -205,5 +206,6 @@ impl Session {
         let audio = entry.audio.slice(..keep.min(entry.audio.len()));
         self.conversation.set_audio(item_id, audio, audio_end_ms);
         self.playback.retain(|played| played.item_id != item_id);
+        self.tell_heard(item_id, audio_end_ms);
     }
 }

@@ -26,6 +26,16 @@ impl Detector {
     }
 }
 
+/// Who hears, thinks and speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upstream {
+    /// Ears, a language model and a voice.
+    #[default]
+    Stages,
+    /// One model that does all of it.
+    Duplex,
+}
+
 /// The operator's limits and choices for one session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -67,6 +77,8 @@ pub struct Policy {
     pub llm_model: Option<String>,
     /// Voice activity detector.
     pub detector: Detector,
+    /// Who hears, thinks and speaks.
+    pub upstream: Upstream,
 }
 
 impl Default for Policy {
@@ -91,6 +103,7 @@ impl Default for Policy {
             max_tool_rounds: 8,
             llm_model: None,
             detector: Detector::Earshot,
+            upstream: Upstream::Stages,
         }
     }
 }

@@ -29,8 +29,9 @@ impl Session {
             entry.format = self.input_format();
             entry.audio_ms = entry.format.duration_ms(audio.len() as u64);
             entry.audio = audio.clone();
-            entry.transcript_pending = needs_transcript;
+            entry.transcript_pending = needs_transcript && !self.is_duplex();
         }
+        self.tell_item(&entry, position);
         let item = entry.item.clone();
         let previous_item_id =
             self.conversation
@@ -59,7 +60,7 @@ impl Session {
             item,
             previous_item_id,
         }));
-        if let Some(audio) = audio.filter(|_| needs_transcript) {
+        if let Some(audio) = audio.filter(|_| needs_transcript && !self.is_duplex()) {
             let mut samples = Vec::new();
             let mut decoder = Decoder::new(self.input_format());
             decoder.push(&audio, &mut samples);
@@ -98,6 +99,7 @@ impl Session {
         if self.reads_from.as_deref() == Some(item_id) {
             self.reads_from = next;
         }
+        self.forget_told();
         out.push(Output::Send(ServerEvent::ItemDeleted {
             item_id: item_id.to_owned(),
         }));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wire::realtime::{ClientEvent, ErrorBody};
 
-use crate::ask::{Finish, LlmUsage, ServerTool, ToolOutcome};
+use crate::ask::{DuplexUsage, Finish, LlmUsage, ServerTool, ToolOutcome};
 
 /// One utterance being transcribed; unique within a session.
 pub type UtteranceId = u64;
@@ -35,6 +35,8 @@ pub enum Input {
     Tool(RunId, ToolOutcome),
     /// Functions of the server that have become known, in place of those known under the same source before.
     Tools(Box<ToolSource>),
+    /// News of a model that hears, thinks and speaks; what it says in words comes as `Stt` and `Llm`.
+    Duplex(DuplexNews),
     /// Something outside the conversation went wrong that the client should know of.
     Problem(Box<ErrorBody>),
     /// A deadline of [`super::Session::next_deadline`] has passed.
@@ -102,6 +104,31 @@ pub enum TtsNews {
     PieceDone(u32),
     /// No more speech will come; last.
     Failed(Box<ErrorBody>),
+}
+
+/// What a speech-to-speech model says beside words.
+#[derive(Debug)]
+pub enum DuplexNews {
+    /// It has joined the conversation.
+    Ready,
+    /// Speech to append, in the session's output format.
+    Audio {
+        /// The reply.
+        reply: ReplyId,
+        /// Whole samples.
+        audio: Bytes,
+    },
+    /// A reply is complete; last.
+    Done {
+        /// The reply.
+        reply: ReplyId,
+        /// Why it ended.
+        finish: Finish,
+        /// Token counts.
+        usage: DuplexUsage,
+    },
+    /// It is gone, and with it everything that is under way.
+    Lost(Box<ErrorBody>),
 }
 
 /// Functions of the server that come from one place.

@@ -49,6 +49,8 @@ pub(super) struct Entry {
     pub(super) transcript_pending: bool,
     /// Whether the client does not know of it.
     pub(super) hidden: bool,
+    /// The reply that it is part of, while that can be told to a model.
+    pub(super) reply: Option<u64>,
     /// The model's own id of a call that the server ran.
     pub(super) call_id: String,
 }
@@ -65,6 +67,7 @@ impl Entry {
             cut: Cut::Whole,
             transcript_pending: false,
             hidden: false,
+            reply: None,
             call_id: String::new(),
         }
     }

@@ -84,6 +84,11 @@ impl Listener {
         taken
     }
 
+    /// All whole samples that wait for a commit.
+    pub(super) fn whole_buffer(&self, format: Format) -> Vec<u8> {
+        self.buffer[..self.buffer.len() - self.half_sample(format)].to_vec()
+    }
+
     fn half_sample(&self, format: Format) -> usize {
         self.buffer.len() % format.bytes_per_sample() as usize
     }
@@ -213,6 +218,10 @@ impl Session {
             return;
         }
         if let Some(id) = self.current_utterance().map(|utterance| utterance.id) {
+            if self.is_duplex() {
+                let whole = self.listener.whole_buffer(self.input_format());
+                self.forward_raw(&whole, out);
+            }
             let samples: Arc<[i16]> = self.listener.unheard.as_slice().into();
             out.push(Output::SttAudio(id, samples));
         }
@@ -252,7 +261,12 @@ impl Session {
                 interrupt_response,
                 ..
             }) => {
-                config.silence_ms = semantic_limits(*eagerness).0;
+                // a model that hears by itself does not say whether a turn reads as finished
+                config.silence_ms = if self.is_duplex() {
+                    unjudged_ms(*eagerness)
+                } else {
+                    semantic_limits(*eagerness).0
+                };
                 if *interrupt_response && self.is_playing() {
                     config.min_speech_ms = backchannel_ms(*eagerness);
                 }
@@ -462,6 +476,15 @@ fn backchannel_ms(eagerness: Eagerness) -> u64 {
         Eagerness::Low => 640,
         Eagerness::Medium | Eagerness::Auto => 480,
         Eagerness::High => 240,
+    }
+}
+
+/// Silence that ends a turn under `semantic_vad` where nobody can judge what was said.
+fn unjudged_ms(eagerness: Eagerness) -> u64 {
+    match eagerness {
+        Eagerness::Low => 1200,
+        Eagerness::Medium | Eagerness::Auto => 700,
+        Eagerness::High => 400,
     }
 }
 

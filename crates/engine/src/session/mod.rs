@@ -11,6 +11,7 @@
 mod barge_in;
 mod budget;
 mod context;
+mod duplex;
 mod edit;
 mod input;
 mod items;
@@ -22,6 +23,7 @@ mod reply;
 mod request;
 mod respond;
 pub mod settings;
+mod speculate;
 mod tools;
 mod transcript;
 mod unanswered;
@@ -34,12 +36,15 @@ use wire::realtime::response::ConversationTarget;
 use wire::realtime::session::TurnDetection;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
 
-pub use budget::{Detector, Policy};
-pub use input::{Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId};
+pub use budget::{Detector, Policy, Upstream};
+pub use input::{
+    DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId,
+};
 pub use output::{Mark, Output, Part};
 
 use barge_in::Playback;
 use budget::TokenWindow;
+use duplex::Duplex;
 use items::Conversation;
 use listen::Listener;
 use own_words::{Ending, Missing};
@@ -87,6 +92,8 @@ pub struct Session {
     tool_sources: Vec<ToolSource>,
     /// Functions of the server that are running.
     runs: Vec<Run>,
+    /// The connection to a model that does everything, where one does.
+    duplex: Option<Duplex>,
     /// Whether the assistant has said goodbye.
     ending: Ending,
     /// What it does without at present.
@@ -123,6 +130,7 @@ impl Session {
             hangs_up_at_ms: None,
             tool_sources: Vec::new(),
             runs: Vec::new(),
+            duplex: (policy.upstream == Upstream::Duplex).then(Duplex::default),
             ending: Ending::default(),
             missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
@@ -143,11 +151,17 @@ impl Session {
         if !self.mcp_servers().is_empty() {
             self.change_mcp_servers(out);
         }
+        self.translate(0, out);
+        if self.is_duplex() {
+            // its connection is there before anybody speaks
+            self.join(out);
+        }
     }
 
     /// Takes one input at `now_ms` and appends what is to be done, in order.
     pub fn on(&mut self, input: Input, now_ms: u64, out: &mut Vec<Output>) {
         self.now_ms = self.now_ms.max(now_ms);
+        let from = out.len();
         if self.phase == Phase::Closed {
             return;
         }
@@ -159,10 +173,12 @@ impl Session {
             Input::Tts(reply, news) => self.on_tts(reply, news, out),
             Input::Tool(run, outcome) => self.on_tool(run, outcome, out),
             Input::Tools(source) => self.learn_tools(*source, out),
+            Input::Duplex(news) => self.on_duplex(news, out),
             Input::Problem(error) => send_error(*error, out),
             Input::Tick => {}
         }
         self.on_time(out);
+        self.translate(from, out);
     }
 
     /// When [`Input::Tick`] is due, in ms; `None` when nothing waits for time.

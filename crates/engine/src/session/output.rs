@@ -8,7 +8,9 @@ use wire::realtime::ServerEvent;
 use wire::realtime::session::Tool;
 
 use super::input::{ReplyId, RunId, UtteranceId};
-use crate::ask::{LlmRequest, SpeakOptions, SttOptions, ToolCall};
+use crate::ask::{
+    DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions, ToolCall,
+};
 
 /// An output of [`super::Session::on`].
 #[derive(Debug, PartialEq)]
@@ -50,6 +52,10 @@ pub enum Output {
     EndTts(ReplyId),
     /// Stop speaking; what was synthesised is void.
     DropTts(ReplyId),
+    /// Let a speech-to-speech model join a conversation in which this was said; whatever connection there was is left.
+    OpenDuplex(Box<DuplexOptions>, Vec<DuplexItem>),
+    /// Tell it something.
+    Duplex(DuplexCommand),
     /// Run a function of the server.
     RunTool(RunId, Box<ToolCall>),
     /// Stop running it; nobody waits for it any more.

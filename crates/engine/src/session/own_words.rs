@@ -58,6 +58,17 @@ impl Missing {
 impl Session {
     /// Says something in a response of its own.
     pub(super) fn say(&mut self, words: &str, out: &mut Vec<Output>) {
+        if self.is_duplex() {
+            // the only voice there is speaks its own words unless it is told which
+            let exactly = format!("Say exactly this and nothing else: \"{words}\"");
+            let create = CreateResponse {
+                instructions: Some(exactly),
+                ..CreateResponse::default()
+            };
+            let reply = self.new_reply(create, Stage::Waiting);
+            self.begin(reply, out);
+            return;
+        }
         let mut reply = self.new_reply(CreateResponse::default(), Stage::Asked);
         let mut work = Vec::new();
         reply.push_text(words, &mut work);
@@ -160,7 +171,8 @@ impl Session {
         let Some(reply) = self.replies.iter_mut().find(|reply| reply.id == id) else {
             return false;
         };
-        let empty = reply.text.is_empty() && reply.calls.is_empty();
+        // a model that speaks by itself is the voice that is missing
+        let empty = reply.text.is_empty() && reply.calls.is_empty() && !reply.by_itself;
         if !empty || !reply.speaks() || !reply.is_active_default() || words.trim().is_empty() {
             return false;
         }

@@ -41,7 +41,10 @@ impl Session {
                 self.fail(id, *error, out);
                 return;
             }
-            LlmNews::Text(text) => self.replies[at].push_text(&text, &mut work),
+            LlmNews::Text(text) => {
+                let text = self.new_words(id, text);
+                self.replies[at].push_text(&text, &mut work);
+            }
             LlmNews::ToolCall { call_id, name } => {
                 let call_id = if call_id.is_empty() {
                     self.ids.next("call")
@@ -249,7 +252,9 @@ impl Session {
             item: item.clone(),
         }));
         if reply.response.conversation_id.is_some() {
-            let previous_item_id = self.conversation.push(Entry::new(item.clone()));
+            let mut entry = Entry::new(item.clone());
+            entry.reply = Some(reply.id);
+            let previous_item_id = self.conversation.push(entry);
             out.push(Output::Send(ServerEvent::ItemAdded {
                 item,
                 previous_item_id,

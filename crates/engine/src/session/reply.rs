@@ -10,6 +10,7 @@ use wire::realtime::response::{CreateResponse, Response};
 use wire::realtime::session::Modality;
 use wire::realtime::{ErrorBody, ItemStatus};
 
+use super::duplex::Resumed;
 use super::input::{ReplyId, UtteranceId};
 use super::items::SpokenPiece;
 use super::tools::{Round, Wanted};
@@ -87,7 +88,11 @@ pub(super) struct Reply {
     pub(super) next_output_index: u32,
     pub(super) finish: Option<Finish>,
     pub(super) usage: LlmUsage,
+    /// Tokens of speech, where a model counts them.
+    pub(super) audio_usage: LlmUsage,
     pub(super) input_audio_ms: u64,
+    /// How it goes on after its connection was lost.
+    pub(super) resumed: Option<Resumed>,
     /// Functions of the server that the model has called in the answer that is still coming.
     pub(super) wanted: Vec<Wanted>,
     /// Nothing more of that answer will come.
@@ -100,6 +105,8 @@ pub(super) struct Reply {
     pub(super) filler: Option<(u64, String)>,
     /// The next text is no continuation of a word.
     pub(super) seam: bool,
+    /// Its model speaks by itself: nothing is to be synthesised.
+    pub(super) by_itself: bool,
     /// Why it says something of the server's own instead of an answer.
     pub(super) excuse: Option<ErrorBody>,
     /// The session ends once everything was heard.
@@ -154,13 +161,16 @@ impl Reply {
             next_output_index: 0,
             finish: None,
             usage: LlmUsage::default(),
+            audio_usage: LlmUsage::default(),
             input_audio_ms: 0,
+            resumed: None,
             wanted: Vec::new(),
             answered: false,
             wants_last: false,
             rounds: Vec::new(),
             filler: None,
             seam: false,
+            by_itself: false,
             excuse: None,
             ends_call: false,
             format,
@@ -195,7 +205,7 @@ impl Reply {
             self.push_text(" ", work);
         }
         self.text.push_str(text);
-        if self.speaks() {
+        if self.speaks() && !self.by_itself {
             let mut cut = Vec::new();
             self.cutter.push(text, &mut cut);
             self.take_pieces(cut, work);
@@ -204,7 +214,7 @@ impl Reply {
 
     /// What was said so far is spoken now, although more will come.
     pub(super) fn flush_text(&mut self, work: &mut Vec<SpeakWork>) {
-        if self.speaks() {
+        if self.speaks() && !self.by_itself {
             let mut cut = Vec::new();
             self.cutter.finish(&mut cut);
             self.cutter = Cutter::new(CutRules::default());
@@ -214,7 +224,7 @@ impl Reply {
 
     /// Whether a phrase may fill its silence: nothing is said behind a call of the client's, or behind a farewell.
     pub(super) fn may_fill(&self) -> bool {
-        !self.is_held() && self.calls.is_empty() && !self.ends_call
+        !self.is_held() && self.calls.is_empty() && !self.ends_call && !self.by_itself
     }
 
     /// Adds the tokens of one answer.
@@ -226,7 +236,7 @@ impl Reply {
 
     /// No more text will come: a call began or the model finished.
     pub(super) fn end_text(&mut self, work: &mut Vec<SpeakWork>) {
-        if !self.speaks() {
+        if !self.speaks() || self.by_itself {
             return;
         }
         let mut cut = Vec::new();
@@ -327,6 +337,32 @@ impl Reply {
         }
         if !encoded.is_empty() {
             self.audio_ready.push_back(encoded);
+        }
+    }
+
+    /// Takes speech that its model has made itself, in the client's format.
+    pub(super) fn push_voice(&mut self, audio: Bytes) {
+        let ms = self.format.duration_ms(audio.len() as u64);
+        if self.pieces.is_empty() {
+            self.pieces.push(PieceProgress {
+                text_bytes: 0,
+                samples: 0,
+                // its length is counted in ms
+                rate_hz: 1000,
+                done: true,
+            });
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.samples += ms;
+            piece.text_bytes = self.text.len();
+        }
+        let mut audio = audio;
+        let step = self.format.bytes(SLICE_MS) as usize;
+        while audio.len() > step {
+            self.audio_ready.push_back(audio.split_to(step));
+        }
+        if !audio.is_empty() {
+            self.audio_ready.push_back(audio);
         }
     }
 

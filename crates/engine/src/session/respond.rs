@@ -12,7 +12,7 @@ use wire::realtime::{
     AudioFormat, ErrorBody, ItemStatus, ResponseStatus, ServerEvent, SessionKind, Usage,
 };
 
-use super::input::{ReplyId, UtteranceId};
+use super::input::ReplyId;
 use super::items::Entry;
 use super::output::{Mark, Output, Part};
 use super::own_words::Ending;
@@ -119,74 +119,6 @@ impl Session {
         self.begin(reply, out);
     }
 
-    /// Prepares a reply to what the caller seems to have said, invisible until the turn is decided.
-    pub(super) fn prepare(
-        &mut self,
-        utterance: UtteranceId,
-        words: String,
-        out: &mut Vec<Output>,
-    ) -> Option<ReplyId> {
-        if self.tokens.exhausted(self.now_ms) || self.awaits_transcripts() {
-            return None;
-        }
-        let mut reply = self.new_reply(CreateResponse::default(), Stage::Held(utterance));
-        reply.prompt = Some(words);
-        let mut request = self.request(&reply).ok()?;
-        request.speculative = true;
-        let id = reply.id;
-        self.replies.push(reply);
-        out.push(Output::AskLlm(id, Box::new(request)));
-        Some(id)
-    }
-
-    /// Whether a prepared reply answers these words.
-    pub(super) fn was_prepared_for(&self, id: ReplyId, words: &str) -> bool {
-        let reply = self.replies.iter().find(|reply| reply.id == id);
-        reply.is_some_and(|reply| reply.prompt.as_deref() == Some(words))
-    }
-
-    /// The turn was decided as expected: the prepared reply becomes visible.
-    pub(super) fn release(&mut self, id: ReplyId, out: &mut Vec<Output>) {
-        let Some(at) = self.replies.iter().position(|reply| reply.id == id) else {
-            return;
-        };
-        let mut reply = self.replies.remove(at);
-        reply.stage = Stage::Asked;
-        reply.prompt = None;
-        reply.input_audio_ms = self.input_audio_ms();
-        self.turns += 1;
-        self.turn_is_answered();
-        out.push(Output::Mark(Mark::SpeculationUsed));
-        out.push(Output::Send(ServerEvent::ResponseCreated {
-            response: Box::new(reply.response.clone()),
-        }));
-        let mut work = Vec::new();
-        reply.speak_more(&mut work);
-        super::present::push_work(&reply, work, out);
-        let calls = reply.answered;
-        self.replies.push(reply);
-        if calls {
-            self.run_tools(id, out);
-        }
-        self.advance(id, out);
-    }
-
-    /// Discards prepared replies without a trace.
-    pub(super) fn drop_speculation(&mut self, out: &mut Vec<Output>) {
-        while let Some(at) = self.replies.iter().position(Reply::is_held) {
-            let reply = self.replies.remove(at);
-            drop_work(&reply, out);
-            out.push(Output::Mark(Mark::SpeculationDropped));
-            if let Stage::Held(utterance) = reply.stage {
-                for other in &mut self.utterances {
-                    if other.id == utterance {
-                        other.speculative = None;
-                    }
-                }
-            }
-        }
-    }
-
     fn speak_options(&self, voice: &Voice, format: AudioFormat) -> SpeakOptions {
         SpeakOptions {
             session: self.settings.id.clone(),
@@ -236,7 +168,9 @@ impl Session {
             metadata: create.metadata.clone(),
         };
         let id = self.number();
-        Reply::new(id, stage, response, create, speak)
+        let mut reply = Reply::new(id, stage, response, create, speak);
+        reply.by_itself = self.is_duplex();
+        reply
     }
 
     pub(super) fn announce(&mut self, reply: &Reply, out: &mut Vec<Output>) {
@@ -252,7 +186,7 @@ impl Session {
         }));
     }
 
-    fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
+    pub(super) fn begin(&mut self, reply: Reply, out: &mut Vec<Output>) {
         let id = reply.id;
         self.announce(&reply, out);
         self.replies.push(reply);
@@ -269,7 +203,11 @@ impl Session {
     }
 
     /// Whether a transcript that a reply must read is still on its way.
-    fn awaits_transcripts(&self) -> bool {
+    pub(super) fn awaits_transcripts(&self) -> bool {
+        // a model that hears by itself needs no words
+        if self.is_duplex() {
+            return false;
+        }
         self.conversation
             .entries()
             .iter()
@@ -282,6 +220,7 @@ impl Session {
         };
         let waits = match &self.replies[at].create.input {
             None => self.awaits_transcripts(),
+            Some(_) if self.is_duplex() => false,
             Some(input) => input.iter().any(|item| {
                 matches!(item, InputItem::Reference { id }
                     if self.conversation.get(id).is_some_and(|entry| entry.transcript_pending))
@@ -334,7 +273,7 @@ impl Session {
             .map(|reply| reply.id)
     }
 
-    fn input_audio_ms(&self) -> u64 {
+    pub(super) fn input_audio_ms(&self) -> u64 {
         let user_audio = |entry: &&Entry| !entry.is_assistant_audio();
         self.conversation
             .entries()
@@ -490,7 +429,7 @@ fn is_unread_audio(body: &ItemBody) -> bool {
     })
 }
 
-fn drop_work(reply: &Reply, out: &mut Vec<Output>) {
+pub(super) fn drop_work(reply: &Reply, out: &mut Vec<Output>) {
     if reply.finish.is_none() && reply.stage != Stage::Waiting {
         out.push(Output::DropLlm(reply.id));
     }
@@ -500,12 +439,24 @@ fn drop_work(reply: &Reply, out: &mut Vec<Output>) {
 }
 
 fn usage(reply: &Reply) -> Usage {
-    let audio_in = u32::try_from(reply.input_audio_ms / INPUT_MS_PER_TOKEN).unwrap_or(u32::MAX / 4);
-    let audio_out = u32::try_from(reply.audio_ms() / OUTPUT_MS_PER_TOKEN).unwrap_or(u32::MAX / 4);
+    let tokens = |ms: u64, each: u64| u32::try_from(ms / each).unwrap_or(u32::MAX / 4);
+    let (audio_in, audio_out) = if reply.by_itself {
+        (
+            reply.audio_usage.input_tokens,
+            reply.audio_usage.output_tokens,
+        )
+    } else {
+        (
+            tokens(reply.input_audio_ms, INPUT_MS_PER_TOKEN),
+            tokens(reply.audio_ms(), OUTPUT_MS_PER_TOKEN),
+        )
+    };
+    let cached_audio = reply.audio_usage.cached_tokens;
     let mut usage = Usage::default();
+    usage.input_token_details.cached_tokens_details.audio_tokens = cached_audio;
     usage.input_token_details.text_tokens = reply.usage.input_tokens;
     usage.input_token_details.audio_tokens = audio_in;
-    usage.input_token_details.cached_tokens = reply.usage.cached_tokens;
+    usage.input_token_details.cached_tokens = reply.usage.cached_tokens + cached_audio;
     usage.input_token_details.cached_tokens_details.text_tokens = reply.usage.cached_tokens;
     usage.output_token_details.text_tokens = reply.usage.output_tokens;
     usage.output_token_details.audio_tokens = audio_out;

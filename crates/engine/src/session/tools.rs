@@ -14,7 +14,8 @@ use super::output::Output;
 use super::present::push_work;
 use super::reply::{Message, Reply, Stage};
 use crate::ask::{
-    FILLER, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome, ToolRunner,
+    DuplexCommand, DuplexItem, FILLER, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall,
+    ToolOutcome, ToolRunner,
 };
 
 /// Said when a function goes on and on; the first time it is the function's own phrase.
@@ -35,7 +36,7 @@ const OWN: &str = "agent";
 pub(super) struct Run {
     pub(super) id: RunId,
     /// The reply that waits for it, as long as it does.
-    reply: Option<ReplyId>,
+    pub(super) reply: Option<ReplyId>,
     runner: ToolRunner,
     item_id: String,
 }
@@ -302,6 +303,18 @@ impl Session {
         // one result may not crowd out the conversation
         let room = MAX_OUTPUT.min(self.policy.context_tokens as usize * 2);
         let cut = |text| cut(text, room);
+        if let Some(call_id) = self
+            .conversation
+            .get(item_id)
+            .map(|entry| entry.call_id.clone())
+        {
+            let output = match &outcome {
+                ToolOutcome::Returned(text) => cut(text.clone()),
+                ToolOutcome::Failed(text) => format!("Error: {}", cut(text.clone())),
+            };
+            let output = LlmMessage::ToolOutput { call_id, output };
+            self.tell(DuplexCommand::Add(DuplexItem::Message(output)));
+        }
         let Some(entry) = self.conversation.get_mut(item_id) else {
             return;
         };

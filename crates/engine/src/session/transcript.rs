@@ -94,6 +94,7 @@ impl Session {
 
     pub(super) fn open_utterance(&mut self, item_id: String, out: &mut Vec<Output>) {
         let id = self.number();
+        self.begin_speech();
         self.utterances.push(Utterance {
             id,
             item_id,
@@ -202,6 +203,13 @@ impl Session {
             return;
         }
         out.push(Output::SttEnd(id));
+        if self.is_duplex() && answers {
+            if let Some(utterance) = self.utterance_mut(id) {
+                utterance.state = UtteranceState::Committed;
+            }
+            self.answer_turn(out);
+            return;
+        }
         if let Some(reply) = speculative {
             if answers {
                 if let Some(utterance) = self.utterance_mut(id) {
@@ -443,7 +451,9 @@ impl Session {
         if let Some(entry) = self.conversation.get_mut(&utterance.item_id) {
             entry.transcript_pending = false;
         }
-        self.lose(Part::Ears, error, out);
+        if !self.is_duplex() {
+            self.lose(Part::Ears, error, out);
+        }
         if self.transcribes() {
             out.push(Output::Send(ServerEvent::TranscriptionFailed {
                 item_id: utterance.item_id.clone(),

@@ -1,0 +1,497 @@
+//! A conversation whose ears, language and voice are one model: what the stages would be asked becomes what it is told.
+//! Entered behind every input of a session with such a model, and by the model's news.
+//! Never lets it decide a turn or remember what nobody heard: where a connection is lost, it is told everything anew.
+
+use bytes::Bytes;
+use wire::realtime::client::Position;
+use wire::realtime::item::ItemBody;
+use wire::realtime::session::{MaxTokens, Modality, ToolChoice};
+use wire::realtime::{ErrorBody, ItemStatus};
+
+use super::input::{DuplexNews, ReplyId};
+use super::items::Entry;
+use super::output::{Output, Part};
+use super::reply::{Message, Reply, Stage};
+use super::respond::End;
+use super::{Session, context};
+use crate::ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexReply, LlmMessage, LlmRequest};
+use crate::guard::Continuation;
+use crate::speech::unspoken;
+
+/// Length of a character of speech in ms, where only its words are known: about 15 characters a second.
+const MS_PER_CHAR: u64 = 65;
+
+/// What a model is told that joins in the middle of its own answer.
+const CONTINUE: &str = "The connection broke while you were speaking. What you said so far, and the caller has heard, \
+    is your last message. Continue exactly where it stops. Do not greet, apologise or repeat any of it.";
+
+/// The connection to the model.
+#[derive(Debug, Default)]
+pub(super) struct Duplex {
+    link: Link,
+    /// The settings that it was told last.
+    told: Option<DuplexOptions>,
+    /// What it must be told besides, in order.
+    pending: Vec<DuplexCommand>,
+    /// Bytes of the buffered utterance that it has.
+    sent: usize,
+    /// What it believes to have been said is not what the conversation holds.
+    stale: bool,
+}
+
+/// How far the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Link {
+    /// There is none: it is made when it is needed.
+    #[default]
+    Down,
+    /// Asked for.
+    Joining,
+    /// It has answered.
+    Up,
+}
+
+/// An answer that goes on after its connection was lost.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    /// Keeps the transcript from being repeated.
+    words: Continuation,
+    /// Keeps the sound from being repeated, which may be behind the words.
+    sound: Continuation,
+    /// Sound that may be a repetition.
+    held: Vec<Bytes>,
+    /// Bytes of text that came since.
+    heard: usize,
+    open: bool,
+}
+
+impl Session {
+    /// Whether one model does everything.
+    pub(super) fn is_duplex(&self) -> bool {
+        self.duplex.is_some()
+    }
+
+    /// Tells the model something.
+    pub(super) fn tell(&mut self, command: DuplexCommand) {
+        if let Some(duplex) = &mut self.duplex {
+            duplex.pending.push(command);
+        }
+    }
+
+    /// The client changes the conversation: an item at its end is told, anything else makes the model join anew.
+    pub(super) fn tell_item(&mut self, entry: &Entry, position: &Position) {
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        let item = if entry.audio.is_empty() {
+            context::message(&entry.item, entry.cut).map(DuplexItem::Message)
+        } else {
+            Some(DuplexItem::Speech(entry.audio.clone()))
+        };
+        match (item, position) {
+            (Some(item), Position::End) => duplex.pending.push(DuplexCommand::Add(item)),
+            (None, _) => {}
+            _ => duplex.stale = true,
+        }
+    }
+
+    /// The conversation was changed behind the model's back.
+    pub(super) fn forget_told(&mut self) {
+        if let Some(duplex) = &mut self.duplex {
+            duplex.stale = true;
+        }
+    }
+
+    /// Only the beginning of an answer was heard.
+    pub(super) fn tell_heard(&mut self, item_id: &str, audio_ms: u64) {
+        let Some(entry) = self.conversation.get(item_id).filter(|_| self.is_duplex()) else {
+            return;
+        };
+        let Some(reply) = entry.reply else { return };
+        let text = match context::message(&entry.item, entry.cut) {
+            Some(LlmMessage::Assistant(text)) => text,
+            _ => String::new(),
+        };
+        self.tell(DuplexCommand::Heard {
+            reply,
+            audio_ms,
+            text,
+        });
+    }
+
+    /// An utterance begins: its audio so far is still to be sent.
+    pub(super) fn begin_speech(&mut self) {
+        if let Some(duplex) = &mut self.duplex {
+            duplex.sent = 0;
+        }
+    }
+
+    /// Hands on what was heard of the utterance under way, as it came.
+    pub(super) fn forward_raw(&mut self, whole: &[u8], out: &mut Vec<Output>) {
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        let new = whole.get(duplex.sent..).unwrap_or_default();
+        if !new.is_empty() {
+            let audio = Bytes::copy_from_slice(new);
+            duplex.sent = whole.len();
+            out.push(Output::Duplex(DuplexCommand::Audio(audio)));
+        }
+    }
+
+    /// Turns what was asked of stages since `from` into what the model is told.
+    pub(super) fn translate(&mut self, from: usize, out: &mut Vec<Output>) {
+        if self.duplex.is_none() {
+            return;
+        }
+        let asked: Vec<Output> = out.drain(from..).collect();
+        let mut heard = Vec::new();
+        let mut commands = Vec::new();
+        for command in self.take_pending() {
+            if matches!(command, DuplexCommand::Heard { .. }) {
+                heard.push(command);
+            } else {
+                commands.push(command);
+            }
+        }
+        let mut events = Vec::new();
+        for output in asked {
+            match output {
+                Output::Duplex(command) => commands.push(command),
+                Output::SttEnd(id) => commands.push(DuplexCommand::Commit(id)),
+                Output::DropStt(_) => commands.push(DuplexCommand::Discard),
+                Output::DropLlm(id) => commands.push(DuplexCommand::Cancel(id)),
+                Output::AskLlm(id, request) => {
+                    if let Some(reply) = self.wanted_reply(id, *request) {
+                        commands.push(DuplexCommand::Reply(id, Box::new(reply)));
+                    }
+                }
+                Output::Prepare(..)
+                | Output::OpenStt(..)
+                | Output::SttAudio(..)
+                | Output::SttPause(_)
+                | Output::SttResume(_)
+                | Output::WarmLlm(_)
+                | Output::OpenTts(..)
+                | Output::Speak { .. }
+                | Output::EndTts(_)
+                | Output::DropTts(_) => {}
+                event => events.push(event),
+            }
+        }
+        commands.extend(heard);
+        // what the client is told does not wait for a model
+        out.extend(events);
+        self.hand_over(commands, out);
+    }
+
+    fn take_pending(&mut self) -> Vec<DuplexCommand> {
+        let pending = self.duplex.as_mut().map(|duplex| &mut duplex.pending);
+        pending.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Gives commands to the connection, which is made first where there is none, and made anew where it is stale.
+    fn hand_over(&mut self, commands: Vec<DuplexCommand>, out: &mut Vec<Output>) {
+        let options = self.duplex_options();
+        let idle = self.replies.is_empty() && self.utterances.is_empty();
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        if duplex.stale && idle {
+            duplex.stale = false;
+            if duplex.link != Link::Down {
+                self.join(out);
+                return;
+            }
+        }
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        if duplex.link == Link::Down {
+            // what is only said for the record is part of what it will be told when it joins
+            let needed = commands.iter().any(|command| {
+                matches!(command, DuplexCommand::Reply(..) | DuplexCommand::Audio(_))
+            });
+            if needed {
+                self.join(out);
+                // the utterance under way and the replies are told with the joining
+            }
+            return;
+        }
+        if duplex.told.as_ref() != Some(&options) {
+            duplex.told = Some(options.clone());
+            out.push(Output::Duplex(DuplexCommand::Configure(Box::new(options))));
+        }
+        out.extend(commands.into_iter().map(Output::Duplex));
+    }
+
+    /// Joins: the settings, what was said and heard, the utterance under way, the answers that are awaited.
+    pub(super) fn join(&mut self, out: &mut Vec<Output>) {
+        let options = self.duplex_options();
+        let resumed = self.resume_replies();
+        let mut history = self.duplex_history();
+        if let Some(said) = resumed {
+            history.push(DuplexItem::Message(LlmMessage::Assistant(said)));
+            history.push(DuplexItem::Message(LlmMessage::System(CONTINUE.to_owned())));
+        }
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        duplex.link = Link::Joining;
+        duplex.told = Some(options.clone());
+        duplex.pending.clear();
+        duplex.sent = 0;
+        duplex.stale = false;
+        out.push(Output::OpenDuplex(Box::new(options), history));
+        self.retell_speech(out);
+        let awaited: Vec<ReplyId> = self
+            .replies
+            .iter()
+            .filter(|reply| reply.stage == Stage::Asked && reply.finish.is_none())
+            .filter(|reply| !self.runs.iter().any(|run| run.reply == Some(reply.id)))
+            .map(|reply| reply.id)
+            .collect();
+        for id in awaited {
+            if let Some(reply) = self.ask_again(id) {
+                out.push(Output::Duplex(DuplexCommand::Reply(id, Box::new(reply))));
+            }
+        }
+    }
+
+    /// The utterance under way is sent from its beginning.
+    fn retell_speech(&mut self, out: &mut Vec<Output>) {
+        if self.current_utterance().is_some() {
+            let whole = self.listener.whole_buffer(self.input_format());
+            self.forward_raw(&whole, out);
+        }
+    }
+
+    fn ask_again(&mut self, id: ReplyId) -> Option<DuplexReply> {
+        let at = self.replies.iter().position(|reply| reply.id == id)?;
+        let reply = self.replies.remove(at);
+        let request = self.request(&reply);
+        self.replies.insert(at, reply);
+        self.wanted_reply(id, request.ok()?)
+    }
+
+    /// What an answer is wanted to be.
+    fn wanted_reply(&self, id: ReplyId, request: LlmRequest) -> Option<DuplexReply> {
+        let reply = self.replies.iter().find(|reply| reply.id == id)?;
+        let create = &reply.create;
+        let apart = reply.response.conversation_id.is_none() || create.input.is_some();
+        let chosen = if reply.rounds.is_empty() {
+            create.tool_choice.clone()
+        } else {
+            // a choice that forces a call would force it for ever
+            Some(request.tool_choice.clone())
+        };
+        Some(DuplexReply {
+            turn: reply.speak.turn,
+            instructions: create.instructions.clone(),
+            tools: create.tools.clone(),
+            tool_choice: chosen,
+            max_tokens: match create.max_output_tokens {
+                Some(MaxTokens::Limit(limit)) => Some(limit),
+                Some(MaxTokens::Inf) | None => None,
+            },
+            text_only: reply.response.output_modalities == Modality::Text,
+            apart: apart.then_some(request.messages),
+        })
+    }
+
+    fn duplex_options(&self) -> DuplexOptions {
+        let settings = &self.settings;
+        let wanted = settings.input.transcription.as_ref();
+        DuplexOptions {
+            session: settings.id.clone(),
+            instructions: settings.instructions.clone(),
+            voice: settings.output.voice.name().to_owned(),
+            speed: settings.output.speed,
+            input_format: settings.input.format,
+            output_format: settings.output.format,
+            language: wanted
+                .and_then(|wanted| wanted.language.clone())
+                .or_else(|| self.policy.language.clone()),
+            tools: self.with_server_tools(&settings.tools),
+            tool_choice: match &settings.tool_choice {
+                ToolChoice::Required if self.replies.iter().any(|r| !r.rounds.is_empty()) => {
+                    ToolChoice::Auto
+                }
+                choice => choice.clone(),
+            },
+            max_tokens: match settings.max_output_tokens {
+                MaxTokens::Limit(limit) => Some(limit),
+                MaxTokens::Inf => None,
+            },
+        }
+    }
+
+    /// The conversation as it was heard; speech that nobody has put into words as it sounded.
+    fn duplex_history(&self) -> Vec<DuplexItem> {
+        let mut history = Vec::new();
+        let running: Vec<&str> = self.replies.iter().filter_map(Reply::open_item).collect();
+        for (at, message) in context::messages(self.conversation.entries()) {
+            let entry = &self.conversation.entries()[at];
+            if !running.contains(&entry.item.id.as_str()) {
+                history.push((at, DuplexItem::Message(message)));
+            }
+        }
+        for (at, entry) in self.conversation.entries().iter().enumerate() {
+            let spoken = matches!(&entry.item.body, ItemBody::Message { .. })
+                && entry.item.status == Some(ItemStatus::Completed)
+                && !entry.is_assistant_audio();
+            let unread = entry.transcript().is_none_or(str::is_empty);
+            if spoken && unread && !entry.audio.is_empty() {
+                history.push((at, DuplexItem::Speech(entry.audio.clone())));
+            }
+        }
+        history.sort_by_key(|(at, _)| *at);
+        history.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// Answers that are under way go on after the joining; returns what was heard of the one that was being spoken.
+    fn resume_replies(&mut self) -> Option<String> {
+        let mut said = None;
+        for reply in &mut self.replies {
+            if reply.stage != Stage::Asked || reply.finish.is_some() || reply.text.is_empty() {
+                continue;
+            }
+            let rest = unspoken(&reply.text, reply.audio_ms(), MS_PER_CHAR).len();
+            let end = if reply.speaks() {
+                reply.text.len() - rest
+            } else {
+                reply.text.len()
+            };
+            let heard = reply.text.get(..end).unwrap_or_default().to_owned();
+            reply.resumed = Some(Resumed {
+                words: Continuation::new(&reply.text),
+                sound: Continuation::new(&heard),
+                held: Vec::new(),
+                heard: 0,
+                open: false,
+            });
+            if reply.response.conversation_id.is_some() && !heard.trim().is_empty() {
+                said = Some(heard);
+            }
+        }
+        said
+    }
+
+    /// News of the model.
+    pub(super) fn on_duplex(&mut self, news: DuplexNews, out: &mut Vec<Output>) {
+        match news {
+            DuplexNews::Ready => {
+                if let Some(duplex) = &mut self.duplex {
+                    duplex.link = Link::Up;
+                }
+                self.regain(Part::Language, out);
+            }
+            DuplexNews::Audio { reply, audio } => self.on_voice(reply, audio, out),
+            DuplexNews::Done {
+                reply,
+                finish,
+                usage,
+            } => {
+                self.settle_resumed(reply);
+                if let Some(found) = self.replies.iter_mut().find(|found| found.id == reply) {
+                    found.audio_usage.input_tokens += usage.audio.input_tokens;
+                    found.audio_usage.cached_tokens += usage.audio.cached_tokens;
+                    found.audio_usage.output_tokens += usage.audio.output_tokens;
+                }
+                let usage = usage.text;
+                let news = super::input::LlmNews::Done { finish, usage };
+                self.on_llm(reply, news, out);
+            }
+            DuplexNews::Lost(error) => self.on_lost(&error, out),
+        }
+    }
+
+    fn on_voice(&mut self, id: ReplyId, audio: Bytes, out: &mut Vec<Output>) {
+        let Some(reply) = self.replies.iter_mut().find(|reply| reply.id == id) else {
+            return;
+        };
+        match &mut reply.resumed {
+            Some(resumed) if !resumed.open => resumed.held.push(audio),
+            _ => reply.push_voice(audio),
+        }
+        self.advance(id, out);
+    }
+
+    /// The connection is gone: one that had been there is made again at once, one that could not be made ends what
+    /// waits for it.
+    fn on_lost(&mut self, error: &ErrorBody, out: &mut Vec<Output>) {
+        let Some(duplex) = &mut self.duplex else {
+            return;
+        };
+        if duplex.link == Link::Up {
+            self.join(out);
+            return;
+        }
+        duplex.link = Link::Down;
+        self.lose(Part::Language, error, out);
+        let waiting: Vec<ReplyId> = self.replies.iter().map(|reply| reply.id).collect();
+        for id in waiting {
+            self.finish(id, End::Failed(error.clone()), out);
+        }
+    }
+
+    /// What of an answer's text is new, where it goes on after a loss; opens the way for its sound.
+    pub(super) fn new_words(&mut self, id: ReplyId, text: String) -> String {
+        let reply = self.replies.iter_mut().find(|reply| reply.id == id);
+        let Some((reply, resumed)) =
+            reply.and_then(|reply| reply.resumed.take().map(|resumed| (reply, resumed)))
+        else {
+            return text;
+        };
+        let mut resumed = resumed;
+        resumed.heard += text.len();
+        let new = resumed.words.push(&text);
+        let unheard = resumed.sound.push(&text);
+        if !unheard.is_empty() && !resumed.open {
+            // what was held back is a repetition where not all of the text is new
+            resumed.release(reply, unheard.trim_start().len());
+        }
+        reply.resumed = Some(resumed);
+        new
+    }
+
+    /// An answer that goes on has ended: what was held back and is new, is shown.
+    fn settle_resumed(&mut self, id: ReplyId) {
+        let reply = self.replies.iter_mut().find(|reply| reply.id == id);
+        let Some(reply) = reply else { return };
+        let Some(mut resumed) = reply.resumed.take() else {
+            return;
+        };
+        let rest = resumed.words.finish();
+        let unheard = resumed.sound.finish();
+        if !resumed.open {
+            resumed.release(reply, unheard.trim_start().len());
+        }
+        let mut work = Vec::new();
+        reply.push_text(&rest, &mut work);
+    }
+}
+
+impl Resumed {
+    /// Lets sound through from here on, and with it as much of what was held back as is new.
+    fn release(&mut self, reply: &mut Reply, new_bytes: usize) {
+        self.open = true;
+        let held = std::mem::take(&mut self.held);
+        if new_bytes + 1 < self.heard {
+            return;
+        }
+        for audio in held {
+            reply.push_voice(audio);
+        }
+    }
+}
+
+impl Reply {
+    /// The item that it is writing.
+    fn open_item(&self) -> Option<&str> {
+        match &self.message {
+            Message::Open(item_id, _) => Some(item_id),
+            Message::Unopened | Message::Closed => None,
+        }
+    }
+}
