@@ -49,8 +49,21 @@ pub(crate) async fn of_answer(provider: &str, response: Response) -> ProviderErr
         .into_iter()
         .find(|candidate| candidate.is_object() || candidate.is_string())
         .unwrap_or(&Value::Null);
-    let kind = kind(status, error);
-    let mut message = format!("the server answered {}", status.as_u16());
+    let message = format!("the server answered {}", status.as_u16());
+    let described = describe(provider, kind(status, error), message, error);
+    ProviderError {
+        retry_after: told.or(described.retry_after),
+        ..described
+    }
+}
+
+/// An error that is told on an open connection: an object with a `code` or a `type`.
+pub(crate) fn of_event(provider: &str, error: &Value) -> ProviderError {
+    let message = "the server answered an error".to_owned();
+    describe(provider, error_kind(error), message, error)
+}
+
+fn describe(provider: &str, kind: Kind, mut message: String, error: &Value) -> ProviderError {
     let code = ["code", "type", "status", "err_code"]
         .into_iter()
         .find_map(|key| error[key].as_str());
@@ -72,7 +85,7 @@ pub(crate) async fn of_answer(provider: &str, response: Response) -> ProviderErr
         });
     ProviderError {
         explanation,
-        retry_after: told.or_else(|| retry_delay(error)),
+        retry_after: retry_delay(error),
         ..ProviderError::new(provider.to_owned(), kind, message)
     }
 }

@@ -2,7 +2,9 @@
 //! Used by `gateway::session` and the REST audio routes.
 //! Never sees SQL, Redis or the web framework.
 
+mod absent;
 pub mod catalog;
+pub mod duplex;
 pub mod error;
 mod failure;
 pub mod guarded;

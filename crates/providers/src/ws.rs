@@ -106,6 +106,7 @@ impl Connector {
                 name: Arc::clone(&self.name),
                 socket,
                 last_sent: Instant::now(),
+                last_heard: Instant::now(),
             }),
         }
     }
@@ -151,14 +152,24 @@ pub(crate) struct Closing {
     pub(crate) code: u16,
     /// The first word of the reason, such as `NET-0001`; empty when there is none.
     pub(crate) reason: String,
+    /// All of it, in small letters: judged, never shown.
+    words: String,
 }
 
 impl Closing {
     fn new(code: u16, reason: &str) -> Self {
         // a word, never a sentence: the message is logged
         let word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let reason = reason.chars().take_while(word).take(REASON).collect();
-        Self { code, reason }
+        Self {
+            code,
+            words: reason.to_ascii_lowercase(),
+            reason: reason.chars().take_while(word).take(REASON).collect(),
+        }
+    }
+
+    /// Whether the reason has these words (small letters): some vendors tell no more apart than that.
+    pub(crate) fn mentions(&self, words: &str) -> bool {
+        self.words.contains(words)
     }
 
     /// The failure that this closing is for whoever still wanted something.
@@ -178,12 +189,25 @@ pub(crate) struct Connection {
     name: Arc<str>,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     last_sent: Instant,
+    last_heard: Instant,
 }
 
 impl Connection {
     /// When something was sent last.
     pub(crate) fn last_sent(&self) -> Instant {
         self.last_sent
+    }
+
+    /// When anything came last, pongs included.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.last_heard
+    }
+
+    /// Asks the other end whether it is there (RFC 6455 §5.5.2); its answer counts as heard.
+    ///
+    /// Errors: as [`Self::send`].
+    pub(crate) async fn ping(&mut self) -> Result<(), ProviderError> {
+        self.push(tungstenite::Message::Ping(Bytes::new())).await
     }
 
     /// Sends a text frame. A call that is given up on may have sent it or not.
@@ -213,7 +237,9 @@ impl Connection {
     /// Errors: [`Kind::Unavailable`] for a broken connection, [`Kind::Protocol`] for what no WebSocket server sends.
     pub(crate) async fn next(&mut self) -> Result<Message, ProviderError> {
         loop {
-            let message = match self.socket.next().await {
+            let received = self.socket.next().await;
+            self.last_heard = Instant::now();
+            let message = match received {
                 None => Message::Closed(Closing::new(1006, "")),
                 Some(Err(error)) => return Err(broken(&self.name, &error)),
                 Some(Ok(tungstenite::Message::Text(text))) => Message::Text(text),
@@ -323,5 +349,6 @@ mod tests {
         assert_eq!(closing.reason, "NET-0001");
         let shown = closing.error("acme", Kind::Unavailable).to_string();
         assert!(shown.ends_with("1011 and NET-0001"), "{shown}");
+        assert!(closing.mentions("did not receive") && !closing.mentions("key"));
     }
 }

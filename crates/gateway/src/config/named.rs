@@ -76,8 +76,14 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
             ("stt", &pipeline.stt),
             ("llm", &pipeline.llm),
             ("tts", &pipeline.tts),
+            ("duplex", &pipeline.duplex),
         ];
+        // either a speech-to-speech model, or all of the others
+        let needed = |stage| (stage == "duplex") != pipeline.duplex.is_empty();
         for (stage, entries) in stages {
+            if entries.is_empty() && !needed(stage) {
+                continue;
+            }
             check_entries(config, &format!("pipelines.{name}.{stage}"), entries)?;
         }
     }

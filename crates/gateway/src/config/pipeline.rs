@@ -44,6 +44,7 @@ impl Config {
                         stt: own.stt.clone(),
                         llm: own.llm.clone(),
                         tts: own.tts.clone(),
+                        duplex: own.duplex.clone(),
                     };
                     (name.clone(), pipeline)
                 })

@@ -124,12 +124,13 @@ impl Default for Pipeline {
 }
 
 /// `[providers.NAME]`: who can be asked. A well-known name (openai, groq, openrouter, vllm,
-/// ollama, openai-responses, anthropic, gemini, deepgram, assemblyai, elevenlabs, cartesia) needs no more than a key.
+/// ollama, openai-responses, anthropic, gemini, deepgram, assemblyai, elevenlabs, cartesia,
+/// openai-realtime, gemini-live) needs no more than a key.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Provider {
     /// Its protocol: `openai`, `openai_responses`, `anthropic`, `gemini`, `ollama`, `deepgram`, `assemblyai`,
-    /// `elevenlabs`, `cartesia`; that of the well-known vendor with this name when unset.
+    /// `elevenlabs`, `cartesia`, `openai_realtime`, `gemini_live`; that of the well-known vendor with this name when unset.
     pub kind: Option<String>,
     /// Its address up to and including the version; the vendor's own when unset.
     pub base_url: Option<String>,
@@ -153,6 +154,9 @@ pub struct NamedPipeline {
     pub llm: Vec<String>,
     /// Text to speech.
     pub tts: Vec<String>,
+    /// Speech to speech, in place of the three above: one name, or a list.
+    #[serde(deserialize_with = "providers::catalog::one_or_more")]
+    pub duplex: Vec<String>,
 }
 
 /// `[models]`

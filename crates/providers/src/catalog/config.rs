@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use crate::scripted::ScriptedConfig;
@@ -55,11 +55,15 @@ pub enum ProviderKind {
     Elevenlabs,
     /// Cartesia: voice.
     Cartesia,
+    /// OpenAI Realtime: speech to speech.
+    OpenaiRealtime,
+    /// Gemini Live: speech to speech.
+    GeminiLive,
 }
 
 impl ProviderKind {
     /// Every kind, as the configuration writes it.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("local", Self::Local),
         ("scripted", Self::Scripted),
         ("openai", Self::Openai),
@@ -71,6 +75,8 @@ impl ProviderKind {
         ("assemblyai", Self::Assemblyai),
         ("elevenlabs", Self::Elevenlabs),
         ("cartesia", Self::Cartesia),
+        ("openai_realtime", Self::OpenaiRealtime),
+        ("gemini_live", Self::GeminiLive),
     ];
 }
 
@@ -101,6 +107,27 @@ pub struct PipelineConfig {
     pub llm: Vec<String>,
     /// Text to speech.
     pub tts: Vec<String>,
+    /// Speech to speech, in place of the three; where they are there as well, they serve what is no conversation.
+    /// One name, or a list.
+    #[serde(deserialize_with = "one_or_more")]
+    pub duplex: Vec<String>,
+}
+
+/// A list of names, or one name alone.
+///
+/// # Errors
+/// For anything else.
+pub fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::More(names) => names,
+    })
 }
 
 /// A language model behind the chat-completions protocol.
@@ -153,7 +180,7 @@ const fn known(
 }
 
 /// Vendors that need no more than a key (addresses: each vendor's API reference, November 2026).
-pub const WELL_KNOWN: [WellKnown; 14] = [
+pub const WELL_KNOWN: [WellKnown; 16] = [
     known("local", ProviderKind::Local, "", None),
     known("scripted", ProviderKind::Scripted, "", None),
     known(
@@ -227,6 +254,18 @@ pub const WELL_KNOWN: [WellKnown; 14] = [
         ProviderKind::Cartesia,
         "https://api.cartesia.ai",
         Some("CARTESIA_API_KEY"),
+    ),
+    known(
+        "openai-realtime",
+        ProviderKind::OpenaiRealtime,
+        "https://api.openai.com/v1",
+        Some("OPENAI_API_KEY"),
+    ),
+    known(
+        "gemini-live",
+        ProviderKind::GeminiLive,
+        "https://generativelanguage.googleapis.com/v1beta",
+        Some("GEMINI_API_KEY"),
     ),
 ];
 

@@ -13,7 +13,7 @@ use local::LocalModels;
 
 pub use config::{
     CatalogConfig, LlmConfig, PipelineConfig, ProviderConfig, ProviderKind, WELL_KNOWN, WellKnown,
-    well_known,
+    one_or_more, well_known,
 };
 
 pub use vendors::{Checked, Vendors};
@@ -22,7 +22,7 @@ use crate::{
     ProviderError,
     guarded::Watch,
     models::{self, LISTED, ModelInfo, ModelKind},
-    ports::{Llm, Stt, Tts},
+    ports::{Duplex, Llm, Stt, Tts},
     transcribe::Transcriber,
 };
 
@@ -88,13 +88,19 @@ pub struct Pipeline {
     pub llm_model: Option<String>,
     /// Ears for whole recordings.
     pub transcriber: Transcriber,
+    /// Ears, language and voice in one, which holds the conversations where it is there.
+    pub duplex: Option<Arc<dyn Duplex>>,
 }
 
 impl Pipeline {
-    /// Why no conversation should begin with it: a stage whose every provider refused the key it was given.
+    /// Why no conversation should begin with it: a stage whose every provider refused the key it was given. A
+    /// speech-to-speech model needs no other stage.
     ///
     /// Errors: that provider's; its message names the setting.
     pub fn usable(&self) -> Result<(), ProviderError> {
+        if let Some(duplex) = &self.duplex {
+            return duplex.usable();
+        }
         self.stt.usable()?;
         self.llm.usable()?;
         self.tts.usable()

@@ -18,10 +18,12 @@ use super::{
 };
 use crate::{
     Kind, ProviderError,
-    guarded::{GuardedLlm, GuardedStt, GuardedTts, Member, Stage, Watch},
+    absent::Absent,
+    duplex::{GeminiLive, OpenAiRealtime},
+    guarded::{GuardedDuplex, GuardedLlm, GuardedStt, GuardedTts, Member, Stage, Watch},
     http,
     llm::{AnthropicLlm, GeminiLlm, OllamaLlm, OpenAiLlm, ResponsesLlm},
-    ports::{Llm, Stt, Tts},
+    ports::{Duplex, Llm, Stt, Tts},
     scripted::{self, ScriptedLlm, ScriptedStt, ScriptedTts},
     stt::{assemblyai::AssemblyAiStt, deepgram::DeepgramStt, openai::OpenAiStt},
     transcribe::Transcriber,
@@ -64,6 +66,7 @@ pub(super) fn catalog(config: CatalogConfig, watch: Watch) -> Result<Catalog, Ca
             stt: opening.stt.into_values().collect(),
             llm: opening.llm.into_values().collect(),
             tts: opening.tts.into_values().collect(),
+            duplex: opening.duplex.into_values().collect(),
         }),
         #[cfg(feature = "local")]
         models: opening.models,
@@ -81,6 +84,7 @@ pub(super) fn vendors(config: CatalogConfig) -> Result<Vendors, CatalogError> {
         opening.members(&name, &of_vendors(&pipeline.stt), Opening::stt)?;
         opening.members(&name, &of_vendors(&pipeline.llm), Opening::llm)?;
         opening.members(&name, &of_vendors(&pipeline.tts), Opening::tts)?;
+        opening.members(&name, &of_vendors(&pipeline.duplex), Opening::duplex)?;
     }
     if let Some(llm) = opening.config.llm.clone() {
         opening.short_llm(&llm)?;
@@ -89,6 +93,7 @@ pub(super) fn vendors(config: CatalogConfig) -> Result<Vendors, CatalogError> {
         stt: opening.stt.into_values().collect(),
         llm: opening.llm.into_values().collect(),
         tts: opening.tts.into_values().collect(),
+        duplex: opening.duplex.into_values().collect(),
     })
 }
 
@@ -103,6 +108,7 @@ struct Opening {
     stt: HashMap<String, Arc<Member<dyn Stt>>>,
     llm: HashMap<String, Arc<Member<dyn Llm>>>,
     tts: HashMap<String, Arc<Member<dyn Tts>>>,
+    duplex: HashMap<String, Arc<Member<dyn Duplex>>>,
 }
 
 impl Opening {
@@ -116,6 +122,7 @@ impl Opening {
             stt: HashMap::new(),
             llm: HashMap::new(),
             tts: HashMap::new(),
+            duplex: HashMap::new(),
             config,
         })
     }
@@ -183,6 +190,7 @@ impl Opening {
             llm: Arc::new(GuardedLlm::new(vec![Arc::new(llm)], watch())),
             tts: Arc::new(GuardedTts::new(vec![Arc::new(tts)], watch())),
             llm_model: None,
+            duplex: None,
         }
     }
 
@@ -234,22 +242,45 @@ impl Opening {
             ("llm", &wanted.llm),
             ("tts", &wanted.tts),
         ] {
-            if list.is_empty() {
-                let problem = format!("{key} names no provider; there are {}", self.names());
+            if list.is_empty() && wanted.duplex.is_empty() {
+                let names = self.names();
+                let problem = format!(
+                    "{key} names no provider, and no duplex stands in for it; there are {names}"
+                );
                 return Err(problem_of(name, problem));
             }
         }
         let stt = self.members(name, &wanted.stt, Self::stt)?;
         let llm = self.members(name, &wanted.llm, Self::llm)?;
         let tts = self.members(name, &wanted.tts, Self::tts)?;
-        let stt: Arc<dyn Stt> = Arc::new(GuardedStt::new(stt, self.watch.clone()));
+        let duplex = self.members(name, &wanted.duplex, Self::duplex)?;
+        let watch = || self.watch.clone();
+        let absent = |stage| Absent::new(name, stage);
+        let stt: Arc<dyn Stt> = if stt.is_empty() {
+            Arc::new(absent(Stage::Stt))
+        } else {
+            Arc::new(GuardedStt::new(stt, watch()))
+        };
+        let llm: Arc<dyn Llm> = if llm.is_empty() {
+            Arc::new(absent(Stage::Llm))
+        } else {
+            Arc::new(GuardedLlm::new(llm, watch()))
+        };
+        let tts: Arc<dyn Tts> = if tts.is_empty() {
+            Arc::new(absent(Stage::Tts))
+        } else {
+            Arc::new(GuardedTts::new(tts, watch()))
+        };
+        let duplex = (!duplex.is_empty())
+            .then(|| -> Arc<dyn Duplex> { Arc::new(GuardedDuplex::new(duplex, watch())) });
         Ok(Pipeline {
             name: name.into(),
             transcriber: Transcriber::Stream(Arc::clone(&stt)),
             stt,
-            llm: Arc::new(GuardedLlm::new(llm, self.watch.clone())),
-            tts: Arc::new(GuardedTts::new(tts, self.watch.clone())),
+            llm,
+            tts,
             llm_model: None,
+            duplex,
         })
     }
 
@@ -356,6 +387,26 @@ impl Opening {
         Ok(member)
     }
 
+    fn duplex(&mut self, entry: &str) -> Result<Arc<Member<dyn Duplex>>, Trouble> {
+        if let Some(member) = self.duplex.get(entry) {
+            return Ok(Arc::clone(member));
+        }
+        let client = self.client.clone();
+        let vendor = || self.vendor(entry, Stage::Duplex);
+        let provider: Arc<dyn Duplex> = match self.kind(entry)? {
+            ProviderKind::OpenaiRealtime => {
+                Arc::new(opened(entry, OpenAiRealtime::new(client, vendor()?))?)
+            }
+            ProviderKind::GeminiLive => {
+                Arc::new(opened(entry, GeminiLive::new(client, vendor()?))?)
+            }
+            _ => return Err(Trouble::Incapable("speech to speech")),
+        };
+        let member = self.member(entry, Stage::Duplex, provider);
+        self.duplex.insert(entry.to_owned(), Arc::clone(&member));
+        Ok(member)
+    }
+
     fn member<P: ?Sized>(&self, entry: &str, stage: Stage, provider: Arc<P>) -> Arc<Member<P>> {
         let member = Member::new(entry, stage, provider, self.watch.clone());
         let at_home = matches!(self.kind(entry), Ok(ProviderKind::Local));
@@ -391,8 +442,8 @@ impl Opening {
         })?;
         Ok(Vendor {
             api_key,
-            // the configured default is a language model
-            model: model.or(default_model.filter(|_| stage == Stage::Llm)),
+            // the configured default is a language model, or one that needs no other
+            model: model.or(default_model.filter(|_| matches!(stage, Stage::Llm | Stage::Duplex))),
             voice,
             ..Vendor::new(name, base_url)
         })

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     Kind, ProviderError,
     guarded::{Member, Stage},
-    ports::{Llm, Stt, Tts},
+    ports::{Duplex, Llm, Stt, Tts},
 };
 
 /// What a vendor said when it was asked whether it would answer.
@@ -30,6 +30,7 @@ pub struct Vendors {
     pub(super) stt: Vec<Arc<Member<dyn Stt>>>,
     pub(super) llm: Vec<Arc<Member<dyn Llm>>>,
     pub(super) tts: Vec<Arc<Member<dyn Tts>>>,
+    pub(super) duplex: Vec<Arc<Member<dyn Duplex>>>,
 }
 
 impl Vendors {
@@ -38,9 +39,17 @@ impl Vendors {
         let stt = self.stt.iter().map(|member| ask(member, limit, Stt::check));
         let llm = self.llm.iter().map(|member| ask(member, limit, Llm::check));
         let tts = self.tts.iter().map(|member| ask(member, limit, Tts::check));
-        let (mut stt, llm, tts) = futures_util::join!(join_all(stt), join_all(llm), join_all(tts));
+        let duplex = self.duplex.iter();
+        let duplex = duplex.map(|member| ask(member, limit, Duplex::check));
+        let (mut stt, llm, tts, duplex) = futures_util::join!(
+            join_all(stt),
+            join_all(llm),
+            join_all(tts),
+            join_all(duplex)
+        );
         stt.extend(llm);
         stt.extend(tts);
+        stt.extend(duplex);
         stt
     }
 }

@@ -3,6 +3,7 @@
 //! Never says or hears anything twice: what was already said is known, and what was heard is kept until it is understood.
 
 mod bill;
+mod duplex;
 mod llm;
 mod stt;
 mod tts;
@@ -18,6 +19,7 @@ use engine::{
 };
 use tokio::time::Instant;
 
+pub use duplex::GuardedDuplex;
 pub use llm::GuardedLlm;
 pub use stt::GuardedStt;
 pub use tts::GuardedTts;
@@ -42,6 +44,8 @@ pub enum Stage {
     Llm,
     /// Text to speech.
     Tts,
+    /// Speech to speech.
+    Duplex,
 }
 
 impl Stage {
@@ -51,6 +55,7 @@ impl Stage {
             Self::Stt => "stt",
             Self::Llm => "llm",
             Self::Tts => "tts",
+            Self::Duplex => "duplex",
         }
     }
 }

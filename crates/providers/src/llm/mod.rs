@@ -30,6 +30,8 @@ pub use openai::OpenAiLlm;
 pub use responses::ResponsesLlm;
 pub use unconfigured::Unconfigured;
 
+pub(crate) use turns::{UNSEEN, data_uri};
+
 use self::reading::{Answer, Framing, Reading};
 use crate::{
     ProviderError, http,

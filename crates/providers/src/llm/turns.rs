@@ -16,7 +16,7 @@ const OPENING: &str = "(the conversation begins)";
 const GO_ON: &str = "(go on)";
 
 /// Stands for a picture that a protocol cannot take.
-pub(super) const UNSEEN: &str = "(a picture that could not be handed on)";
+pub(crate) const UNSEEN: &str = "(a picture that could not be handed on)";
 
 /// What was said at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,7 +251,7 @@ fn words(text: Cow<'_, str>) -> Option<Part<'_>> {
 }
 
 /// Media type and base64 text of a data URI (RFC 2397); `None` for anything else.
-pub(super) fn data_uri(uri: &str) -> Option<(&str, &str)> {
+pub(crate) fn data_uri(uri: &str) -> Option<(&str, &str)> {
     let (header, data) = uri.strip_prefix("data:")?.split_once(',')?;
     let media_type = header.strip_suffix(";base64")?;
     let media_type = media_type.split(';').next().unwrap_or_default();

@@ -8,6 +8,7 @@
 
 mod catalog;
 mod conformance;
+mod duplex;
 mod fakes;
 mod faults;
 mod guarded;

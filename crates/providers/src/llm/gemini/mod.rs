@@ -4,7 +4,7 @@
 
 mod answer;
 mod request;
-mod schema;
+pub(crate) mod schema;
 mod signatures;
 
 use std::sync::Arc;

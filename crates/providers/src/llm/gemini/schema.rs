@@ -1,6 +1,6 @@
 //! Turns a JSON Schema into the kind of schema that Gemini takes
 //! (<https://ai.google.dev/api/caching#Schema>: a subset of OpenAPI 3.0's).
-//! Called once per function on offer.
+//! Called once per function on offer, by both protocols of Gemini.
 //! Never keeps a keyword that is not known: one is enough for the whole question to be refused.
 
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ const PLAIN: [&str; 14] = [
 const FORMATS: [&str; 6] = ["float", "double", "int32", "int64", "enum", "date-time"];
 
 /// The schema of a function's arguments; `None` where there are none, which the vendor wants unsaid.
-pub(super) fn parameters(schema: &Value) -> Option<Value> {
+pub(crate) fn parameters(schema: &Value) -> Option<Value> {
     let written = write(schema, schema, DEPTH);
     let has_properties = written["properties"]
         .as_object()

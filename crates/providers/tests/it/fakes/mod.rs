@@ -37,10 +37,13 @@ pub(crate) mod deepgram;
 pub(crate) mod elevenlabs;
 mod fault;
 pub(crate) mod gemini;
+pub(crate) mod gemini_live;
 pub(crate) mod ollama;
 pub(crate) mod openai;
 pub(crate) mod openai_audio;
+pub(crate) mod openai_realtime;
 pub(crate) mod responses;
+pub(crate) mod upstream;
 pub(crate) mod wire;
 
 use std::{
