@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use engine::ask::DuplexCommand;
+use engine::{ask::DuplexCommand, session::ReplyId};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -243,6 +243,9 @@ impl<U: Upstream> Conversation<U> {
             let Some(command) = self.next_command() else {
                 return;
             };
+            if let DuplexCommand::Cancel(reply) = command {
+                self.out.tell.retain(|event| !is_part_of(event, reply));
+            }
             let owed = self.upstream.patience().is_some();
             self.upstream.obey(command, &mut self.out);
             if !owed {
@@ -321,6 +324,17 @@ impl<U: Upstream> Conversation<U> {
             return silent("nothing was heard, not even a pong,", 2 * PING);
         }
         Ok(())
+    }
+}
+
+/// Whether an event is part of an answer, and not its end.
+fn is_part_of(event: &DuplexEvent, wanted: ReplyId) -> bool {
+    match event {
+        DuplexEvent::Text { reply, .. }
+        | DuplexEvent::Audio { reply, .. }
+        | DuplexEvent::ToolCall { reply, .. }
+        | DuplexEvent::ToolArguments { reply, .. } => *reply == wanted,
+        _ => false,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use providers::{
-    Catalog, CatalogConfig, CatalogError, Detail, LlmConfig, ModelKind, guarded::Watch,
+    Catalog, CatalogConfig, CatalogError, Detail, Kind, LlmConfig, ModelKind, guarded::Watch,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::conformance::{answer, ask, stt_options};
+use crate::conformance::{answer, ask, speak_options, stt_options};
 
 fn scripted() -> CatalogConfig {
     CatalogConfig {
@@ -108,6 +108,86 @@ fn a_misspelt_key_is_refused() {
             "{config}"
         );
     }
+}
+
+fn duplex(pipeline: &Value) -> CatalogConfig {
+    let config = json!({
+        "default": "talk",
+        "providers": {
+            "openai-realtime": { "api_key": "hunter2hunter2" },
+            "gemini-live": { "api_key": "hunter2hunter2" },
+        },
+        "pipelines": { "talk": pipeline },
+    });
+    serde_json::from_value(config).unwrap()
+}
+
+#[tokio::test]
+async fn a_pipeline_may_be_one_model_for_everything() {
+    for names in [
+        json!("openai-realtime"),
+        json!(["gemini-live/gemini-3.8-live", "openai-realtime"]),
+    ] {
+        let config = duplex(&json!({ "duplex": names }));
+        let catalog = Catalog::open(config, Watch::default()).unwrap();
+        let pipeline = catalog.pipeline("talk").unwrap();
+        assert!(pipeline.duplex.is_some());
+        assert_eq!(pipeline.usable(), Ok(()));
+        // what it has not says which setting would bring it
+        let stages = [
+            pipeline.stt.open(stt_options()).await.map(drop),
+            pipeline.llm.ask(ask("hello")).await.map(drop),
+            pipeline.tts.open(speak_options("alloy")).await.map(drop),
+        ];
+        for (stage, refused) in ["stt", "llm", "tts"].into_iter().zip(stages) {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind, Kind::Rejected);
+            let setting = format!("pipelines.talk.{stage}");
+            assert!(error.to_string().contains(&setting), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_model_for_everything_may_have_others_beside_it() {
+    let config = duplex(&json!({ "duplex": "gemini-live", "tts": ["scripted"] }));
+    let catalog = Catalog::open(config, Watch::default()).unwrap();
+    let pipeline = catalog.pipeline("talk").unwrap();
+    assert_eq!(pipeline.duplex.unwrap().name(), "gemini-live");
+    assert_eq!(pipeline.tts.name(), "scripted");
+}
+
+#[test]
+fn what_cannot_hold_a_conversation_is_refused() {
+    for (pipeline, expected) in [
+        (json!({ "duplex": "deepgram" }), "does no speech to speech"),
+        (json!({ "duplex": "nobody" }), "openai-realtime"),
+        (
+            json!({ "stt": ["openai-realtime"], "llm": ["scripted"], "tts": ["scripted"] }),
+            "does no speech to text",
+        ),
+        (json!({ "stt": ["scripted"] }), "no duplex stands in"),
+        (json!({}), "gemini-live"),
+    ] {
+        let Err(error) = Catalog::open(duplex(&pipeline), Watch::default()) else {
+            panic!("{pipeline}")
+        };
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let config = duplex(&json!({ "duplex": "openai-realtime" }));
+    let keyless = CatalogConfig {
+        providers: std::collections::BTreeMap::new(),
+        ..config
+    };
+    let Err(error) = Catalog::open(keyless, Watch::default()) else {
+        panic!("opened")
+    };
+    assert!(
+        error
+            .to_string()
+            .contains("providers.openai-realtime.api_key"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

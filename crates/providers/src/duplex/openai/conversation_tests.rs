@@ -1,1 +1,287 @@
+use engine::ask::LlmMessage;
+use wire::realtime::{AudioFormat, session::ToolChoice};
 
+use super::*;
+use crate::duplex::openai::write::Voices;
+
+fn conversation() -> (Conversation, Out) {
+    let voices = Voices {
+        own: None,
+        only_hosted: true,
+    };
+    let options = DuplexOptions {
+        session: "sess_1".to_owned(),
+        instructions: String::new(),
+        voice: "marin".to_owned(),
+        speed: 1.0,
+        input_format: AudioFormat::PCM,
+        output_format: AudioFormat::PCM,
+        language: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
+        max_tokens: None,
+    };
+    let mut conversation = Conversation::new("acme".into(), voices, options, Vec::new());
+    assert_eq!(conversation.begin().len(), 1);
+    let mut out = Out::default();
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "session.updated" }),
+    );
+    assert_eq!(out.tell.pop_front(), Some(DuplexEvent::Ready));
+    (conversation, out)
+}
+
+fn hear(conversation: &mut Conversation, out: &mut Out, event: &Value) {
+    conversation.take(&event.to_string(), out).unwrap();
+}
+
+fn ask(conversation: &mut Conversation, out: &mut Out, reply: ReplyId) {
+    conversation.obey(DuplexCommand::Reply(reply, Box::default()), out);
+}
+
+/// The types of what is said.
+fn said(out: &mut Out) -> Vec<String> {
+    let said = std::mem::take(&mut out.say);
+    let kind = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+    let kinds = said.into_iter().map(kind);
+    kinds
+        .map(|event| event["type"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// `response.done` and what comes before it, as recorded of the hosted service (spec/realtime §1.8 and §1.11).
+#[test]
+fn a_recorded_answer_is_read() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 7);
+    out.say.clear();
+    let ids = r#""event_id":"event_1","response_id":"resp_1","item_id":"item_1","output_index":0,"content_index":0"#;
+    let recorded = [
+        r#"{"type":"response.created","event_id":"event_1","response":{"object":"realtime.response","id":"resp_1",
+            "status":"in_progress","status_details":null,"output":[],"conversation_id":"conv_1",
+            "output_modalities":["audio"],"max_output_tokens":"inf","usage":null,"metadata":{"reply":"7"}}}"#.to_owned(),
+        r#"{"type":"response.output_item.added","event_id":"event_1","response_id":"resp_1","output_index":0,
+            "item":{"id":"item_1","type":"message","status":"in_progress","role":"assistant","content":[]}}"#.to_owned(),
+        format!(r#"{{"type":"response.content_part.added",{ids},"part":{{"type":"audio","transcript":""}}}}"#),
+        format!(r#"{{"type":"response.output_audio_transcript.delta",{ids},"delta":"Hi","obfuscation":"x1"}}"#),
+        format!(r#"{{"type":"response.output_audio.delta",{ids},"delta":"AAEC"}}"#),
+        format!(r#"{{"type":"response.output_audio.delta",{ids},"delta":"Aw=="}}"#),
+        format!(r#"{{"type":"response.output_audio.done",{ids}}}"#),
+        r#"{"type":"response.output_item.added","event_id":"event_1","response_id":"resp_1","output_index":1,
+            "item":{"id":"item_2","type":"function_call","status":"in_progress","name":"hang_up","call_id":"call_1",
+            "arguments":""}}"#.to_owned(),
+        r#"{"type":"response.output_item.done","event_id":"event_1","response_id":"resp_1","output_index":1,
+            "item":{"id":"item_2","type":"function_call","status":"completed","name":"hang_up","call_id":"call_1",
+            "arguments":"{}"}}"#.to_owned(),
+        r#"{"type":"response.done","event_id":"event_1","response":{"object":"realtime.response","id":"resp_1",
+            "status":"completed","status_details":null,"usage":{"total_tokens":253,"input_tokens":132,
+            "output_tokens":121,"input_token_details":{"text_tokens":119,"audio_tokens":13,"image_tokens":0,
+            "cached_tokens":64,"cached_tokens_details":{"text_tokens":64,"audio_tokens":0,"image_tokens":0}},
+            "output_token_details":{"text_tokens":30,"audio_tokens":91}}}}"#.to_owned(),
+        r#"{"type":"rate_limits.updated","event_id":"event_1","rate_limits":[{"name":"tokens","limit":1,"remaining":1,
+            "reset_seconds":0.1}]}"#.to_owned(),
+    ];
+    for event in recorded {
+        conversation.take(&event, &mut out).unwrap();
+    }
+    let (reply, finish) = (7, Finish::Stop);
+    let mut usage = engine::ask::DuplexUsage::default();
+    usage.text.input_tokens = 119;
+    usage.text.cached_tokens = 64;
+    usage.text.output_tokens = 30;
+    usage.audio.input_tokens = 13;
+    usage.audio.output_tokens = 91;
+    let told = [
+        DuplexEvent::Text {
+            reply,
+            text: "Hi".to_owned(),
+        },
+        DuplexEvent::Audio {
+            reply,
+            audio: Bytes::from_static(&[0, 1]),
+        },
+        DuplexEvent::Audio {
+            reply,
+            audio: Bytes::from_static(&[2, 3]),
+        },
+        DuplexEvent::ToolCall {
+            reply,
+            call_id: "call_1".to_owned(),
+            name: "hang_up".to_owned(),
+        },
+        DuplexEvent::ToolArguments {
+            reply,
+            json: "{}".to_owned(),
+        },
+        DuplexEvent::Done {
+            reply,
+            finish,
+            usage,
+        },
+    ];
+    assert_eq!(out.tell, told);
+    assert!(out.say.is_empty() && conversation.patience().is_none());
+}
+
+#[test]
+fn a_second_answer_waits_for_the_end_of_the_first() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 1);
+    assert_eq!(said(&mut out), ["response.create"]);
+    // cancelled before the server has begun it: hit when it has an id
+    conversation.obey(DuplexCommand::Cancel(1), &mut out);
+    ask(&mut conversation, &mut out, 2);
+    assert!(said(&mut out).is_empty() && conversation.waits());
+    let response = json!({ "id": "resp_1", "metadata": { "reply": "1" } });
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "response.created", "response": response }),
+    );
+    assert_eq!(said(&mut out), ["response.cancel"]);
+    let late =
+        json!({ "type": "response.output_text.delta", "response_id": "resp_1", "delta": "x" });
+    hear(&mut conversation, &mut out, &late);
+    let response = json!({ "id": "resp_1", "status": "cancelled" });
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "response.done", "response": response }),
+    );
+    assert!(matches!(
+        out.tell.pop_front(),
+        Some(DuplexEvent::Done { reply: 1, .. })
+    ));
+    assert!(out.tell.is_empty() && !conversation.waits());
+    assert_eq!(said(&mut out), ["response.create"]);
+}
+
+#[test]
+fn a_question_that_came_too_early_is_asked_again() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 1);
+    out.say.clear();
+    let error = json!({ "type": "invalid_request_error", "event_id": "reply-1",
+        "code": "conversation_already_has_active_response", "message": "in progress: resp_0" });
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "error", "error": error }),
+    );
+    assert!(said(&mut out).is_empty() && conversation.waits());
+    let response = json!({ "id": "resp_0", "status": "completed" });
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "response.done", "response": response }),
+    );
+    assert_eq!(said(&mut out), ["response.create"]);
+    assert!(out.tell.is_empty() && !conversation.waits());
+}
+
+#[test]
+fn refusals_hang_nothing() {
+    let (mut conversation, mut out) = conversation();
+    let refuse = |conversation: &mut Conversation, code: &str, event_id: Option<&str>| {
+        let error = json!({ "type": "invalid_request_error", "code": code, "event_id": event_id, "message": "m" });
+        let mut out = Out::default();
+        let event = json!({ "type": "error", "error": error });
+        let taken = conversation.take(&event.to_string(), &mut out);
+        taken
+            .map(|_| out.tell.pop_front())
+            .map_err(|error| error.kind)
+    };
+    // what nothing hangs on
+    assert_eq!(
+        refuse(&mut conversation, "response_cancel_not_active", None),
+        Ok(None)
+    );
+    assert_eq!(
+        refuse(&mut conversation, "item_truncate_invalid_item_id", None),
+        Ok(None)
+    );
+    // an utterance
+    for event_id in [Some("commit-5"), None] {
+        let audio = Bytes::from_static(&[0; 9600]);
+        conversation.obey(DuplexCommand::Audio(audio), &mut out);
+        conversation.obey(DuplexCommand::Commit(5), &mut out);
+        let told = refuse(
+            &mut conversation,
+            "input_audio_buffer_commit_empty",
+            event_id,
+        )
+        .unwrap();
+        assert!(
+            matches!(
+                told,
+                Some(DuplexEvent::TranscriptFailed { utterance: 5, .. })
+            ),
+            "{told:?}"
+        );
+    }
+    // an answer
+    ask(&mut conversation, &mut out, 3);
+    let told = refuse(&mut conversation, "invalid_value", Some("reply-1")).unwrap();
+    let Some(DuplexEvent::Failed { reply: 3, error }) = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(error.kind, Kind::Rejected);
+    assert_eq!(conversation.patience(), None);
+    // and the whole conversation
+    assert_eq!(
+        refuse(&mut conversation, "session_expired", None),
+        Err(Kind::Unavailable)
+    );
+    assert_eq!(
+        refuse(&mut conversation, "insufficient_quota", None),
+        Err(Kind::Unauthorized)
+    );
+    assert_eq!(
+        refuse(&mut conversation, "invalid_api_key", None),
+        Err(Kind::Unauthorized)
+    );
+}
+
+#[test]
+fn what_is_no_event_is_nonsense_and_what_is_unknown_is_not() {
+    let (mut conversation, mut out) = conversation();
+    for text in ["", "[]", "{}", "<html>", r#"{"type":7}"#] {
+        let error = conversation.take(text, &mut out).unwrap_err();
+        assert_eq!(error.kind, Kind::Protocol, "{text}");
+    }
+    let strange = json!({ "type": "conversation.item.mused", "item": null, "response": [1] });
+    assert_eq!(
+        conversation.take(&strange.to_string(), &mut out),
+        Ok(Taken::Aside)
+    );
+    ask(&mut conversation, &mut out, 1);
+    hear(
+        &mut conversation,
+        &mut out,
+        &json!({ "type": "response.created", "response": { "id": "r" } }),
+    );
+    let broken = json!({ "type": "response.output_audio.delta", "response_id": "r", "delta": "!" });
+    assert_eq!(
+        conversation
+            .take(&broken.to_string(), &mut out)
+            .unwrap_err()
+            .kind,
+        Kind::Protocol
+    );
+}
+
+#[test]
+fn a_history_follows_the_settings() {
+    let (conversation, _) = conversation();
+    let history = vec![
+        DuplexItem::Message(LlmMessage::Assistant("hello".to_owned())),
+        DuplexItem::Speech(Bytes::from_static(&[0; 96])),
+    ];
+    let (name, voices, options) = (conversation.name, conversation.voices, conversation.options);
+    let mut again = Conversation::new(name, voices, options, history);
+    let begin = again.begin();
+    assert_eq!(begin.len(), 3);
+    assert!(begin[0].contains("session.update") && begin[2].contains("input_audio"));
+}

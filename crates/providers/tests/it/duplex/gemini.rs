@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wire::realtime::AudioFormat;
 
 use super::{Call, GEMINI, options, pcm, user, vendor};
-use crate::fakes::upstream::{Answer, End, Upstream, answer};
+use crate::fakes::upstream::{Answer, End, Manner, Upstream, answer};
 
 /// Messages with this field, in order.
 fn said(fake: &Upstream, field: &str) -> Vec<Value> {
@@ -230,7 +230,7 @@ async fn refusals_behind_the_handshake_are_understood() {
         ..vendor(&fake)
     };
     assert_eq!(lost(missing).await.kind, Kind::Rejected);
-    fake.world.with(|state| state.wrong_key = true);
+    fake.world.with(|state| state.manner = Manner::Distrustful);
     let error = lost(vendor(&fake)).await;
     assert_eq!(error.kind, Kind::Unauthorized);
     assert!(error.to_string().contains("1007"), "{error}");

@@ -23,10 +23,7 @@ use wire::realtime::{
     session::{Tool, ToolChoice},
 };
 
-use crate::fakes::{
-    gemini_live, openai_realtime,
-    upstream::{Answer, KEY, Upstream, speech},
-};
+use crate::fakes::upstream::{Answer, KEY, Upstream, gemini_live, openai_realtime, speech};
 
 /// A vendor with its fake.
 pub(crate) struct Subject {
@@ -251,7 +248,7 @@ impl Call {
     /// Everything of the answer up to these words of it.
     pub(crate) async fn until(&mut self, reply: u64, words: &str) -> Heard {
         let mut heard = Heard::default();
-        while heard.text.trim() != words {
+        while heard.text.trim() != words || heard.audio.len() < pcm(words).len() {
             heard.take(self.event().await, reply);
             assert_eq!(heard.ended, None);
         }

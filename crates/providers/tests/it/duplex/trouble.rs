@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{Call, Ended, GEMINI, OPENAI, Subject, options, pcm, vendor};
-use crate::fakes::upstream::{Answer, End, KEY, State, answer};
+use crate::fakes::upstream::{Answer, End, KEY, Manner, State, answer};
 
 const BOTH: [Subject; 2] = [OPENAI, GEMINI];
 
@@ -103,7 +103,7 @@ async fn nobody_there_is_told_at_once() {
 async fn a_server_that_confirms_nothing_is_given_up() {
     for subject in &BOTH {
         let begun = Instant::now();
-        let error = refused(subject, |state| state.mute = true).await;
+        let error = refused(subject, |state| state.manner = Manner::Mute).await;
         assert_eq!(error.kind, Kind::Timeout, "{error}");
         assert_eq!(begun.elapsed().as_secs(), 15);
     }

@@ -2,6 +2,7 @@
 //! The providers here do what their script says; time is paused, so an hour of silence is free.
 
 mod bills;
+mod duplex;
 mod llm;
 mod speech;
 

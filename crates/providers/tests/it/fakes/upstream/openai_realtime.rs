@@ -1,6 +1,6 @@
 //! OpenAI Realtime, as its documentation describes it: `GET /v1/realtime?model=…`, GA events.
 //! Refuses whatever breaks the contract, in the vendor's words, and remembers the conversation.
-//! Speaks and hears as its folder's `upstream.rs` says; truncated speech is forgotten word by word.
+//! Speaks and hears as the folder's `mod.rs` says; truncated speech is forgotten word by word.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,10 @@ use axum::{
 use engine::audio::b64;
 use serde_json::{Value, json};
 
-use super::upstream::{
-    Answer, Dialect, End, KEY, Line, Upstream, WORD_MS, header_of, refusal, speech, words,
+use super::{
+    Answer, Dialect, End, KEY, Line, Upstream, WORD_MS, header_of,
+    openai_ladder::{self, read_item},
+    refusal, words,
 };
 
 /// What every answer costs.
@@ -123,21 +125,15 @@ impl Server {
         self.refuse(code, message, event).await;
     }
 
-    fn bytes_per_ms(&self, side: &str) -> usize {
-        let kind = self
-            .line
-            .settings(|settings| settings["audio"][side]["format"]["type"].clone());
-        if kind == "audio/pcm" { 48 } else { 8 }
-    }
-
-    fn silence(&self, side: &str) -> u8 {
+    /// Bytes per ms and the silence of a side's format.
+    fn sound(&self, side: &str) -> (usize, u8) {
         let kind = self
             .line
             .settings(|settings| settings["audio"][side]["format"]["type"].clone());
         match kind.as_str() {
-            Some("audio/pcmu") => 0xff,
-            Some("audio/pcma") => 0xd5,
-            _ => 0,
+            Some("audio/pcmu") => (8, 0xff),
+            Some("audio/pcma") => (8, 0xd5),
+            _ => (48, 0),
         }
     }
 
@@ -181,13 +177,12 @@ impl Server {
             "response.create" => self.respond(event).await,
             "response.cancel" => {
                 let id = event["response_id"].as_str().unwrap_or_default();
-                match self.playing.iter().position(|playing| playing.id == id) {
-                    Some(place) => self.cancel(place).await,
-                    None => {
-                        let message = "Cancellation failed: no active response found";
-                        self.refuse("response_cancel_not_active", message, event)
-                            .await;
-                    }
+                if let Some(place) = self.playing.iter().position(|playing| playing.id == id) {
+                    self.cancel(place).await;
+                } else {
+                    let message = "Cancellation failed: no active response found";
+                    self.refuse("response_cancel_not_active", message, event)
+                        .await;
                 }
             }
             kind => self.offended("invalid_value", kind, event).await,
@@ -235,7 +230,7 @@ impl Server {
 
     async fn commit(&mut self, event: &Value) {
         let audio = std::mem::take(&mut self.buffer);
-        if audio.len() < 100 * self.bytes_per_ms("input") {
+        if audio.len() < 100 * self.sound("input").0 {
             let message = "Error committing input audio buffer: buffer too small.";
             return self
                 .offended("input_audio_buffer_commit_empty", message, event)
@@ -335,7 +330,7 @@ impl Server {
                 return self.offended("invalid_value", "input", event).await;
             };
             assert!(!read.is_empty(), "nothing to read");
-            super::upstream::answer("apart from that")
+            super::answer("apart from that")
         } else {
             self.line.scripted()
         };
@@ -346,7 +341,9 @@ impl Server {
             "output_modalities": [modality] });
         self.say("response.created", json!({ "response": response }))
             .await;
-        let queue = self.ladder(&id, &answer, modality == "text");
+        let sound = (modality != "text").then(|| self.sound("output"));
+        let item = self.new_id();
+        let queue = openai_ladder::events(&id, &item, &answer, sound);
         self.playing.push(Playing {
             id,
             item: None,
@@ -356,66 +353,6 @@ impl Server {
             response,
             said: String::new(),
         });
-    }
-
-    /// The events of an answer up to its end (spec/realtime §1.11).
-    fn ladder(&mut self, response: &str, answer: &Answer, text_only: bool) -> VecDeque<Value> {
-        let mut queue = VecDeque::new();
-        let (per_ms, silence) = (self.bytes_per_ms("output"), self.silence("output"));
-        let item = self.new_id();
-        let mut add = |kind: &str, mut event: Value| {
-            event["type"] = json!(kind);
-            event["event_id"] = json!("event_x");
-            event["response_id"] = json!(response);
-            queue.push_back(event);
-        };
-        if !answer.words.is_empty() {
-            let message =
-                json!({ "id": item, "type": "message", "role": "assistant", "content": [] });
-            add(
-                "response.output_item.added",
-                json!({ "item": message, "output_index": 0 }),
-            );
-        }
-        for word in answer.words.split_whitespace() {
-            let ids = json!({ "item_id": item, "output_index": 0, "content_index": 0 });
-            let with = |delta: String| {
-                let mut event = ids.clone();
-                event["delta"] = json!(delta);
-                event
-            };
-            let text = format!("{word} ");
-            if text_only {
-                add("response.output_text.delta", with(text));
-                continue;
-            }
-            add("response.output_audio_transcript.delta", with(text));
-            let sound = speech(word, per_ms, silence);
-            // cuts do not respect samples
-            for cut in sound.chunks(sound.len() / 2 + 1) {
-                let mut audio = String::new();
-                b64::encode(cut, &mut audio);
-                add("response.output_audio.delta", with(audio));
-            }
-        }
-        if let Some((name, arguments)) = answer.call {
-            let id = format!("call_{item}");
-            let call = json!({ "id": id, "type": "function_call", "name": name, "call_id": id,
-                "arguments": "" });
-            add(
-                "response.output_item.added",
-                json!({ "item": call, "output_index": 1 }),
-            );
-            for half in [
-                &arguments[..arguments.len() / 2],
-                &arguments[arguments.len() / 2..],
-            ] {
-                let ids = json!({ "item_id": id, "call_id": id, "output_index": 1, "delta": half });
-                add("response.function_call_arguments.delta", ids);
-            }
-        }
-        add("end", json!({}));
-        queue
     }
 
     /// Says the next thing of the first answer that has more to say.
@@ -494,38 +431,6 @@ impl Server {
         }
         let details = json!({ "type": "cancelled", "reason": "client_cancelled" });
         self.finish(place, "cancelled", details).await;
-    }
-}
-
-/// Who says what in an item that a client may create.
-fn read_item(item: &Value) -> Option<(&'static str, String)> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match item["type"].as_str()? {
-        "function_call" => Some(("call", text(&item["name"])?)),
-        "function_call_output" => Some(("output", text(&item["output"])?)),
-        "message" => {
-            let (who, part) = match item["role"].as_str()? {
-                "user" => ("user", "input_text"),
-                "system" => ("system", "input_text"),
-                "assistant" => ("assistant", "output_text"),
-                _ => return None,
-            };
-            let mut said = Vec::new();
-            for content in item["content"].as_array()? {
-                match content["type"].as_str()? {
-                    kind if kind == part => said.push(text(&content["text"])?),
-                    "input_audio" if who == "user" => {
-                        let mut audio = Vec::new();
-                        b64::decode(content["audio"].as_str()?, &mut audio).ok()?;
-                        said.push(words(&audio));
-                    }
-                    "input_image" if who == "user" => said.push("(a picture)".to_owned()),
-                    _ => return None,
-                }
-            }
-            Some((who, said.join(" ")))
-        }
-        _ => None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! What the fakes of speech-to-speech vendors do alike: accept, remember what was said, play their script.
-//! Started by the fakes beside it; asked by their tests, and by those of the gateway.
+//! Started by the fakes of this folder; asked by their tests. Other crates' tests take the whole folder in by its path.
 //! Knows no protocol. Speech is text in the shape of sound: each word has 100 ms, silence behind its letters.
+
+pub(crate) mod gemini_live;
+mod openai_ladder;
+pub(crate) mod openai_realtime;
 
 use std::{
     collections::VecDeque,
@@ -72,15 +76,23 @@ pub(crate) struct Said {
     pub(crate) words: String,
 }
 
+/// How a fake treats those whom it lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Manner {
+    #[default]
+    Kind,
+    /// Nothing at all is answered.
+    Mute,
+    /// The key is refused behind the handshake, where the vendor does that.
+    Distrustful,
+}
+
 /// What a fake has seen, and what it is to do.
 #[derive(Default)]
 pub(crate) struct State {
     /// Handshakes are answered with this.
     pub(crate) status: Option<u16>,
-    /// Nothing at all is answered.
-    pub(crate) mute: bool,
-    /// The key is refused behind the handshake, where the vendor does that.
-    pub(crate) wrong_key: bool,
+    pub(crate) manner: Manner,
     /// By how many turns of the user the conversation holds; the last one is for all that follow.
     pub(crate) script: Vec<Answer>,
     /// What breaks a connection when it begins an answer, once each.
@@ -274,7 +286,7 @@ impl Line {
     }
 
     fn is_mute(&self) -> bool {
-        self.world.with(|state| state.mute)
+        self.world.with(|state| state.manner == Manner::Mute)
     }
 
     pub(crate) async fn say(&mut self, value: &Value) {

@@ -1,6 +1,6 @@
 //! Gemini Live, as its documentation describes it: one method over a WebSocket, settings first, activities by hand.
 //! Closes with 1007 on whatever breaks the contract, in the vendor's words, and remembers the conversation.
-//! Speaks and hears as its folder's `upstream.rs` says, at the rate that the client declares.
+//! Speaks and hears as the folder's `mod.rs` says, at the rate that the client declares.
 
 use std::collections::VecDeque;
 
@@ -11,9 +11,7 @@ use axum::{
 use engine::audio::b64;
 use serde_json::{Value, json};
 
-use super::upstream::{
-    Answer, Dialect, End, KEY, Line, Upstream, header_of, refusal, speech, words,
-};
+use super::{Answer, Dialect, End, KEY, Line, Manner, Upstream, header_of, refusal, speech, words};
 
 const METHOD: &str =
     "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
@@ -40,7 +38,7 @@ pub(crate) async fn start() -> Upstream {
 
 fn admit(uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
     match (uri.path(), header_of(headers, "x-goog-api-key")) {
-        (METHOD, Some(KEY)) | ("/v1beta/models", Some(KEY)) => Ok(()),
+        (METHOD | "/v1beta/models", Some(KEY)) => Ok(()),
         (METHOD | "/v1beta/models", _) => Err(Box::new(refusal(403, "PERMISSION_DENIED"))),
         _ => Err(Box::new(refusal(404, "NOT_FOUND"))),
     }
@@ -62,7 +60,7 @@ async fn serve(mut line: Line) {
         return line.close(code, reason).await;
     }
     line.settings(|settings| settings.clone_from(&setup["setup"]));
-    if line.world.with(|state| state.wrong_key) {
+    if line.world.with(|state| state.manner == Manner::Distrustful) {
         return line
             .close(1007, "API key not valid. Please pass a valid API key.")
             .await;
@@ -183,7 +181,7 @@ impl Server {
             "clientContent" => self.content(&message["clientContent"]).await,
             "realtimeInput" if self.waits_for_history => Err(self.offence("history was announced")),
             "realtimeInput" => self.realtime(&message["realtimeInput"]).await,
-            "toolResponse" => self.tools(&message["toolResponse"]).await,
+            "toolResponse" => self.tools(&message["toolResponse"]),
             other => Err(self.offence(other)),
         }
     }
@@ -227,7 +225,7 @@ impl Server {
             return Ok(());
         }
         self.interrupt().await;
-        self.answer().await;
+        self.answer();
         Ok(())
     }
 
@@ -248,7 +246,7 @@ impl Server {
                 self.say(&json!({ "serverContent": text })).await;
             }
             self.interrupt().await;
-            self.answer().await;
+            self.answer();
         } else {
             let kind = input["audio"]["mimeType"].as_str().unwrap_or_default();
             let mut audio = Vec::new();
@@ -266,7 +264,7 @@ impl Server {
         Ok(())
     }
 
-    async fn tools(&mut self, response: &Value) -> Result<(), Close> {
+    fn tools(&mut self, response: &Value) -> Result<(), Close> {
         let outputs = response["functionResponses"]
             .as_array()
             .cloned()
@@ -283,7 +281,7 @@ impl Server {
         if outputs.is_empty() || !self.calls.is_empty() {
             return Err(self.offence("not all outputs at once"));
         }
-        self.answer().await;
+        self.answer();
         Ok(())
     }
 
@@ -304,7 +302,7 @@ impl Server {
         }
     }
 
-    async fn answer(&mut self) {
+    fn answer(&mut self) {
         let answer = self.line.scripted();
         self.turns += 1;
         let mut queue = VecDeque::new();
