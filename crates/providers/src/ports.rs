@@ -271,7 +271,7 @@ pub enum DuplexEvent {
         /// JSON text.
         json: String,
     },
-    /// An answer is complete.
+    /// An answer is complete, or has been cancelled: what it cost is told in either case.
     Done {
         /// The answer.
         reply: ReplyId,

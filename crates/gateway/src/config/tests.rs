@@ -287,6 +287,35 @@ fn a_vendor_or_a_pipeline_that_cannot_be_is_one_sentence() {
 }
 
 #[test]
+fn a_speech_to_speech_model_stands_for_the_other_three() {
+    let variables = [("OPENAI_API_KEY", "sk-env"), ("GEMINI_API_KEY", "key-env")];
+    let file = "[pipelines.a]\nduplex = \"openai-realtime\"\n\
+        [pipelines.b]\nduplex = [\"gemini-live\", \"openai-realtime/gpt-realtime\"]\ntts = [\"local\"]\n";
+    let config = load_file(file, &variables).unwrap();
+    assert_eq!(config.pipelines["a"].duplex, ["openai-realtime"]);
+    assert_eq!(config.pipelines["b"].duplex.len(), 2);
+    let catalog = config.catalog().unwrap();
+    assert_eq!(catalog.pipelines["a"].duplex, ["openai-realtime"]);
+    let key = &config.providers["gemini-live"].api_key;
+    assert_eq!(key, &Some(Secret::new("key-env")));
+    let variables = [(
+        "ANTIPHON_PIPELINES__A__DUPLEX",
+        "gemini-live,openai-realtime",
+    )];
+    assert_eq!(load(&variables).unwrap().pipelines["a"].duplex.len(), 2);
+
+    let error = |text: &str| load_file(text, &[]).unwrap_err().to_string();
+    let refused = error("[pipelines.a]\nduplex = \"nobody\"\n");
+    assert!(
+        refused.starts_with("pipelines.a.duplex is nobody"),
+        "{refused}"
+    );
+    assert!(refused.contains("openai-realtime"), "{refused}");
+    assert!(error("[pipelines.a]\nduplex = []\n").starts_with("pipelines.a.stt is empty"));
+    error("[pipelines.a]\nduplex = 7\n");
+}
+
+#[test]
 fn sections_with_members_are_documented_by_an_example() {
     let text = Config::default_toml();
     assert!(text.contains("# [pipelines.NAME]"), "{text}");

@@ -285,3 +285,92 @@ fn a_history_follows_the_settings() {
     assert_eq!(begin.len(), 3);
     assert!(begin[0].contains("session.update") && begin[2].contains("input_audio"));
 }
+
+/// What the session may do, and what the server may say, in any order.
+fn step(conversation: &mut Conversation, book: &mut Book, choice: u8) {
+    let mut out = Out::default();
+    let last = book.asked;
+    let response = json!({ "id": format!("resp_{last}"), "status": "completed",
+        "metadata": { "reply": last.to_string() } });
+    let delta = |kind: &str| {
+        json!({ "type": kind, "response_id": format!("resp_{last}"), "item_id": "item_1",
+            "delta": "AAAA", "item": { "id": "item_1", "type": "message" } })
+    };
+    let event = match choice % 14 {
+        0 => {
+            let audio = Bytes::from_static(&[0; 960]);
+            return conversation.obey(DuplexCommand::Audio(audio), &mut out);
+        }
+        1 => return conversation.obey(DuplexCommand::Commit(1), &mut out),
+        2 => return conversation.obey(DuplexCommand::Discard, &mut out),
+        3 if book.under_way.is_none() && !conversation.waits() => {
+            book.asked += 1;
+            book.under_way = Some(book.asked);
+            ask(conversation, &mut out, book.asked);
+            return book.check(&out);
+        }
+        4 if !conversation.waits() => {
+            if let Some(reply) = book.under_way.take() {
+                book.cancelled.insert(reply);
+                conversation.obey(DuplexCommand::Cancel(reply), &mut out);
+            }
+            return book.check(&out);
+        }
+        5 => json!({ "type": "response.created", "response": response }),
+        6 => json!({ "type": "response.done", "response": response }),
+        7 => delta("response.output_item.added"),
+        8 => delta("response.output_audio.delta"),
+        9 => delta("response.output_text.delta"),
+        10 => json!({ "type": "input_audio_buffer.committed", "item_id": "item_2" }),
+        11 => json!({ "type": "conversation.item.input_audio_transcription.completed",
+            "item_id": "item_2", "transcript": "hello" }),
+        12 => {
+            let error = json!({ "code": "conversation_already_has_active_response",
+                "event_id": format!("reply-{last}") });
+            json!({ "type": "error", "error": error })
+        }
+        _ => json!({ "type": "error", "error": { "code": "response_cancel_not_active" } }),
+    };
+    hear(conversation, &mut out, &event);
+    book.check(&out);
+}
+
+/// What the session knows of its answers.
+#[derive(Default)]
+struct Book {
+    asked: u64,
+    under_way: Option<u64>,
+    cancelled: std::collections::HashSet<u64>,
+    ended: std::collections::HashSet<u64>,
+}
+
+impl Book {
+    fn check(&mut self, out: &Out) {
+        for event in &out.tell {
+            match event {
+                DuplexEvent::Text { reply, .. } | DuplexEvent::Audio { reply, .. } => {
+                    assert!(!self.ended.contains(reply) && !self.cancelled.contains(reply));
+                }
+                DuplexEvent::Done { reply, .. } | DuplexEvent::Failed { reply, .. } => {
+                    assert!(self.ended.insert(*reply), "ended twice");
+                    self.under_way = self.under_way.filter(|under_way| under_way != reply);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn an_answer_ends_once_whatever_the_order(choices: Vec<u8>) {
+        let (mut conversation, _) = conversation();
+        let mut book = Book::default();
+        for choice in choices {
+            step(&mut conversation, &mut book, choice);
+        }
+        // what is owed is never forgotten
+        let owed = book.under_way.is_some();
+        assert!(!owed || conversation.patience().is_some());
+    }
+}

@@ -101,6 +101,19 @@ async fn an_activity_lasts_until_an_answer_is_wanted() {
 }
 
 #[tokio::test]
+async fn what_was_discarded_does_not_keep_an_answer_away() {
+    let mut call = Call::begin(&GEMINI, &[answer("to words"), answer("to speech")]).await;
+    call.tell(DuplexCommand::Audio(pcm("hm").into())).await;
+    call.tell(DuplexCommand::Discard).await;
+    call.add(user("in writing")).await;
+    call.ask(1).await;
+    // the noise is a turn of its own for the vendor, in front of the words
+    assert_eq!(call.rest(1).await.text.trim(), "to speech");
+    assert_eq!(call.turn(2, "and aloud").await.text.trim(), "to speech");
+    call.fake.is_content();
+}
+
+#[tokio::test]
 async fn what_is_said_during_an_answer_does_not_interrupt_it() {
     let mut call = Call::begin(&GEMINI, &[answer("let me finish"), answer("now you")]).await;
     call.speak(1, &pcm("go on")).await;

@@ -283,6 +283,9 @@ async fn speech_at_the_end_of_a_history_is_answered(subject: &Subject) {
     let mut call = Call::with(subject, &script, options(), history).await;
     call.ask(9).await;
     assert_eq!(call.rest(9).await.text.trim(), "yes I am");
+    // whose words belong to nobody any more
+    let heard = call.turn(10, "good").await;
+    assert_eq!(heard.transcripts, [(10, Ok("good".to_owned()))]);
     assert!(
         call.fake
             .conversation()

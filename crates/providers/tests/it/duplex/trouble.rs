@@ -159,6 +159,23 @@ async fn a_silent_server_is_lost_after_half_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_says_anything_but_the_answer_is_lost_as_well() {
+    for subject in &BOTH {
+        let endless = Answer {
+            words: "so far",
+            end: End::Silence,
+            ..Answer::default()
+        };
+        let mut call = Call::begin(subject, &[endless]).await;
+        call.fake.world.with(|state| state.manner = Manner::Noisy);
+        let begun = Instant::now();
+        let heard = call.turn(1, "tell me").await;
+        assert_eq!(heard.lost().kind, Kind::Timeout);
+        assert!((30..=31).contains(&begun.elapsed().as_secs()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_stays() {
     for subject in &BOTH {
         let mut call = Call::begin(subject, &[answer("still here")]).await;

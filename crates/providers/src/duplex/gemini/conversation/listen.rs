@@ -175,7 +175,9 @@ impl Upstream for Conversation {
             DuplexCommand::Configure(options) => self.configure(*options),
             DuplexCommand::Audio(audio) => self.hear(&audio, out),
             DuplexCommand::Commit(utterance) => self.commit(utterance, out),
-            // what was sent cannot be taken back: it is heard with what follows
+            DuplexCommand::Discard if self.activity == Activity::Open => {
+                self.activity = Activity::Discarded;
+            }
             DuplexCommand::Discard => {}
             DuplexCommand::Add(item) => self.add(&item),
             DuplexCommand::Reply(reply, wanted) => self.reply(reply, *wanted, out),

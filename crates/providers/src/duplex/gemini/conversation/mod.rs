@@ -41,6 +41,8 @@ const LATER: usize = 3000;
 enum Activity {
     Closed,
     Open,
+    /// But what was said so far is void. The server has it all the same, and hears it with what follows.
+    Discarded,
     /// And has said all there is to say, which the server is told when an answer is wanted.
     Committed,
 }
@@ -208,11 +210,12 @@ impl Conversation {
         if self.activity == Activity::Closed {
             // the words of what was said before do not come any more
             self.settle(true, out);
+            self.words.clear();
             self.interrupt();
-            self.activity = Activity::Open;
             out.say
                 .push(json!({ "realtimeInput": { "activityStart": {} } }).to_string());
         }
+        self.activity = Activity::Open;
         let (kind, audio) = self.ears.hear(audio);
         let mut text = String::with_capacity(audio.len() * 4 / 3 + 80);
         text.push_str(r#"{"realtimeInput":{"audio":{"mimeType":""#);
@@ -268,7 +271,9 @@ impl Conversation {
             return;
         }
         self.end_cancelled(out);
-        let awaited = !self.calls.is_empty() && self.activity != Activity::Committed;
+        // who has not finished speaking is not cut short
+        let heard = matches!(self.activity, Activity::Committed | Activity::Discarded);
+        let awaited = !self.calls.is_empty() && !heard;
         if !awaited {
             self.interrupt();
         }
@@ -287,7 +292,7 @@ impl Conversation {
             let responses: Vec<Value> = responses.collect();
             let told = json!({ "toolResponse": { "functionResponses": responses } });
             out.say.push(told.to_string());
-        } else if self.activity == Activity::Committed {
+        } else if heard {
             out.say.extend(turns::contents(turns, false));
             self.activity = Activity::Closed;
             out.say

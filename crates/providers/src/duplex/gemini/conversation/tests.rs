@@ -301,3 +301,107 @@ fn what_is_no_message_is_nonsense_and_what_is_unknown_is_not() {
     let refused = conversation.take(&error.to_string(), &mut out).unwrap_err();
     assert_eq!(refused.kind, Kind::RateLimited);
 }
+
+/// What the session may do, and what the server may say, in any order.
+fn step(conversation: &mut Conversation, book: &mut Book, choice: u8) {
+    let mut out = Out::default();
+    let blob = json!({ "mimeType": "audio/pcm;rate=24000", "data": "AAAA" });
+    let command = match choice % 16 {
+        0 => DuplexCommand::Audio(bytes::Bytes::from_static(&[0; 960])),
+        1 => DuplexCommand::Commit(1),
+        2 => DuplexCommand::Discard,
+        3 if book.under_way.is_none() => {
+            book.asked += 1;
+            book.under_way = Some(book.asked);
+            DuplexCommand::Reply(book.asked, Box::default())
+        }
+        4 => {
+            let Some(reply) = book.under_way.take() else {
+                return;
+            };
+            book.cancelled.insert(reply);
+            DuplexCommand::Cancel(reply)
+        }
+        5 => DuplexCommand::Add(DuplexItem::Message(LlmMessage::ToolOutput {
+            call_id: "a".to_owned(),
+            output: "yes".to_owned(),
+        })),
+        6 => DuplexCommand::Heard {
+            reply: book.asked,
+            audio_ms: 1,
+            text: "a".to_owned(),
+        },
+        said => {
+            let message = match said {
+                7 => {
+                    json!({ "serverContent": { "modelTurn": { "parts": [{ "inlineData": blob }] } } })
+                }
+                8 => json!({ "serverContent": { "outputTranscription": { "text": "x" } } }),
+                9 => json!({ "serverContent": { "inputTranscription": { "text": "x" } } }),
+                10 => json!({ "serverContent": { "generationComplete": true } }),
+                11 => json!({ "serverContent": { "turnComplete": true } }),
+                12 => json!({ "serverContent": { "interrupted": true } }),
+                13 => json!({ "toolCall": { "functionCalls": [{ "id": "a", "name": "f" }] } }),
+                14 => json!({ "toolCallCancellation": { "ids": ["a"] } }),
+                _ => json!({ "usageMetadata": { "promptTokenCount": 1 } }),
+            };
+            hear(conversation, &mut out, &message);
+            return book.check(&out);
+        }
+    };
+    conversation.obey(command, &mut out);
+    book.check(&out);
+}
+
+/// What the session knows of its answers, and the server of the caller's activity.
+#[derive(Default)]
+struct Book {
+    asked: u64,
+    under_way: Option<u64>,
+    cancelled: std::collections::HashSet<u64>,
+    ended: std::collections::HashSet<u64>,
+    active: bool,
+}
+
+impl Book {
+    fn check(&mut self, out: &Out) {
+        for event in &out.tell {
+            match event {
+                DuplexEvent::Text { reply, .. } | DuplexEvent::Audio { reply, .. } => {
+                    assert!(!self.ended.contains(reply) && !self.cancelled.contains(reply));
+                }
+                DuplexEvent::Done { reply, .. } | DuplexEvent::Failed { reply, .. } => {
+                    assert!(self.ended.insert(*reply), "ended twice");
+                    self.under_way = self.under_way.filter(|under_way| under_way != reply);
+                }
+                _ => {}
+            }
+        }
+        for said in &out.say {
+            let input = serde_json::from_str::<Value>(said).unwrap()["realtimeInput"].take();
+            if input["activityStart"].is_object() {
+                assert!(!std::mem::replace(&mut self.active, true), "begun twice");
+            } else if input["activityEnd"].is_object() {
+                assert!(
+                    std::mem::replace(&mut self.active, false),
+                    "ended without a beginning"
+                );
+            } else {
+                assert!(input["audio"].is_null() || self.active, "audio of nobody");
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn an_answer_ends_once_whatever_the_order(choices: Vec<u8>) {
+        let (mut conversation, _) = conversation();
+        let mut book = Book::default();
+        for choice in choices {
+            step(&mut conversation, &mut book, choice);
+        }
+        // what is owed is never forgotten
+        assert_eq!(book.under_way.is_some(), conversation.patience().is_some());
+    }
+}

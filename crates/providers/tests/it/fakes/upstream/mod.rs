@@ -11,6 +11,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -25,7 +26,7 @@ use axum::{
     serve::ListenerExt as _,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 pub(crate) const KEY: &str = "sk-upstream-0123456789";
 /// Length of a word of speech.
@@ -83,6 +84,8 @@ pub(crate) enum Manner {
     Kind,
     /// Nothing at all is answered.
     Mute,
+    /// Every second something is said that is no answer.
+    Noisy,
     /// The key is refused behind the handshake, where the vendor does that.
     Distrustful,
 }
@@ -266,7 +269,16 @@ impl Line {
     /// The next message of the client; `None` when it has gone.
     pub(crate) async fn hear(&mut self) -> Option<Value> {
         loop {
-            match self.socket.recv().await {
+            let noisy = self.world.with(|state| state.manner) == Manner::Noisy;
+            let received = tokio::select! {
+                biased;
+                received = self.socket.recv() => received,
+                () = sleep(Duration::from_secs(1)), if noisy => {
+                    self.say_raw(r#"{"type":"noise"}"#).await;
+                    continue;
+                }
+            };
+            match received {
                 Some(Ok(Message::Text(text))) => {
                     let Ok(value) = serde_json::from_str::<Value>(text.as_str()) else {
                         self.world.offend(format!("not JSON: {text}"));
