@@ -287,7 +287,8 @@ pub enum DuplexEvent {
         /// Why.
         error: ProviderError,
     },
-    /// The connection is gone, and with it everything that is under way; last.
+    /// The connection is gone, and with it everything that is under way; last. Opening again with what was said makes
+    /// sense unless the error is [`crate::Kind::Unauthorized`] or [`crate::Kind::Rejected`].
     Lost(ProviderError),
 }
 

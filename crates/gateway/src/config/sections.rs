@@ -154,7 +154,7 @@ pub struct NamedPipeline {
     pub llm: Vec<String>,
     /// Text to speech.
     pub tts: Vec<String>,
-    /// Speech to speech, in place of the three above: one name, or a list.
+    /// Speech to speech, in place of `stt`, `llm` and `tts`: one name, or a list.
     #[serde(deserialize_with = "providers::catalog::one_or_more")]
     pub duplex: Vec<String>,
 }

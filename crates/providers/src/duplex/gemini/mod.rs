@@ -8,7 +8,9 @@
 //! - Nothing stops an answer but the caller. A cancelled one is dropped as it comes, until the next speech or text
 //!   interrupts it.
 //! - Nothing that was said can be cut or taken back. How much of an answer was heard is told in words.
-//! - Settings cannot change while a connection is open, so changed settings mean another connection.
+//! - Settings cannot change while a connection is open, so changed settings mean another connection. For the same
+//!   reason a single answer has the functions and the limits of its session, unless it reads something else than the
+//!   conversation: then it has a connection of its own.
 //! - A connection lasts about ten minutes. The vendor can resume its own session; the conversation is told anew
 //!   instead, as to any other member of the row: what the vendor remembers is more than what the caller heard.
 

@@ -32,6 +32,7 @@ for_both!(
     what_is_written_only_is_not_spoken,
     words_are_answered_like_speech,
     a_function_is_called_and_its_output_answered,
+    an_output_may_come_with_words,
     a_function_without_output_does_not_hang,
     a_cancelled_answer_is_over,
     an_answer_cancelled_before_it_began_is_over,
@@ -160,6 +161,26 @@ async fn a_function_is_called_and_its_output_answered(subject: &Subject) {
     call.fake.is_content();
 }
 
+async fn an_output_may_come_with_words(subject: &Subject) {
+    let calls = Answer {
+        words: "let me see",
+        call: Some(("weather", "{}")),
+        then: "it rains",
+        ..Answer::default()
+    };
+    let mut call = Call::begin(subject, &[calls, answer("as you wish")]).await;
+    let call_id = call.turn(1, "how is the weather").await.calls[0].1.clone();
+    let output = "rain".to_owned();
+    call.add(LlmMessage::ToolOutput { call_id, output }).await;
+    call.add(user("in one word please")).await;
+    call.ask(2).await;
+    assert_eq!(call.rest(2).await.text.trim(), "as you wish");
+    let told = call.fake.conversation();
+    assert!(told.iter().any(|line| line.contains("rain")), "{told:?}");
+    assert_eq!(call.turn(3, "thank you").await.text.trim(), "as you wish");
+    call.fake.is_content();
+}
+
 async fn a_function_without_output_does_not_hang(subject: &Subject) {
     let calls = Answer {
         words: "let me see",
@@ -181,6 +202,8 @@ async fn a_function_without_output_does_not_hang(subject: &Subject) {
         call.turn(3, "anything else").await.text.trim(),
         "never mind"
     );
+    let told = call.fake.conversation();
+    assert!(told.iter().any(|line| line.contains("rain")), "{told:?}");
     call.fake.is_content();
 }
 

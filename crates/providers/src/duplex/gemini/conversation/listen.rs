@@ -116,6 +116,7 @@ impl Conversation {
         };
         for call in told.function_calls {
             let arguments = call.args.unwrap_or_else(|| serde_json::json!({}));
+            let arguments = arguments.to_string();
             out.tell.push_back(DuplexEvent::ToolCall {
                 reply,
                 call_id: call.id.clone(),
@@ -123,11 +124,12 @@ impl Conversation {
             });
             out.tell.push_back(DuplexEvent::ToolArguments {
                 reply,
-                json: arguments.to_string(),
+                json: arguments.clone(),
             });
             self.calls.push(Call {
                 id: call.id,
                 name: call.name,
+                arguments,
                 output: None,
             });
         }
@@ -202,7 +204,14 @@ impl Upstream for Conversation {
             self.leaving = Some("the server is about to close the connection");
         }
         if let Some(cancelled) = message.tool_call_cancellation {
-            self.calls.retain(|call| !cancelled.ids.contains(&call.id));
+            let void = |call: &mut Call| cancelled.ids.contains(&call.id);
+            let calls: Vec<Call> = self.calls.extract_if(.., void).collect();
+            for call in calls {
+                self.forget(call);
+            }
+            if self.void == Void::Running {
+                self.void = Void::Interrupted;
+            }
         }
         if let Some(content) = message.server_content {
             taken = self.content(content, out)?;

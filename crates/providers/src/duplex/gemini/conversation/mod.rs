@@ -80,6 +80,8 @@ enum Progress {
 struct Call {
     id: String,
     name: String,
+    /// JSON text.
+    arguments: String,
     output: Option<String>,
 }
 
@@ -226,14 +228,21 @@ impl Conversation {
         out.say.push(text);
     }
 
+    /// The server waits for the output of this call no more: if there is one, now or later, it is told in words.
+    fn forget(&mut self, call: Call) {
+        self.told
+            .insert(call.id.clone(), (call.name, call.arguments));
+        if let Some(output) = call.output {
+            let call_id = call.id;
+            let output = DuplexItem::Message(LlmMessage::ToolOutput { call_id, output });
+            self.add(&output);
+        }
+    }
+
     /// What the server has not finished is void from now on, and it waits for no output any more.
     fn interrupt(&mut self) {
-        for call in self.calls.drain(..) {
-            if let Some(output) = call.output {
-                let name = call.name;
-                let words = format!("(the function {name} returned: {output})");
-                self.pending.push(turns::user(&words));
-            }
+        for call in std::mem::take(&mut self.calls) {
+            self.forget(call);
         }
         if self.turn_is_open && self.void == Void::None {
             self.void = Void::Running;
@@ -273,14 +282,16 @@ impl Conversation {
         self.end_cancelled(out);
         // who has not finished speaking is not cut short
         let heard = matches!(self.activity, Activity::Committed | Activity::Discarded);
-        let awaited = !self.calls.is_empty() && !heard;
+        // any other input cancels the calls
+        // (https://ai.google.dev/gemini-api/docs/live-api/tools): their outputs are told in words then
+        let plain = self.pending.is_empty() && wanted.instructions.is_none();
+        let awaited = !self.calls.is_empty() && !heard && plain;
         if !awaited {
             self.interrupt();
         }
         let mut turns = std::mem::take(&mut self.pending);
         turns.extend(wanted.instructions.as_deref().map(turns::instructions));
         if awaited {
-            out.say.extend(turns::contents(turns, false));
             let responses = self.calls.drain(..).map(|call| {
                 let response = match &call.output {
                     Some(output) => turns::output(output),

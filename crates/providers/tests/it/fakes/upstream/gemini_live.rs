@@ -187,6 +187,10 @@ impl Server {
     }
 
     async fn content(&mut self, content: &Value) -> Result<(), Close> {
+        // input while a call is waited for cancels it
+        if !self.calls.is_empty() {
+            self.interrupt().await;
+        }
         for turn in content["turns"].as_array().into_iter().flatten() {
             let who = match turn["role"].as_str() {
                 Some("user") => "user",
