@@ -2,6 +2,8 @@
 //! Entered behind every input of a session with such a model, and by the model's news.
 //! Never lets it decide a turn or remember what nobody heard: where a connection is lost, it is told everything anew.
 
+mod resumed;
+
 use bytes::Bytes;
 use wire::realtime::client::Position;
 use wire::realtime::item::ItemBody;
@@ -15,15 +17,12 @@ use super::reply::{Message, Reply, Stage};
 use super::respond::End;
 use super::{Session, context};
 use crate::ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexReply, LlmMessage, LlmRequest};
-use crate::guard::Continuation;
-use crate::speech::unspoken;
-
-/// Length of a character of speech in ms, where only its words are known: about 15 characters a second.
-const MS_PER_CHAR: u64 = 65;
 
 /// What a model is told that joins in the middle of its own answer.
 const CONTINUE: &str = "The connection broke while you were speaking. What you said so far, and the caller has heard, \
     is your last message. Continue exactly where it stops. Do not greet, apologise or repeat any of it.";
+
+pub(super) use resumed::Resumed;
 
 /// The connection to the model.
 #[derive(Debug, Default)]
@@ -37,6 +36,8 @@ pub(super) struct Duplex {
     sent: usize,
     /// What it believes to have been said is not what the conversation holds.
     stale: bool,
+    /// Characters that it has spoken to their end, and how many ms that took.
+    pace: (u64, u64),
 }
 
 /// How far the connection is.
@@ -49,20 +50,6 @@ enum Link {
     Joining,
     /// It has answered.
     Up,
-}
-
-/// An answer that goes on after its connection was lost.
-#[derive(Debug)]
-pub(super) struct Resumed {
-    /// Keeps the transcript from being repeated.
-    words: Continuation,
-    /// Keeps the sound from being repeated, which may be behind the words.
-    sound: Continuation,
-    /// Sound that may be a repetition.
-    held: Vec<Bytes>,
-    /// Bytes of text that came since.
-    heard: usize,
-    open: bool,
 }
 
 impl Session {
@@ -179,7 +166,10 @@ impl Session {
                 event => events.push(event),
             }
         }
-        commands.extend(heard);
+        // behind the cancelling of that answer, before what the caller says into it
+        let cancelled = |command: &DuplexCommand| matches!(command, DuplexCommand::Cancel(_));
+        let place = commands.iter().rposition(cancelled).map_or(0, |at| at + 1);
+        commands.splice(place..place, heard);
         // what the client is told does not wait for a model
         out.extend(events);
         self.hand_over(commands, out);
@@ -349,34 +339,6 @@ impl Session {
         history.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// Answers that are under way go on after the joining; returns what was heard of the one that was being spoken.
-    fn resume_replies(&mut self) -> Option<String> {
-        let mut said = None;
-        for reply in &mut self.replies {
-            if reply.stage != Stage::Asked || reply.finish.is_some() || reply.text.is_empty() {
-                continue;
-            }
-            let rest = unspoken(&reply.text, reply.audio_ms(), MS_PER_CHAR).len();
-            let end = if reply.speaks() {
-                reply.text.len() - rest
-            } else {
-                reply.text.len()
-            };
-            let heard = reply.text.get(..end).unwrap_or_default().to_owned();
-            reply.resumed = Some(Resumed {
-                words: Continuation::new(&reply.text),
-                sound: Continuation::new(&heard),
-                held: Vec::new(),
-                heard: 0,
-                open: false,
-            });
-            if reply.response.conversation_id.is_some() && !heard.trim().is_empty() {
-                said = Some(heard);
-            }
-        }
-        said
-    }
-
     /// News of the model.
     pub(super) fn on_duplex(&mut self, news: DuplexNews, out: &mut Vec<Output>) {
         match news {
@@ -411,7 +373,7 @@ impl Session {
             return;
         };
         match &mut reply.resumed {
-            Some(resumed) if !resumed.open => resumed.held.push(audio),
+            Some(resumed) if resumed.holds() => resumed.hold(audio),
             _ => reply.push_voice(audio),
         }
         self.advance(id, out);
@@ -432,56 +394,6 @@ impl Session {
         let waiting: Vec<ReplyId> = self.replies.iter().map(|reply| reply.id).collect();
         for id in waiting {
             self.finish(id, End::Failed(error.clone()), out);
-        }
-    }
-
-    /// What of an answer's text is new, where it goes on after a loss; opens the way for its sound.
-    pub(super) fn new_words(&mut self, id: ReplyId, text: String) -> String {
-        let reply = self.replies.iter_mut().find(|reply| reply.id == id);
-        let Some((reply, resumed)) =
-            reply.and_then(|reply| reply.resumed.take().map(|resumed| (reply, resumed)))
-        else {
-            return text;
-        };
-        let mut resumed = resumed;
-        resumed.heard += text.len();
-        let new = resumed.words.push(&text);
-        let unheard = resumed.sound.push(&text);
-        if !unheard.is_empty() && !resumed.open {
-            // what was held back is a repetition where not all of the text is new
-            resumed.release(reply, unheard.trim_start().len());
-        }
-        reply.resumed = Some(resumed);
-        new
-    }
-
-    /// An answer that goes on has ended: what was held back and is new, is shown.
-    fn settle_resumed(&mut self, id: ReplyId) {
-        let reply = self.replies.iter_mut().find(|reply| reply.id == id);
-        let Some(reply) = reply else { return };
-        let Some(mut resumed) = reply.resumed.take() else {
-            return;
-        };
-        let rest = resumed.words.finish();
-        let unheard = resumed.sound.finish();
-        if !resumed.open {
-            resumed.release(reply, unheard.trim_start().len());
-        }
-        let mut work = Vec::new();
-        reply.push_text(&rest, &mut work);
-    }
-}
-
-impl Resumed {
-    /// Lets sound through from here on, and with it as much of what was held back as is new.
-    fn release(&mut self, reply: &mut Reply, new_bytes: usize) {
-        self.open = true;
-        let held = std::mem::take(&mut self.held);
-        if new_bytes + 1 < self.heard {
-            return;
-        }
-        for audio in held {
-            reply.push_voice(audio);
         }
     }
 }

@@ -323,6 +323,9 @@ impl Session {
             drop_work(&reply, out);
         }
         self.leave_runs(id, out);
+        if completed {
+            self.note_pace(&reply);
+        }
         self.close_open_items(
             &mut reply,
             if completed {

@@ -13,6 +13,7 @@ mod audio;
 mod context;
 mod conversation;
 mod degraded;
+mod duplex;
 mod editing;
 mod heard;
 mod ladder;

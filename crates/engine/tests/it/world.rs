@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::ask::{Finish, LlmRequest, LlmUsage, ToolCall, ToolOutcome};
+use engine::ask::{
+    DuplexCommand, DuplexItem, DuplexOptions, Finish, LlmRequest, LlmUsage, ToolCall, ToolOutcome,
+};
 use engine::session::settings::{Template, defaults};
 use engine::session::{Detector, Input, LlmNews, Mark, Output, Policy, Session, SttNews, TtsNews};
 use serde_json::json;
@@ -46,6 +48,10 @@ pub(crate) struct World {
     pub(crate) prepared: Option<(String, u32)>,
     pub(crate) asked: Vec<LlmRequest>,
     pub(crate) spoken: Vec<String>,
+    /// Every time that a speech-to-speech model was to join: how it is to behave, and what was said.
+    pub(crate) joined: Vec<(DuplexOptions, Vec<DuplexItem>)>,
+    /// What it was told.
+    pub(crate) told: Vec<DuplexCommand>,
     /// Replies that have begun to be spoken.
     pub(crate) speaking: Vec<u64>,
     /// Functions of the server that are running.
@@ -95,6 +101,8 @@ impl World {
             prepared: None,
             asked: Vec::new(),
             spoken: Vec::new(),
+            joined: Vec::new(),
+            told: Vec::new(),
             speaking: Vec::new(),
             running: Vec::new(),
             servers: Vec::new(),
@@ -280,6 +288,8 @@ impl World {
                 Output::RunTool(run, call) => self.running.push((run, *call)),
                 Output::DropTool(run) => self.running.retain(|(id, _)| *id != run),
                 Output::ListTools(servers) => self.servers = servers,
+                Output::OpenDuplex(options, history) => self.joined.push((*options, history)),
+                Output::Duplex(command) => self.told.push(command),
                 Output::SttAudio(..) | Output::WarmLlm(_) | Output::EndTts(_) => {}
             }
         }

@@ -187,6 +187,13 @@ pub(super) fn sample(stage: Stage) -> Units {
             output_tokens: 1,
             ..Units::default()
         },
+        Stage::Duplex => Units {
+            input_tokens: 1,
+            output_tokens: 1,
+            audio_input_tokens: 1,
+            audio_output_tokens: 1,
+            ..Units::default()
+        },
         Stage::Tts => Units {
             characters: 1,
             speech_ms: 1,

@@ -256,6 +256,8 @@ impl Actor {
                 Output::Speak { reply, index, text } => self.wiring.speak(reply, index, text),
                 Output::EndTts(id) => self.wiring.end_tts(id),
                 Output::DropTts(id) => self.wiring.drop_tts(id),
+                Output::OpenDuplex(options, history) => self.wiring.open_duplex(*options, history),
+                Output::Duplex(command) => self.wiring.tell_duplex(command),
                 Output::RunTool(run, call) => self.wiring.run_tool(run, *call),
                 Output::DropTool(run) => self.wiring.drop_tool(run),
                 Output::ListTools(servers) => self.wiring.list_tools(servers),

@@ -3,6 +3,7 @@
 //! Never shares its state: others send it messages.
 
 mod actor;
+mod duplex;
 mod prepare;
 mod registry;
 mod toolbox;

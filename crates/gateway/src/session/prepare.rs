@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use engine::session::settings::{self, Locks, Template};
-use engine::session::{Policy, Session};
+use engine::session::{Policy, Session, Upstream};
 use providers::{Catalog, Pipeline};
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, SessionKind, SessionUpdate};
@@ -94,6 +94,11 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         echo: sessions.echo.clone(),
         unheard: sessions.unheard.clone(),
         llm_model: pipeline.llm_model.clone(),
+        upstream: if pipeline.duplex.is_some() && wish.kind == SessionKind::Realtime {
+            Upstream::Duplex
+        } else {
+            Upstream::Stages
+        },
         ..Policy::default()
     };
     let (mut runnables, mut servers) = (HashMap::new(), Vec::new());

@@ -5,10 +5,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
-use engine::ask::{ToolCall, ToolOutcome};
+use engine::ask::{
+    DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions, ToolCall,
+    ToolOutcome,
+};
 use engine::meter::Units;
-use engine::session::{Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId};
+use engine::session::{
+    DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId,
+};
 use providers::ports::{LlmEvent, Piece, SttCommand, SttEvent, TtsEvent};
 use providers::tools::{Caller, McpServer, Runnable};
 use providers::{Pipeline, ProviderError};
@@ -21,6 +25,7 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{Meter, Used};
 use crate::observe::{Event, Metrics};
+use crate::session::duplex::Link;
 use crate::session::toolbox::Toolbox;
 
 /// Commands that may wait for a transcription stream: a minute of 20 ms frames.
@@ -58,6 +63,8 @@ pub(super) struct Wiring {
     stt: HashMap<UtteranceId, Stream<SttCommand>>,
     llm: HashMap<ReplyId, Task>,
     tts: HashMap<ReplyId, (Option<mpsc::Sender<Piece>>, Task)>,
+    /// The connection to a model that does everything.
+    duplex: Option<Link>,
     toolbox: Toolbox,
     meter: Meter,
     clock: Clock,
@@ -91,6 +98,7 @@ impl Wiring {
             stt: HashMap::new(),
             llm: HashMap::new(),
             tts: HashMap::new(),
+            duplex: None,
             toolbox: parts.toolbox,
             meter: parts.meter,
             clock: parts.clock,
@@ -129,6 +137,31 @@ impl Wiring {
         self.pipeline.stt.prepare(stt);
         if let Some(speak) = speak {
             self.pipeline.tts.prepare(speak);
+        }
+    }
+
+    /// Lets the model join a conversation; whatever connection there was is left.
+    pub(super) fn open_duplex(&mut self, options: DuplexOptions, history: Vec<DuplexItem>) {
+        self.duplex = None;
+        let Some(model) = self.pipeline.duplex.clone() else {
+            let error =
+                ErrorBody::server("provider_unavailable", "The pipeline has no such model.");
+            let lost = Input::Duplex(DuplexNews::Lost(error.into()));
+            self.failures.push(lost);
+            return;
+        };
+        let context = (&self.lifecycle, self.metrics.clone());
+        let link = Link::open(model, (options, history), self.news.clone(), context);
+        self.duplex = Some(link);
+    }
+
+    /// Tells that model something.
+    pub(super) fn tell_duplex(&mut self, command: DuplexCommand) {
+        if self.duplex.as_ref().is_some_and(|link| !link.tell(command)) {
+            self.duplex = None;
+            let error = ErrorBody::server("overloaded", "The model does not keep up.");
+            let lost = Input::Duplex(DuplexNews::Lost(error.into()));
+            self.failures.push(lost);
         }
     }
 
@@ -421,7 +454,7 @@ impl Wiring {
     }
 }
 
-fn report(metrics: &Metrics, session: &str, error: &ProviderError) {
+pub(super) fn report(metrics: &Metrics, session: &str, error: &ProviderError) {
     metrics.emit(&Event::ProviderFailed {
         session: Some(session),
         provider: &error.provider,
@@ -439,7 +472,7 @@ fn broke_off(provider: &str) -> ProviderError {
 }
 
 /// A provider's failure as the client sees it.
-fn told(error: &ProviderError) -> ErrorBody {
+pub(super) fn told(error: &ProviderError) -> ErrorBody {
     let message = format!("{}: {}", error.provider, error.message_for_client());
     ErrorBody::server(error.code(), message)
 }

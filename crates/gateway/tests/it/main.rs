@@ -16,6 +16,7 @@ mod client_secrets;
 #[cfg(feature = "local")]
 #[path = "../../../local/tests/it/clips.rs"]
 mod clips;
+mod duplex;
 mod keys;
 mod limits;
 mod mind;
@@ -27,6 +28,14 @@ mod session;
 mod speech;
 mod tools;
 mod transcriptions;
+// `test` tells the linter what this is
+#[cfg(test)]
+#[path = "../../../providers/tests/it/fakes/upstream/mod.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the fakes than the providers' tests"
+)]
+mod upstream;
 mod usage;
 #[cfg(feature = "local")]
 mod voice;

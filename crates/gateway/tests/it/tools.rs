@@ -278,6 +278,7 @@ async fn a_stronger_model_gives_advice_within_its_budget_or_the_script_goes_on()
                 stt: vec!["scripted".to_owned()],
                 llm: vec!["wise/owl".to_owned()],
                 tts: vec!["scripted".to_owned()],
+                ..NamedPipeline::default()
             };
             config.pipelines.insert("deep".to_owned(), pipeline);
         })

@@ -25,6 +25,7 @@ async fn world(entry: &str) -> World {
             stt: vec!["scripted".to_owned()],
             llm: vec![entry.to_owned()],
             tts: vec!["scripted".to_owned()],
+            ..NamedPipeline::default()
         };
         config.pipelines.insert("main".to_owned(), pipeline);
         config.pipeline.name = "main".to_owned();

@@ -69,7 +69,11 @@ impl Vendors {
             .tts
             .iter()
             .map(|m| (m.stage(), m.name(), m.provider().model("")));
-        let named = stt.chain(llm).chain(tts);
+        let duplex = self
+            .duplex
+            .iter()
+            .map(|m| (m.stage(), m.name(), m.provider().model()));
+        let named = stt.chain(llm).chain(tts).chain(duplex);
         let mut members: Vec<_> = named
             .map(|(stage, name, model)| (stage, name.split('/').next().unwrap_or(name), model))
             .collect();

@@ -2,7 +2,7 @@
 //! Held by the attempts of `llm`, `stt` and `tts` while they run.
 //! Never knows what anything costs.
 
-use engine::ask::{LlmMessage, LlmRequest, LlmUsage};
+use engine::ask::{DuplexUsage, LlmMessage, LlmRequest, LlmUsage};
 use engine::meter::Units;
 
 use super::{Incident, Member, Watch};
@@ -37,6 +37,20 @@ impl Bill {
             model: model.to_owned(),
             units: Units::default(),
         }
+    }
+
+    /// A speech-to-speech model has counted.
+    pub(super) fn speaks(mut self, usage: DuplexUsage) {
+        let (text, audio) = (usage.text, usage.audio);
+        self.units = Units {
+            input_tokens: text.input_tokens.into(),
+            cached_tokens: text.cached_tokens.into(),
+            output_tokens: text.output_tokens.into(),
+            audio_input_tokens: audio.input_tokens.into(),
+            audio_cached_tokens: audio.cached_tokens.into(),
+            audio_output_tokens: audio.output_tokens.into(),
+            ..Units::default()
+        };
     }
 
     /// A language model reads `request`; until it has counted its tokens they are estimated.

@@ -119,6 +119,10 @@ impl Duplex for GeminiLive {
         &self.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn open(
         &self,
         options: DuplexOptions,

@@ -78,6 +78,10 @@ impl Duplex for OpenAiRealtime {
         &self.server.vendor.name
     }
 
+    fn model(&self) -> &str {
+        self.server.vendor.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
+
     async fn open(
         &self,
         options: DuplexOptions,

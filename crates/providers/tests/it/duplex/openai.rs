@@ -118,6 +118,7 @@ async fn what_was_not_heard_is_cut_from_the_conversation() {
 async fn an_answer_may_read_something_else() {
     let mut call = Call::begin(&OPENAI, &[answer("in the conversation")]).await;
     let wanted = DuplexReply {
+        turn: 1,
         instructions: Some("Sum it up.".to_owned()),
         tools: Some(Vec::new()),
         tool_choice: Some(ToolChoice::None),

@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(crate) script: Vec<Answer>,
     /// What breaks a connection when it begins an answer, once each.
     pub(crate) breaks: VecDeque<End>,
+    /// They break it in its middle and not behind its last word.
+    pub(crate) midway: bool,
     pub(crate) handshakes: Vec<String>,
     /// Messages over all connections.
     pub(crate) messages: Vec<Value>,
@@ -351,13 +353,20 @@ impl Line {
             let turns = said.iter().filter(|said| said.who == "user").count();
             (turns, said.last().is_some_and(|last| last.who == "output"))
         });
-        let (script, broken) = self
+        let (script, broken, midway) = self
             .world
-            .with(|state| (state.script.clone(), state.breaks.pop_front()));
+            .with(|state| (state.script.clone(), state.breaks.pop_front(), state.midway));
         let place = turns.saturating_sub(1).min(script.len().saturating_sub(1));
         let mut scripted = script.get(place).copied().unwrap_or(answer("all is well"));
         if behind_output {
             scripted = answer(scripted.then);
+        }
+        if broken.is_some() && midway {
+            let half = scripted.words.len() / 2;
+            let middle = scripted.words[half..]
+                .find(' ')
+                .map_or(half, |at| half + at);
+            scripted.words = &scripted.words[..middle];
         }
         scripted.end = broken.unwrap_or(scripted.end);
         scripted
