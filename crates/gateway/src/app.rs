@@ -141,11 +141,11 @@ impl App {
                     app.check_prices(&catalog);
                     app.check_vendors(&catalog);
                     let took = app.clock.now() - begun;
-                    app.catalog.state.send_replace(CatalogState::Ready(catalog));
                     app.metrics.emit(&Event::PipelineReady {
                         pipeline: &pipeline,
                         took,
                     });
+                    app.catalog.state.send_replace(CatalogState::Ready(catalog));
                 }
                 Err(message) => {
                     app.metrics.emit(&Event::PipelineFailed {

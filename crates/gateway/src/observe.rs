@@ -5,6 +5,7 @@
 pub mod events;
 pub mod health;
 mod incidents;
+mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod redact;

@@ -13,6 +13,7 @@ mod budget;
 mod context;
 mod duplex;
 mod edit;
+mod filler;
 mod input;
 mod items;
 mod listen;

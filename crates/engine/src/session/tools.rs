@@ -14,14 +14,10 @@ use super::output::Output;
 use super::present::push_work;
 use super::reply::{Message, Reply, Stage};
 use crate::ask::{
-    DuplexCommand, DuplexItem, FILLER, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall,
-    ToolOutcome, ToolRunner,
+    DuplexCommand, DuplexItem, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome,
+    ToolRunner,
 };
 
-/// Said when a function goes on and on; the first time it is the function's own phrase.
-const STILL: &str = "I am still working on it.";
-/// From one such phrase to the next, in ms.
-const STILL_EVERY_MS: u64 = 7000;
 /// Bytes of a result that the model reads; the rest is cut off.
 const MAX_OUTPUT: usize = 16 * 1024;
 /// What labels of the agent's own MCP servers begin with; a client's never do.
@@ -434,51 +430,7 @@ impl Session {
             self.record(&item_id, ToolOutcome::Failed(told));
         }
     }
-
-    /// When a phrase is due that tells the caller that something takes its time, in ms.
-    pub(super) fn filler_due_ms(&self) -> Option<u64> {
-        let due = self.replies.iter().filter_map(|reply| {
-            let (at, _) = reply.filler.as_ref()?;
-            reply.may_fill().then_some(*at)
-        });
-        due.min()
-    }
-
-    /// Says what is due; not into a sentence that is still being heard.
-    pub(super) fn fill_silence(&mut self, out: &mut Vec<Output>) {
-        let (now_ms, quiet_from) = (self.now_ms, self.playback_end_ms());
-        let Some(at) = self.replies.iter().position(|reply| {
-            let due = reply.filler.as_ref().is_some_and(|(at, _)| *at <= now_ms);
-            due && reply.may_fill()
-        }) else {
-            return;
-        };
-        let reply = &mut self.replies[at];
-        let Some((due, phrase)) = &mut reply.filler else {
-            return;
-        };
-        if quiet_from > now_ms {
-            *due = quiet_from + FILLER_GAP_MS;
-            return;
-        }
-        // a phrase of the agent's own is in the language of its callers
-        let said = phrase.clone();
-        if said == FILLER {
-            STILL.clone_into(phrase);
-        }
-        *due = now_ms + STILL_EVERY_MS;
-        let id = reply.id;
-        let mut work = Vec::new();
-        reply.seam = !reply.text.is_empty();
-        reply.push_text(&said, &mut work);
-        reply.flush_text(&mut work);
-        push_work(&self.replies[at], work, out);
-        self.advance(id, out);
-    }
 }
-
-/// Silence after what the caller is still hearing, before a phrase that fills it, in ms.
-const FILLER_GAP_MS: u64 = 600;
 
 /// What the model reads of a call's result.
 pub(super) fn result(body: &ItemBody) -> String {

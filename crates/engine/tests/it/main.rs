@@ -15,6 +15,7 @@ mod conversation;
 mod degraded;
 mod duplex;
 mod editing;
+mod endings;
 mod heard;
 mod ladder;
 mod meter;

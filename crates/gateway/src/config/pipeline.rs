@@ -45,6 +45,7 @@ impl Config {
                         llm: own.llm.clone(),
                         tts: own.tts.clone(),
                         duplex: own.duplex.clone(),
+                        hedge_ms: own.hedge_ms,
                     };
                     (name.clone(), pipeline)
                 })

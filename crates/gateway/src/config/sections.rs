@@ -157,6 +157,9 @@ pub struct NamedPipeline {
     /// Speech to speech, in place of `stt`, `llm` and `tts`: one name, or a list.
     #[serde(deserialize_with = "providers::catalog::one_or_more")]
     pub duplex: Vec<String>,
+    /// The second language model is asked as well when the first has not begun to answer after so long, in ms; whoever
+    /// begins first is heard, and both are paid.
+    pub hedge_ms: Option<u64>,
 }
 
 /// `[models]`

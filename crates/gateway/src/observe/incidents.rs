@@ -23,6 +23,12 @@ struct TakeOver {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Hedge {
+    provider: String,
+    winner: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabel {
     part: &'static str,
 }
@@ -32,6 +38,7 @@ struct PartLabel {
 pub(super) struct Incidents {
     resting: Family<Place, Gauge>,
     failovers: Family<TakeOver, Counter>,
+    hedges: Family<Hedge, Counter>,
     degraded: Family<PartLabel, Gauge>,
     degradations: Family<PartLabel, Counter>,
 }
@@ -47,6 +54,11 @@ impl Incidents {
             "provider_failovers",
             "Times that a provider took over from another",
             self.failovers.clone(),
+        );
+        registry.register(
+            "provider_hedges",
+            "Times that a second language model was asked because the first was slow to begin, by who began first",
+            self.hedges.clone(),
         );
         registry.register(
             "sessions_degraded",
@@ -76,6 +88,10 @@ impl Incidents {
         drop(self.resting.get_or_create(&Place {
             stage: "",
             provider: String::new(),
+        }));
+        drop(self.hedges.get_or_create(&Hedge {
+            provider: String::new(),
+            winner: "",
         }));
         drop(self.degraded.get_or_create(&PartLabel { part: "" }));
         drop(self.degradations.get_or_create(&PartLabel { part: "" }));
@@ -111,6 +127,13 @@ impl Incidents {
                 };
                 self.failovers.get_or_create(&take_over).inc();
                 tracing::warn!(from, to, stage, "another provider takes over");
+            }
+            Incident::Hedged { provider, won } => {
+                let label = Hedge {
+                    provider: provider.to_owned(),
+                    winner: if won { "second" } else { "first" },
+                };
+                self.hedges.get_or_create(&label).inc();
             }
             // counted where it is priced
             Incident::Used { .. } => {}

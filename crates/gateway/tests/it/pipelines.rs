@@ -23,7 +23,7 @@ fn add(config: &mut Config, name: &str, llm: &[&str]) {
         stt: list(&["scripted"]),
         llm: list(llm),
         tts: list(&["scripted"]),
-        duplex: Vec::new(),
+        ..NamedPipeline::default()
     };
     config.pipelines.insert(name.to_owned(), pipeline);
 }

@@ -111,6 +111,8 @@ pub struct PipelineConfig {
     /// One name, or a list.
     #[serde(deserialize_with = "one_or_more")]
     pub duplex: Vec<String>,
+    /// The second language model is asked as well when the first has not begun to answer after so long, in ms.
+    pub hedge_ms: Option<u64>,
 }
 
 /// A list of names, or one name alone.

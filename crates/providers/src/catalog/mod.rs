@@ -4,6 +4,7 @@
 
 mod config;
 mod open;
+mod trouble;
 mod vendors;
 
 use std::{collections::BTreeMap, sync::Arc};

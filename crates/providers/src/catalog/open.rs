@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 #[cfg(feature = "local")]
@@ -12,15 +13,15 @@ use local::{LocalConfig, LocalModels, Part};
 use reqwest::Client;
 use url::Url;
 
+use super::trouble::{Trouble, name_of, opened, problem_of, problem_of_provider};
 use super::{
     Catalog, CatalogConfig, CatalogError, LlmConfig, Pipeline, PipelineConfig, ProviderConfig,
     ProviderKind, Vendors, WELL_KNOWN, well_known,
 };
 use crate::{
-    Kind, ProviderError,
     absent::Absent,
     duplex::{GeminiLive, OpenAiRealtime},
-    guarded::{GuardedDuplex, GuardedLlm, GuardedStt, GuardedTts, Member, Stage, Watch},
+    guarded::{GuardedDuplex, GuardedLlm, GuardedStt, GuardedTts, HedgedLlm, Member, Stage, Watch},
     http,
     llm::{AnthropicLlm, GeminiLlm, OllamaLlm, OpenAiLlm, ResponsesLlm},
     ports::{Duplex, Llm, Stt, Tts},
@@ -264,7 +265,11 @@ impl Opening {
         let llm: Arc<dyn Llm> = if llm.is_empty() {
             Arc::new(absent(Stage::Llm))
         } else {
-            Arc::new(GuardedLlm::new(llm, watch()))
+            let hedge = wanted.hedge_ms.map(Duration::from_millis);
+            match hedge.and_then(|after| HedgedLlm::new(&llm, after, watch())) {
+                Some(hedged) => Arc::new(hedged),
+                None => Arc::new(GuardedLlm::new(llm, watch())),
+            }
         };
         let tts: Arc<dyn Tts> = if tts.is_empty() {
             Arc::new(absent(Stage::Tts))
@@ -464,45 +469,5 @@ impl Opening {
         let names: Vec<&str> = configured.chain([LOCAL, scripted::NAME]).collect();
         let problem = format!("there is no such pipeline; there are {}", names.join(", "));
         problem_of(name, problem)
-    }
-}
-
-/// Why an entry of a pipeline gives no provider.
-enum Trouble {
-    /// Nobody has this name.
-    Unknown,
-    /// It exists, but does something else.
-    Incapable(&'static str),
-    Error(CatalogError),
-}
-
-impl From<CatalogError> for Trouble {
-    fn from(error: CatalogError) -> Self {
-        Self::Error(error)
-    }
-}
-
-fn name_of(entry: &str) -> &str {
-    entry.split_once('/').map_or(entry, |(name, _)| name)
-}
-
-fn opened<P>(entry: &str, provider: Result<P, ProviderError>) -> Result<P, Trouble> {
-    provider.map_err(|source| {
-        let place = format!("providers.{}", name_of(entry));
-        Trouble::Error(CatalogError::Vendor { place, source })
-    })
-}
-
-fn problem_of(pipeline: &str, problem: String) -> CatalogError {
-    CatalogError::Pipeline {
-        pipeline: pipeline.to_owned(),
-        problem,
-    }
-}
-
-fn problem_of_provider(name: &str, problem: String) -> CatalogError {
-    CatalogError::Vendor {
-        place: format!("providers.{name}"),
-        source: ProviderError::new(name.to_owned(), Kind::Rejected, problem),
     }
 }

@@ -4,6 +4,7 @@
 
 mod bill;
 mod duplex;
+mod hedged;
 mod llm;
 mod stt;
 mod tts;
@@ -20,6 +21,7 @@ use engine::{
 use tokio::time::Instant;
 
 pub use duplex::GuardedDuplex;
+pub use hedged::HedgedLlm;
 pub use llm::GuardedLlm;
 pub use stt::GuardedStt;
 pub use tts::GuardedTts;
@@ -85,6 +87,13 @@ pub enum Incident<'a> {
         from: &'a str,
         /// Who took over.
         to: &'a str,
+    },
+    /// It was slow to begin, and another one was asked as well.
+    Hedged {
+        /// Its name.
+        provider: &'a str,
+        /// Whether the other one began first.
+        won: bool,
     },
     /// It was made to do something, which its vendor will charge for.
     Used {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use engine::ask::{Finish, LlmMessage, LlmRequest, LlmUsage};
 use providers::{
     Kind, ProviderError,
-    guarded::{GuardedLlm, Member, Stage, Watch},
+    guarded::{GuardedLlm, HedgedLlm, Member, Stage, Watch},
     ports::{Llm, LlmEvent, LlmStream},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -272,4 +272,51 @@ async fn an_answer_nobody_waits_for_leaves_no_mark() {
         tokio::task::yield_now().await;
     }
     assert_eq!(first.asked(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_is_slow_to_begin_races_the_next_one() {
+    let hedged = |scripts: &[&Arc<Script<Act>>], watch: &Watch| {
+        let members: Vec<_> = scripts.iter().map(|script| member(script, watch)).collect();
+        HedgedLlm::new(&members, Duration::from_millis(700), watch.clone()).unwrap()
+    };
+    for (pace, expected, won) in [
+        // begins in time: nobody else is asked
+        (500, "first says this.", None),
+        // begins late, but before the second
+        (900, "first says this.", Some("llm first hedged, first won")),
+        // begins too late
+        (
+            4_000,
+            "second says that.",
+            Some("llm first hedged, second won"),
+        ),
+    ] {
+        let (watch, lines) = written();
+        let first = Script::new("first", vec![Act::Says(pace, "first says this.")]);
+        let second = Script::new("second", vec![Act::Says(400, "second says that.")]);
+        let llm = hedged(&[&first, &second], &watch);
+        let begun = Instant::now();
+        let said = answer(&llm, ask("hello")).await.unwrap().text;
+        assert_eq!(said, expected, "{pace}");
+        assert_eq!(second.asked(), usize::from(won.is_some()));
+        assert_eq!(lines.lock().unwrap().last().map(String::as_str), won);
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+    // one that fails while the other has not begun is no winner
+    let (watch, _) = written();
+    let hangs = Script::new("first", vec![Act::Hangs("")]);
+    let fails = Script::new("second", vec![Act::Refuses(Kind::Unavailable, None)]);
+    let says = Script::new("third", vec![Act::Says(100, "third says so.")]);
+    let llm = hedged(&[&hangs, &fails, &says], &watch);
+    assert_eq!(
+        answer(&llm, ask("hello")).await.unwrap().text,
+        "third says so."
+    );
+    let members = [member(&says, &watch)];
+    assert!(HedgedLlm::new(&members, Duration::from_millis(700), watch).is_none());
 }

@@ -57,6 +57,12 @@ pub(crate) fn written() -> (Watch, Arc<Mutex<Vec<String>>>) {
             Incident::FailedOver { stage, from, to } => {
                 format!("{} {from} -> {to}", stage.name())
             }
+            Incident::Hedged { provider, won } => {
+                format!(
+                    "llm {provider} hedged, {}",
+                    if *won { "second won" } else { "first won" }
+                )
+            }
             Incident::Used { .. } => return,
         };
         book.lock().unwrap().push(line);
