@@ -20,6 +20,7 @@ mod heard;
 mod ladder;
 mod meter;
 mod replies;
+mod results;
 mod simulator;
 mod speech;
 mod tools;

@@ -333,7 +333,7 @@ fn the_files_that_the_readme_shows_are_accepted() {
         .skip(1)
         .filter_map(|rest| rest.split_once("```").map(|(file, _)| file))
         .collect();
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
     for file in files {
         let config = load_file(file, &[("OPENAI_API_KEY", "sk-x")]).unwrap();
         config.catalog().unwrap();
