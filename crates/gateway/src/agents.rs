@@ -17,6 +17,7 @@ use wire::rest::agents::{AgentSource, AgentSpec};
 pub use build::{Built, Problem};
 pub use files::FileError;
 
+use crate::app::LateCatalog;
 use files::Files;
 
 /// What a model name begins with that means an agent.
@@ -83,26 +84,43 @@ fn listed(names: &[String]) -> String {
 #[derive(Debug)]
 pub struct Agents {
     sql: Sql,
-    files: Files,
+    files: Arc<Files>,
     outbound: Outbound,
 }
 
 impl Agents {
-    /// Those of the database and those in the files of `folder`, whose tools reach the world through `outbound`.
+    /// Those of the database and those in the files of `folder`, whose tools reach the world through `outbound` and
+    /// whose pipelines are looked up in `catalog` once it is there.
     ///
     /// # Errors
     /// When a file is no agent: an operator wants to know that at once.
-    pub fn open(sql: Sql, folder: PathBuf, outbound: Outbound) -> Result<Self, FileError> {
-        let files = Files::new(folder);
-        for (name, spec) in files.read_all()? {
-            build::check(&spec, None, &outbound)
-                .map_err(|problem| files.error(&name, problem.to_string()))?;
-        }
-        Ok(Self {
+    pub async fn open(
+        sql: Sql,
+        folder: PathBuf,
+        outbound: Outbound,
+        catalog: LateCatalog,
+    ) -> Result<Self, FileError> {
+        let files = Arc::new(Files::new(folder, outbound.clone(), catalog));
+        let agents = Self {
             sql,
             files,
             outbound,
-        })
+        };
+        agents
+            .in_files(Files::read_all)
+            .await
+            .unwrap_or(Ok(()))
+            .map(|()| agents)
+    }
+
+    /// Reads files where reading may wait.
+    async fn in_files<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Files) -> T + Send + 'static,
+    ) -> Option<T> {
+        let files = Arc::clone(&self.files);
+        let reading = tokio::task::spawn_blocking(move || read(&files));
+        reading.await.ok()
     }
 
     /// The agent with this name: the project's own, or else a file's.
@@ -113,10 +131,12 @@ impl Agents {
         if let Some(stored) = self.sql.find_agent(place(tenant), name).await? {
             return stored_agent(stored);
         }
-        if is_name(name)
-            && let Some(agent) = self.files.read(name)
-        {
-            return Ok(agent);
+        if is_name(name) {
+            let name = name.to_owned();
+            let found = self.in_files(move |files| files.read(&name)).await;
+            if let Some(agent) = found.flatten() {
+                return Ok(agent);
+            }
         }
         let known = self.list(tenant).await?;
         Err(AgentError::Unknown {
@@ -133,7 +153,7 @@ impl Agents {
         let stored = self.sql.list_agents(place(tenant)).await?;
         let stored: Result<Vec<Agent>, AgentError> = stored.into_iter().map(stored_agent).collect();
         let mut agents = stored?;
-        for agent in self.files.agents() {
+        for agent in self.in_files(Files::agents).await.unwrap_or_default() {
             if !agents.iter().any(|own| own.name == agent.name) {
                 agents.push(agent);
             }

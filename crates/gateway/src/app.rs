@@ -85,12 +85,15 @@ impl App {
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
+        let catalog = LateCatalog::default();
+        let folder = config.agents_dir();
+        let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         Ok(Arc::new(Self {
-            agents: Agents::open(store.sql.clone(), config.agents_dir(), outbound)?,
+            agents,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             store,
             keys,
-            catalog: LateCatalog::default(),
+            catalog,
             meter: Meter::new(prices, metrics.clone()),
             metrics,
             lifecycle: Lifecycle::default(),
@@ -216,7 +219,8 @@ pub enum CatalogUnavailable {
     Failed(Arc<str>),
 }
 
-/// The catalog of providers, which arrives some time after the port is open.
+/// The catalog of providers, which arrives some time after the port is open; clones share it.
+#[derive(Clone)]
 pub struct LateCatalog {
     state: watch::Sender<CatalogState>,
 }

@@ -12,7 +12,7 @@ pub mod principal;
 
 pub use api_key::{ApiKeys, NewKey};
 pub use credentials::Credential;
-pub use extract::Caller;
+pub use extract::{Administrator, Caller, Payer};
 pub use principal::{Principal, Scope, Scopes};
 
 use axum::http::HeaderMap;
@@ -96,6 +96,19 @@ pub async fn admit(
     credential: &Credential,
     headers: &HeaderMap,
 ) -> Result<Principal, AuthError> {
+    admit_any(app, credential, headers, &[Scope::RealtimeConnect]).await
+}
+
+/// As [`admit`], for keys that have one of `scopes`, the first of which is named where they have none.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn admit_any(
+    app: &App,
+    credential: &Credential,
+    headers: &HeaderMap,
+    scopes: &[Scope],
+) -> Result<Principal, AuthError> {
     let admitted = async {
         // before the key is looked at: whether it is right is not the page's business either
         if !credential.is_ephemeral()
@@ -104,10 +117,11 @@ pub async fn admit(
             return Err(AuthError::ForeignOrigin);
         }
         let principal = identify(app, credential).await?;
-        if !principal.scopes.has(Scope::RealtimeConnect) {
-            return Err(AuthError::Scope(Scope::RealtimeConnect));
+        let allowed = scopes.iter().any(|scope| principal.scopes.has(*scope));
+        match scopes.first() {
+            Some(wanted) if !allowed => Err(AuthError::Scope(*wanted)),
+            _ => Ok(principal),
         }
-        Ok(principal)
     };
     let principal = admitted
         .await

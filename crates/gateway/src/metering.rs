@@ -20,7 +20,9 @@ pub use prices::{PricesError, load};
 use ledger::Ledger;
 
 /// Ended sessions whose usage is still shown, on top of all that run.
-const REMEMBERED: usize = 1_000;
+const REMEMBERED: usize = 5_000;
+/// Those of one tenant: a busy one does not take the others' away.
+const REMEMBERED_OF_TENANT: usize = 200;
 
 /// A provider's work.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +54,47 @@ struct Books {
     ledgers: HashMap<String, Ledger>,
     /// Ended ones, the oldest first.
     ended: VecDeque<String>,
+    /// How many of them each tenant has.
+    by_tenant: HashMap<String, usize>,
+}
+
+impl Books {
+    fn close(&mut self, session: &str) {
+        let Some(tenant) = self.tenant(session) else {
+            return;
+        };
+        self.ended.push_back(session.to_owned());
+        let of_tenant = self.by_tenant.entry(tenant.clone()).or_default();
+        *of_tenant += 1;
+        let oldest = if *of_tenant > REMEMBERED_OF_TENANT {
+            let theirs = |session: &String| {
+                let ledger = self.ledgers.get(session);
+                ledger.is_some_and(|ledger| ledger.tenant() == tenant)
+            };
+            self.ended.iter().position(theirs)
+        } else {
+            (self.ended.len() > REMEMBERED).then_some(0)
+        };
+        if let Some(oldest) = oldest.and_then(|at| self.ended.remove(at)) {
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, session: &str) {
+        let tenant = self.tenant(session).unwrap_or_default();
+        self.ledgers.remove(session);
+        if let Some(of_tenant) = self.by_tenant.get_mut(&tenant) {
+            *of_tenant -= 1;
+            if *of_tenant == 0 {
+                self.by_tenant.remove(&tenant);
+            }
+        }
+    }
+
+    fn tenant(&self, session: &str) -> Option<String> {
+        let ledger = self.ledgers.get(session)?;
+        Some(ledger.tenant().to_owned())
+    }
 }
 
 impl Meter {
@@ -132,13 +175,7 @@ impl Meter {
     }
 
     fn close(&self, session: &str) {
-        let mut books = self.books();
-        books.ended.push_back(session.to_owned());
-        if books.ended.len() > REMEMBERED
-            && let Some(oldest) = books.ended.pop_front()
-        {
-            books.ledgers.remove(&oldest);
-        }
+        self.books().close(session);
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {

@@ -14,7 +14,7 @@ use providers::tools::{
 use serde_json::{Value, json};
 use wire::realtime::session::Tool;
 use wire::realtime::{SessionUpdate, decode};
-use wire::rest::agents::{AgentSpec, AgentTool, HttpMethod};
+use wire::rest::agents::{AgentSpec, AgentTool, HIDDEN, HttpMethod};
 
 /// Limits of times, in ms.
 const HTTP_LIMIT_MS: u64 = 10_000;
@@ -25,12 +25,15 @@ const REASON_MS: u64 = 2_000;
 /// Silence before a phrase fills it: in front of an advice (spec/telephony §5), and of anything else.
 const REASON_FILLER_MS: u64 = 600;
 const FILLER_MS: u64 = 1_000;
+const MAX_FILLER_MS: u64 = 60_000;
 /// Said where an agent has no phrase of its own.
 const FILLER: &str = "One moment, please.";
 /// Tools of one agent.
 const MAX_TOOLS: usize = 64;
 /// Characters of the texts that an agent is made of.
 const MAX_TEXT: usize = 100_000;
+/// Characters of the names in it.
+const MAX_NAME: usize = 64;
 
 /// What is wrong with an agent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +82,19 @@ pub(super) fn check(
     outbound: &Outbound,
 ) -> Result<(), Problem> {
     settings(spec)?;
+    check_names(spec)?;
+    if let Some(place) = spec.hidden_place() {
+        let message = format!(
+            "'{HIDDEN}' stands for a secret that is kept, and there is none to keep here, or the address leads to another server now; send the secret itself"
+        );
+        return Err(Problem::new(place, message));
+    }
+    if spec.limits.max_duration_s == Some(0) {
+        return Err(Problem::new(
+            "limits.max_duration_s",
+            "expected at least 1 s",
+        ));
+    }
     let texts = [&spec.instructions, &spec.greeting];
     if texts
         .into_iter()
@@ -103,6 +119,17 @@ pub(super) fn check(
     if spec.tools.len() > MAX_TOOLS {
         let message = format!("an agent may have {MAX_TOOLS} tools");
         return Err(Problem::new("tools", message));
+    }
+    Ok(())
+}
+
+fn check_names(spec: &AgentSpec) -> Result<(), Problem> {
+    for (place, name) in [("voice", &spec.voice), ("language", &spec.language)] {
+        let fits = |name: &String| !name.trim().is_empty() && name.chars().count() <= MAX_NAME;
+        if name.as_ref().is_some_and(|name| !fits(name)) {
+            let message = format!("expected 1 to {MAX_NAME} characters");
+            return Err(Problem::new(place, message));
+        }
     }
     Ok(())
 }
@@ -314,6 +341,11 @@ impl<'a> Building<'a> {
             limit: limit(*timeout_ms, HTTP_LIMIT_MS, &place("timeout_ms"))?,
             parameters: parameters.clone(),
         };
+        let filler_after_ms = filler_after_ms.unwrap_or(FILLER_MS);
+        if filler_after_ms > MAX_FILLER_MS {
+            let message = format!("expected at most {MAX_FILLER_MS} ms");
+            return Err(Problem::new(place("filler_after_ms"), message));
+        }
         let http = HttpTool::new(config, self.outbound.clone()).map_err(|error| {
             let text = error.to_string();
             let field = text.split(':').next().unwrap_or("url").to_owned();
@@ -325,7 +357,7 @@ impl<'a> Building<'a> {
             parameters: parameters.clone(),
             runner: ToolRunner::Detached,
             filler: phrase(filler.as_deref()),
-            filler_after_ms: filler_after_ms.unwrap_or(FILLER_MS),
+            filler_after_ms,
         });
         self.runnables
             .insert(name.clone(), Runnable::Http(Arc::new(http)));

@@ -1,5 +1,5 @@
 //! Agents in files: `NAME.toml` in a folder, for people without a database.
-//! Read when a session asks for one: a saved file counts for the next session.
+//! Read when a session asks for one, on a thread that may wait: a saved file counts for the next session.
 //! Never lets a mistake in a file take an agent away that worked: the last good one goes on, and the log says why.
 
 use std::collections::HashMap;
@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use providers::tools::Outbound;
 use wire::rest::agents::{AgentSource, AgentSpec};
 
-use super::{Agent, is_name};
+use super::{Agent, build, is_name};
+use crate::app::LateCatalog;
 
 /// A secret that begins so is read from the environment.
 const FROM_ENVIRONMENT: &str = "env:";
@@ -35,18 +37,22 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
+    outbound: Outbound,
+    catalog: LateCatalog,
     known: Mutex<HashMap<String, Known>>,
 }
 
 impl Files {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(super) fn new(folder: PathBuf, outbound: Outbound, catalog: LateCatalog) -> Self {
         Self {
             folder,
+            outbound,
+            catalog,
             known: Mutex::default(),
         }
     }
 
-    pub(super) fn error(&self, name: &str, problem: String) -> FileError {
+    fn error(&self, name: &str, problem: String) -> FileError {
         FileError {
             path: self.path(name),
             problem,
@@ -57,14 +63,11 @@ impl Files {
         self.folder.join(format!("{name}.toml"))
     }
 
-    /// Every agent of the folder; a folder that does not exist has none.
-    pub(super) fn read_all(&self) -> Result<Vec<(String, AgentSpec)>, FileError> {
-        let mut all = Vec::new();
-        for name in self.names() {
-            let known = self.load(&name)?;
-            all.push((name, known.spec));
-        }
-        Ok(all)
+    /// Reads every agent of the folder; a folder that does not exist has none.
+    pub(super) fn read_all(&self) -> Result<(), FileError> {
+        self.names()
+            .iter()
+            .try_for_each(|name| self.load(name).map(drop))
     }
 
     /// The agents that can be used.
@@ -109,6 +112,11 @@ impl Files {
                 self.error(name, format!("the environment has no variable {variable}"))
             }),
         })?;
+        // pipelines are looked up where the models are loaded already
+        let catalog = self.catalog.get().ok();
+        build::check(&spec, catalog.as_ref(), &self.outbound).map_err(|problem| {
+            self.error(name, format!("{}: {}", problem.place, problem.message))
+        })?;
         let known = Known { changed, spec };
         self.known().insert(name.to_owned(), known.clone());
         Ok(known)
@@ -147,6 +155,11 @@ mod tests {
 
     use super::*;
 
+    fn files(folder: &tempfile::TempDir) -> Files {
+        let outbound = Outbound::new(&[]).unwrap();
+        Files::new(folder.path().to_owned(), outbound, LateCatalog::default())
+    }
+
     fn write(files: &Files, name: &str, text: &str, at: u64) {
         std::fs::write(files.path(name), text).unwrap();
         // file systems tell times coarsely
@@ -165,7 +178,7 @@ mod tests {
     #[test]
     fn a_saved_file_counts_at_once_and_a_broken_one_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path().to_owned());
+        let files = files(&folder);
         assert_eq!(greeting(&files, "ann"), None);
         write(&files, "ann", "greeting = \"one\"", 1);
         assert_eq!(greeting(&files, "ann").as_deref(), Some("one"));
@@ -173,6 +186,24 @@ mod tests {
         assert_eq!(greeting(&files, "ann").as_deref(), Some("two"));
         write(&files, "ann", "greeting = ", 3);
         assert_eq!(greeting(&files, "ann").as_deref(), Some("two"));
+        // what can be read and cannot be done counts as broken as well
+        let inside = "[[tools]]\ntype = \"http\"\nname = \"x\"\nurl = \"http://127.0.0.1/\"\n";
+        for (at, broken) in [
+            inside,
+            "turn_detection = { type = \"telepathy\" }",
+            "voice = \"\"",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            write(
+                &files,
+                "ann",
+                &format!("greeting = \"three\"\n{broken}"),
+                4 + at as u64,
+            );
+            assert_eq!(greeting(&files, "ann").as_deref(), Some("two"), "{broken}");
+        }
         assert!(
             files
                 .read_all()
@@ -188,7 +219,7 @@ mod tests {
     #[test]
     fn secrets_come_from_the_environment_and_names_from_files_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::new(folder.path().to_owned());
+        let files = files(&folder);
         let tool = "[[tools]]\ntype = \"http\"\nname = \"x\"\nurl = \"https://example.org\"\n";
         write(&files, "ann", &format!("{tool}secret = \"env:PATH\""), 1);
         let spec = files.read("ann").unwrap().spec;

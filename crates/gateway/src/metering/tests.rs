@@ -115,12 +115,31 @@ fn work_that_ends_after_its_session_is_counted_and_old_sessions_are_forgotten() 
     meter.note(&read("sess_first", 1, "gpt-4o-mini"));
     let usage = meter.usage("acme", "sess_first").unwrap();
     assert_eq!(usage.cost_micro_dollars, Some(2_100));
-    for n in 0..REMEMBERED {
+    for n in 0..REMEMBERED_OF_TENANT {
         drop(meter.open(&format!("sess_{n}"), opening("acme")));
     }
     assert_eq!(meter.usage("acme", "sess_first"), None);
     assert!(meter.usage("acme", "sess_0").is_some());
-    assert_eq!(meter.books().ledgers.len(), REMEMBERED);
+    assert_eq!(meter.books().ledgers.len(), REMEMBERED_OF_TENANT);
+}
+
+#[test]
+fn a_busy_tenant_does_not_take_the_memory_of_others() {
+    let meter = meter();
+    drop(meter.open("sess_quiet", opening("quiet")));
+    for n in 0..2 * REMEMBERED {
+        drop(meter.open(&format!("sess_{n}"), opening("busy")));
+    }
+    assert!(meter.usage("quiet", "sess_quiet").is_some());
+    assert_eq!(meter.books().ledgers.len(), REMEMBERED_OF_TENANT + 1);
+    // in all there is a bound as well
+    for n in 0..REMEMBERED {
+        drop(meter.open(&format!("sess_many_{n}"), opening(&format!("tenant {n}"))));
+    }
+    let books = meter.books();
+    assert_eq!(books.ledgers.len(), REMEMBERED);
+    assert_eq!(books.by_tenant.values().sum::<usize>(), REMEMBERED);
+    assert!(!books.ledgers.contains_key("sess_quiet"));
 }
 
 #[test]

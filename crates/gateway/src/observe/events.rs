@@ -107,12 +107,21 @@ pub enum Event<'a> {
         session: &'a str,
         /// `http`, `mcp` or `reason`.
         kind: &'static str,
-        /// Its name, or the label of a server that could not be asked what it has.
+        /// Its name.
         tool: &'a str,
-        /// Whether it failed.
-        failed: bool,
+        /// Why it failed; `None` when it did not.
+        cause: Option<&'a str>,
         /// How long it took.
         took: Duration,
+    },
+    /// An MCP server was asked what it has.
+    ToolsListed {
+        /// `sess_…`, or a request's id.
+        session: &'a str,
+        /// Its label.
+        server: &'a str,
+        /// Why it did not tell; `None` when it did.
+        cause: Option<&'a str>,
     },
     /// A provider did something.
     Used {

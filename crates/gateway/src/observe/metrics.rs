@@ -259,8 +259,9 @@ impl Metrics {
                 families.incidents.missing(part_name(*part), *missing);
             }
             Event::ToolRan {
-                kind, failed, took, ..
-            } => families.usage.ran(kind, *failed, *took),
+                kind, cause, took, ..
+            } => families.usage.ran(kind, cause.is_some(), *took),
+            Event::ToolsListed { cause, .. } => families.usage.listed(cause.is_some()),
             Event::Used { used, cost } => families.usage.note(used, *cost),
             Event::PipelineReady { .. } => {
                 families.pipeline_ready.set(1);

@@ -34,6 +34,11 @@ struct Ran {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Listed {
+    outcome: &'static str,
+}
+
 /// Bounds of the histogram of tools in s: from a quick look-up to the longest that is allowed.
 const TOOL_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
@@ -41,6 +46,7 @@ const TOOL_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 #[derive(Debug, Clone)]
 pub(super) struct Usage {
     tools: Family<Ran, Histogram, fn() -> Histogram>,
+    listings: Family<Listed, Counter>,
     units: Family<Unit, Counter>,
     cost: Family<Place, Counter<f64, AtomicU64>>,
     unpriced: Family<Place, Counter>,
@@ -51,6 +57,7 @@ impl Default for Usage {
         let histogram = (|| Histogram::new(TOOL_BOUNDS)) as fn() -> Histogram;
         Self {
             tools: Family::new_with_constructor(histogram),
+            listings: Family::default(),
             units: Family::default(),
             cost: Family::default(),
             unpriced: Family::default(),
@@ -76,6 +83,11 @@ impl Usage {
             self.tools.clone(),
         );
         registry.register(
+            "mcp_listings",
+            "How often MCP servers were asked what they have, by outcome",
+            self.listings.clone(),
+        );
+        registry.register(
             "provider_unpriced",
             "Pieces of work whose price is not known",
             self.unpriced.clone(),
@@ -97,6 +109,7 @@ impl Usage {
             kind: "",
             outcome: "",
         }));
+        drop(self.listings.get_or_create(&Listed { outcome: "" }));
         drop(self.cost.get_or_create(&place));
         drop(self.unpriced.get_or_create(&place));
     }
@@ -105,6 +118,11 @@ impl Usage {
         let outcome = if failed { "failed" } else { "returned" };
         let label = Ran { kind, outcome };
         self.tools.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn listed(&self, failed: bool) {
+        let outcome = if failed { "failed" } else { "listed" };
+        self.listings.get_or_create(&Listed { outcome }).inc();
     }
 
     pub(super) fn note(&self, used: &Used<'_>, cost: Option<Cost>) {

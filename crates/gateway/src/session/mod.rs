@@ -6,10 +6,12 @@ mod actor;
 mod duplex;
 mod prepare;
 mod registry;
+mod running;
 mod toolbox;
 mod wiring;
 
 pub use actor::{Call, run};
 pub use prepare::{Prepared, Wish, prepare};
 pub use registry::{Active, Registry};
+pub(crate) use running::Running;
 pub use toolbox::Toolbox;

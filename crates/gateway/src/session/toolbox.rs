@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::session::ToolSource;
-use providers::tools::{McpConfig, McpServer, Outbound, Runnable};
+use engine::ask::ServerTool;
+use engine::session::{Input, ToolSource};
+use providers::tools::{McpConfig, McpError, McpServer, Outbound, Runnable};
 use serde_json::{Map, Value};
 use wire::realtime::ErrorBody;
 use wire::realtime::session::Tool;
@@ -19,14 +20,37 @@ const FILLER: &str = "One moment, please.";
 /// The caller hears nothing for so long before that, in ms.
 const FILLER_AFTER_MS: u64 = 1000;
 
+/// What the labels of an agent's servers begin with towards the engine, so that they are not taken for the client's,
+/// which may not begin so.
+const AGENT_LABEL: &str = "agent/";
+
 /// What a session can run.
 pub struct Toolbox {
     outbound: Outbound,
+    /// The agent's functions that are known from the start.
     runnables: HashMap<String, Runnable>,
-    /// The agent's MCP servers.
-    servers: Vec<Arc<McpServer>>,
-    /// The client's, with what it said of them.
-    named: HashMap<String, (Tool, Arc<McpServer>)>,
+    /// MCP servers in the order in which the engine has learned what they have, so that both sides mean the same
+    /// server where two have a function of one name.
+    sources: Vec<Source>,
+}
+
+/// An MCP server of the session.
+struct Source {
+    label: String,
+    /// What the client said of it; `None` for the agent's.
+    wanted: Option<Tool>,
+    server: Arc<McpServer>,
+    /// What it has, once it has told.
+    tools: Option<Vec<String>>,
+    /// Whether the client was told that it does not answer.
+    complained: bool,
+}
+
+/// A server's answer to the question what it has.
+pub(super) struct Listing {
+    pub(super) label: String,
+    pub(super) server: Arc<McpServer>,
+    pub(super) listed: Result<Vec<ServerTool>, McpError>,
 }
 
 impl Toolbox {
@@ -36,48 +60,63 @@ impl Toolbox {
         runnables: HashMap<String, Runnable>,
         servers: Vec<Arc<McpServer>>,
     ) -> Self {
+        let source = |server: Arc<McpServer>| Source {
+            label: format!("{AGENT_LABEL}{}", server.label()),
+            wanted: None,
+            server,
+            tools: None,
+            complained: false,
+        };
         Self {
             outbound,
             runnables,
-            servers,
-            named: HashMap::new(),
+            sources: servers.into_iter().map(source).collect(),
         }
     }
 
-    /// The agent's MCP servers.
-    pub(super) fn servers(&self) -> &[Arc<McpServer>] {
-        &self.servers
+    /// Servers that have not told what they have, by their labels.
+    pub(super) fn unlisted(&self) -> Vec<(String, Arc<McpServer>)> {
+        let unlisted = self.sources.iter().filter(|source| source.tools.is_none());
+        unlisted
+            .map(|source| (source.label.clone(), Arc::clone(&source.server)))
+            .collect()
     }
 
-    /// Takes the client's list of MCP servers: those that are new and must be asked what they have, and what is wrong
-    /// with others. Servers that are not named any more are left.
-    pub(super) fn name_servers(
-        &mut self,
-        wanted: Vec<Tool>,
-    ) -> (Vec<Arc<McpServer>>, Vec<ErrorBody>) {
-        let (mut new, mut problems) = (Vec::new(), Vec::new());
-        let mut before = std::mem::take(&mut self.named);
+    /// Takes the client's list of MCP servers. Those that are not named any more, or differently, are left, and so is
+    /// what they have. Returns the labels of those that were left, and what is wrong with those that cannot be used.
+    pub(super) fn name_servers(&mut self, wanted: Vec<Tool>) -> (Vec<String>, Vec<ErrorBody>) {
+        let (mut left, mut problems) = (Vec::new(), Vec::new());
+        self.sources.retain(|source| {
+            let stays = source
+                .wanted
+                .as_ref()
+                .is_none_or(|known| wanted.contains(known));
+            if !stays {
+                left.push(source.label.clone());
+            }
+            stays
+        });
         for tool in wanted {
             let Tool::Mcp { server_label, rest } = &tool else {
                 continue;
             };
             let label = server_label.clone();
-            let kept = before.remove(&label).filter(|(known, _)| *known == tool);
-            if let Some(kept) = kept {
-                self.named.insert(label, kept);
+            if self.sources.iter().any(|source| source.label == label) {
                 continue;
             }
             match self.open(&label, rest) {
-                Ok(server) => {
-                    let server = Arc::new(server);
-                    new.push(Arc::clone(&server));
-                    self.named.insert(label, (tool, server));
-                }
+                Ok(server) => self.sources.push(Source {
+                    label,
+                    wanted: Some(tool),
+                    server: Arc::new(server),
+                    tools: None,
+                    complained: false,
+                }),
                 Err(message) => problems
                     .push(ErrorBody::invalid("mcp_server_unusable", message).at("session.tools")),
             }
         }
-        (new, problems)
+        (left, problems)
     }
 
     fn open(&self, label: &str, rest: &Map<String, Value>) -> Result<McpServer, String> {
@@ -114,24 +153,51 @@ impl Toolbox {
         McpServer::new(config, self.outbound.clone()).map_err(|error| told(&error.to_string()))
     }
 
-    /// The functions of a server are known: from now on they can be run.
-    pub(super) fn learn(&mut self, source: &ToolSource) {
-        let own = self
-            .servers
-            .iter()
-            .find(|server| server.label() == source.label);
-        let named = self.named.get(&source.label).map(|(_, server)| server);
-        let Some(server) = own.or(named) else { return };
-        for tool in &source.tools {
-            self.runnables
-                .entry(tool.name.clone())
-                .or_insert_with(|| Runnable::Mcp(Arc::clone(server)));
+    /// Whether the server that this is of still belongs to the session.
+    pub(super) fn is_current(&self, listing: &Listing) -> bool {
+        self.position(listing).is_some()
+    }
+
+    fn position(&self, listing: &Listing) -> Option<usize> {
+        self.sources.iter().position(|source| {
+            source.label == listing.label && Arc::ptr_eq(&source.server, &listing.server)
+        })
+    }
+
+    /// A server has answered, or not. What the engine must be told of it: nothing, if the server was left meanwhile, or
+    /// if it has been silent before.
+    pub(super) fn learn(&mut self, listing: Listing) -> Option<Input> {
+        let at = self.position(&listing)?;
+        let Listing { label, listed, .. } = listing;
+        match listed {
+            Ok(tools) => {
+                let mut source = self.sources.remove(at);
+                source.tools = Some(tools.iter().map(|tool| tool.name.clone()).collect());
+                self.sources.push(source);
+                Some(Input::Tools(Box::new(ToolSource { label, tools })))
+            }
+            Err(error) => {
+                if std::mem::replace(&mut self.sources[at].complained, true) {
+                    return None;
+                }
+                let message = format!("{error}: its functions cannot be used until it answers.");
+                let error = ErrorBody::server("mcp_server_unavailable", message);
+                Some(Input::Problem(Box::new(error)))
+            }
         }
     }
 
     /// The function with this name.
     pub(super) fn find(&self, name: &str) -> Option<Runnable> {
-        self.runnables.get(name).cloned()
+        if let Some(own) = self.runnables.get(name) {
+            return Some(own.clone());
+        }
+        let has = |source: &&Source| {
+            let tools = source.tools.as_ref();
+            tools.is_some_and(|tools| tools.iter().any(|tool| tool == name))
+        };
+        let source = self.sources.iter().find(has)?;
+        Some(Runnable::Mcp(Arc::clone(&source.server)))
     }
 }
 
@@ -143,3 +209,6 @@ fn allowed(value: &Value) -> Option<Vec<String>> {
     let names = list.iter().filter_map(Value::as_str);
     Some(names.map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests;

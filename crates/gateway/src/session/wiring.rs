@@ -2,36 +2,37 @@
 //! One task per provider stream, owned by the session's task and aborted when dropped.
 //! Never decides anything: a stream's news go to the engine as they come.
 
+mod tools;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::ask::{
-    DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions, ToolCall,
-    ToolOutcome,
+    DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions,
 };
-use engine::meter::Units;
 use engine::session::{
-    DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId,
+    DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, TtsNews, UtteranceId,
 };
 use providers::ports::{LlmEvent, Piece, SttCommand, SttEvent, TtsEvent};
-use providers::tools::{Caller, McpServer, Runnable};
 use providers::{Pipeline, ProviderError};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use wire::realtime::ErrorBody;
-use wire::realtime::session::Tool;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::metering::{Meter, Used};
+use crate::metering::Meter;
 use crate::observe::{Event, Metrics};
+use crate::session::Running;
 use crate::session::duplex::Link;
-use crate::session::toolbox::Toolbox;
+use crate::session::toolbox::{Listing, Toolbox};
 
 /// Commands that may wait for a transcription stream: a minute of 20 ms frames.
 const STT_COMMANDS: usize = 3000;
 /// Pieces that may wait for synthesis; a reply of more than so many sentences waits in the engine.
 const PIECES: usize = 512;
+/// Answers of MCP servers that may wait for the session.
+const LISTINGS: usize = 16;
 
 /// A provider stream; dropping it ends the task and with it the work.
 struct Stream<T> {
@@ -66,12 +67,14 @@ pub(super) struct Wiring {
     /// The connection to a model that does everything.
     duplex: Option<Link>,
     toolbox: Toolbox,
-    meter: Meter,
-    clock: Clock,
+    running: Running,
     /// Functions that do not outlive the session.
     tools: HashMap<RunId, Task>,
-    /// Tasks that ask MCP servers what they have.
-    listing: Vec<Task>,
+    /// Tasks that ask MCP servers what they have, by label.
+    listing: HashMap<String, Task>,
+    /// What they answered; taken with the failures, so that a server that was left says nothing more.
+    listed_tx: mpsc::Sender<Listing>,
+    listed: mpsc::Receiver<Listing>,
     dropped_frames: u64,
     /// What could not be handed to a stream; at most one per stream.
     failures: Vec<Input>,
@@ -89,30 +92,36 @@ pub(super) struct Parts {
 
 impl Wiring {
     pub(super) fn new(session: &str, parts: Parts, news: mpsc::Sender<Input>) -> Self {
+        let (listed_tx, listed) = mpsc::channel(LISTINGS);
         Self {
             session: session.into(),
             pipeline: parts.pipeline,
             lifecycle: parts.lifecycle,
-            metrics: parts.metrics,
+            metrics: parts.metrics.clone(),
             news,
             stt: HashMap::new(),
             llm: HashMap::new(),
             tts: HashMap::new(),
             duplex: None,
             toolbox: parts.toolbox,
-            meter: parts.meter,
-            clock: parts.clock,
+            running: Running {
+                meter: parts.meter,
+                metrics: parts.metrics.clone(),
+                clock: parts.clock,
+            },
             tools: HashMap::new(),
-            listing: Vec::new(),
+            listing: HashMap::new(),
+            listed_tx,
+            listed,
             dropped_frames: 0,
             failures: Vec::new(),
         }
     }
 
-    /// A failure of our own making. It does not take the way of the streams' news, whose channel may be full: the
+    /// A failure of our own making, or what an MCP server has. It does not take the way of the streams' news, whose channel may be full: the
     /// session asks for it after every output it has carried out.
     pub(super) fn next_failure(&mut self) -> Option<Input> {
-        self.failures.pop()
+        self.failures.pop().or_else(|| self.next_listing())
     }
 
     /// Forgets the stream whose last word this is. Its task ends a moment later; nobody waits to find out.
@@ -122,7 +131,6 @@ impl Wiring {
             Input::Llm(id, LlmNews::Done { .. } | LlmNews::Failed(_)) => self.drop_llm(*id),
             Input::Tts(id, TtsNews::Failed(_)) => self.drop_tts(*id),
             Input::Tool(run, _) => self.drop_tool(*run),
-            Input::Tools(source) => self.toolbox.learn(source),
             _ => {}
         }
     }
@@ -240,6 +248,8 @@ impl Wiring {
     }
 
     pub(super) fn ask(&mut self, id: ReplyId, request: LlmRequest) {
+        // one that was silent may have come back: what it has counts for the next question
+        self.start_tools();
         let llm = Arc::clone(&self.pipeline.llm);
         let news = self.news.clone();
         let metrics = self.metrics.clone();
@@ -349,101 +359,6 @@ impl Wiring {
 
     pub(super) fn drop_tts(&mut self, id: ReplyId) {
         self.tts.remove(&id);
-    }
-
-    /// Asks the agent's MCP servers what they have.
-    pub(super) fn start_tools(&mut self) {
-        for server in self.toolbox.servers().to_vec() {
-            self.list(server);
-        }
-    }
-
-    /// Asks the client's MCP servers what they have, as far as they are new.
-    pub(super) fn list_tools(&mut self, wanted: Vec<Tool>) {
-        let (new, problems) = self.toolbox.name_servers(wanted);
-        let problems = problems.into_iter().map(Box::new).map(Input::Problem);
-        self.failures.extend(problems);
-        for server in new {
-            self.list(server);
-        }
-    }
-
-    fn list(&mut self, server: Arc<McpServer>) {
-        let news = self.news.clone();
-        let metrics = self.metrics.clone();
-        let session = Arc::clone(&self.session);
-        let task = self.lifecycle.spawn(async move {
-            let label = server.label().to_owned();
-            let input = match server.tools().await {
-                Ok(tools) => Input::Tools(Box::new(ToolSource { label, tools })),
-                Err(error) => {
-                    metrics.emit(&Event::ToolRan {
-                        session: &session,
-                        kind: "mcp",
-                        tool: &label,
-                        failed: true,
-                        took: std::time::Duration::ZERO,
-                    });
-                    let message = format!("{error}: its functions cannot be used in this session.");
-                    let error = ErrorBody::server("mcp_server_unavailable", message);
-                    Input::Problem(Box::new(error))
-                }
-            };
-            // the session may have gone away meanwhile
-            let _ = news.send(input).await;
-        });
-        self.listing.push(Task(task.abort_handle()));
-    }
-
-    pub(super) fn run_tool(&mut self, run: RunId, call: ToolCall) {
-        let Some(runnable) = self.toolbox.find(&call.name) else {
-            let outcome = ToolOutcome::Failed("there is no such tool".to_owned());
-            self.failures.push(Input::Tool(run, outcome));
-            return;
-        };
-        let attended = matches!(runnable, Runnable::Reason(_));
-        let news = self.news.clone();
-        let (meter, metrics) = (self.meter.clone(), self.metrics.clone());
-        let (clock, session) = (self.clock.clone(), Arc::clone(&self.session));
-        let task = self.lifecycle.spawn(async move {
-            let caller = Caller {
-                session: session.to_string(),
-                call: format!("{session}-{run}"),
-                at: clock.unix_s(),
-            };
-            let begun = clock.now();
-            let outcome = runnable.run(&call, &caller).await;
-            let took = clock.now().saturating_duration_since(begun);
-            metrics.emit(&Event::ToolRan {
-                session: &session,
-                kind: runnable.kind(),
-                tool: &call.name,
-                failed: matches!(outcome, ToolOutcome::Failed(_)),
-                took,
-            });
-            meter.note(&Used {
-                session: &session,
-                turn: call.turn,
-                stage: "tool",
-                provider: runnable.kind(),
-                model: &call.name,
-                units: Units {
-                    tool_calls: 1,
-                    tool_ms: took.as_millis() as u64,
-                    ..Units::default()
-                },
-            });
-            // the session may have gone away meanwhile
-            let _ = news.send(Input::Tool(run, outcome)).await;
-        });
-        // what changes the world is not stopped half-way because a caller has hung up; its own limit ends it
-        if attended {
-            self.tools.insert(run, Task(task.abort_handle()));
-        }
-    }
-
-    pub(super) fn drop_tool(&mut self, run: RunId) {
-        self.tools.remove(&run);
     }
 
     /// Forgets streams that have said their last word.

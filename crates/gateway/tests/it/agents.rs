@@ -112,6 +112,30 @@ async fn an_agent_that_cannot_be_is_refused_with_the_field() {
             "turn_detection.type",
         ),
         (http(json!({ "url": "ftp://example.org" })), "tools[0].url"),
+        (http(json!({ "url": "https://{host}/" })), "tools[0].url"),
+        (
+            http(json!({ "url": "https://ann:pass@example.org/" })),
+            "tools[0].url",
+        ),
+        (http(json!({ "secret": "(hidden)" })), "tools[0].secret"),
+        (
+            http(json!({ "headers": { "x-key": "(hidden)" } })),
+            "tools[0].headers.x-key",
+        ),
+        (
+            http(json!({ "filler_after_ms": 60_001 })),
+            "tools[0].filler_after_ms",
+        ),
+        (
+            json!({ "name": "x", "limits": { "max_duration_s": 0 } }),
+            "limits.max_duration_s",
+        ),
+        (json!({ "name": "x", "voice": " " }), "voice"),
+        (json!({ "name": "x", "language": "" }), "language"),
+        (
+            json!({ "name": "x", "language": "x".repeat(65) }),
+            "language",
+        ),
         (
             http(json!({ "url": "http://127.0.0.1:9/" })),
             "tools[0].url",
@@ -166,10 +190,27 @@ async fn secrets_are_kept_and_never_shown() {
     let stored = serde_json::to_value(&stored.spec).unwrap();
     assert_eq!(stored["tools"][0]["secret"], "whsec_c2VjcmV0");
     assert_eq!(stored["tools"][0]["description"], "Looks.");
+
+    // the whole agent as it was read, with another path on the same server
+    let mut whole = json_of(world.get("/v1/agents/ann").send().await.unwrap()).await;
+    whole["tools"][0]["url"] = json!("https://example.org:443/elsewhere");
+    let changed = world.post("/v1/agents/ann", &whole).send().await.unwrap();
+    assert_eq!(changed.status(), StatusCode::OK);
+    // a secret does not go to another server without being sent again
+    for address in ["https://evil.example/look", "http://example.org/look"] {
+        whole["tools"][0]["url"] = json!(address);
+        let refused = world.post("/v1/agents/ann", &whole).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+        let refused = json_of(refused).await;
+        assert_eq!(refused["error"]["param"], "tools[0].headers.x-key");
+    }
+    let renamed = world.post("/v1/agents/ann", &json!({ "name": "eve" }));
+    let renamed = json_of(renamed.send().await.unwrap()).await;
+    assert_eq!(renamed["error"]["param"], "name");
 }
 
 #[tokio::test]
-async fn only_keys_that_administer_may_change_agents() {
+async fn only_keys_that_administer_may_see_and_change_agents() {
     let world = World::start(|_| {}).await;
     make(&world, &json!({ "name": "ann" })).await;
     let new = NewKey {
@@ -194,6 +235,20 @@ async fn only_keys_that_administer_may_change_agents() {
             .unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{method} {path}");
     }
+    // instructions are not everybody's business either; names are
+    for (path, status) in [
+        ("/v1/agents", StatusCode::FORBIDDEN),
+        ("/v1/agents/ann", StatusCode::FORBIDDEN),
+        ("/v1/models/agent:ann", StatusCode::OK),
+    ] {
+        let shown = world.anonymous(Method::GET, path).bearer_auth(key.reveal());
+        assert_eq!(shown.send().await.unwrap().status(), status, "{path}");
+    }
+    let new = NewKey {
+        scopes: [Scope::TenantAdmin].into_iter().collect::<Scopes>(),
+        ..new
+    };
+    let key = world.app().keys.create(&new).await.unwrap().text;
     let shown = world
         .anonymous(Method::GET, "/v1/agents/ann")
         .bearer_auth(key.reveal());

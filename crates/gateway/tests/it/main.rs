@@ -19,6 +19,7 @@ mod clips;
 mod duplex;
 mod keys;
 mod limits;
+mod mcp;
 mod mind;
 mod models;
 mod operations;

@@ -1,7 +1,6 @@
 //! Functions that the server runs for a model: over HTTP, on an MCP server, by asking a stronger model, and the end.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::Router;
@@ -22,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::caller::Caller;
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// What a server was asked.
 #[derive(Debug, Clone)]
@@ -68,11 +67,11 @@ async fn functions() -> Functions {
     Functions { address, asked, go }
 }
 
-fn on_this_machine(config: &mut Config) {
+pub(crate) fn on_this_machine(config: &mut Config) {
     config.tools.allowed_hosts = vec!["127.0.0.1".to_owned()];
 }
 
-async fn agent(world: &World, tools: &Value) {
+pub(crate) async fn agent(world: &World, tools: &Value) {
     let body = json!({ "name": "ann", "instructions": "Be brief.", "tools": tools, "turn_detection": "none" });
     let made = world.post("/v1/agents", &body).send().await.unwrap();
     let status = made.status();
@@ -84,12 +83,12 @@ async fn agent(world: &World, tools: &Value) {
     );
 }
 
-async fn call(world: &World, modality: &str) -> Caller {
+pub(crate) async fn call(world: &World, modality: &str) -> Caller {
     let session = json!({ "type": "realtime", "output_modalities": [modality] });
     Caller::call(world, "/v1/realtime?model=agent:ann", &session).await
 }
 
-fn words(done: &Value) -> String {
+pub(crate) fn words(done: &Value) -> String {
     let content = &done["response"]["output"][0]["content"][0];
     let words = content["text"].as_str().or(content["transcript"].as_str());
     words.unwrap_or_default().to_owned()
@@ -363,17 +362,19 @@ async fn calculator() -> String {
     address
 }
 
-/// Asks until the server's functions are known, which takes a moment after the session has begun.
-async fn ask_until_known(caller: &mut Caller, words_of_caller: &str, expected: &str) {
-    for _ in 0..100 {
-        caller.write(words_of_caller).await;
-        let done = caller.until("response.done").await;
-        if words(&done).contains(expected) {
-            return;
+/// Waits until so many MCP servers have told what they have, which takes a moment after a session has begun.
+pub(crate) async fn listed(world: &World, servers: usize) {
+    let line = format!("antiphon_mcp_listings_total{{outcome=\"listed\"}} {servers}");
+    let known = async {
+        loop {
+            let metrics = world.get("/metrics").send().await.unwrap();
+            if metrics.text().await.unwrap().contains(&line) {
+                return;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the functions were never known: {:?}", caller.events.last());
+    };
+    let waited = tokio::time::timeout(PATIENCE, known).await;
+    waited.expect("no server was listed");
 }
 
 #[tokio::test]
@@ -384,12 +385,10 @@ async fn tools_of_an_mcp_server_are_run_for_an_agent() {
         "authorization": "Bearer let-me-in", "allowed_tools": ["add_numbers"] });
     agent(&world, &json!([server])).await;
     let mut caller = call(&world, "text").await;
-    ask_until_known(
-        &mut caller,
-        "add_numbers {\"a\":19,\"b\":23}",
-        "the sum is 42",
-    )
-    .await;
+    listed(&world, 1).await;
+    caller.write("add_numbers {\"a\":19,\"b\":23}").await;
+    let done = caller.until("response.done").await;
+    assert!(words(&done).contains("the sum is 42"), "{done}");
     caller.write("add_numbers {\"a\":\"many\",\"b\":23}").await;
     let done = caller.until("response.done").await;
     assert!(words(&done).contains("do not fit the schema"), "{done}");
@@ -424,12 +423,10 @@ async fn a_client_names_an_mcp_server_in_its_session() {
         json!({ "type": "realtime", "output_modalities": ["text"], "tools": [server] })
     };
     let mut caller = Caller::call(&world, "/v1/realtime?model=antiphon", &server(&json!({}))).await;
-    ask_until_known(
-        &mut caller,
-        "add_numbers {\"a\":19,\"b\":23}",
-        "the sum is 42",
-    )
-    .await;
+    listed(&world, 1).await;
+    caller.write("add_numbers {\"a\":19,\"b\":23}").await;
+    let done = caller.until("response.done").await;
+    assert!(words(&done).contains("the sum is 42"), "{done}");
     for (change, code) in [
         (
             json!({ "require_approval": "always" }),

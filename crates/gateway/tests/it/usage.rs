@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gateway::auth::{NewKey, Scope, Scopes};
 use gateway::config::{NamedPipeline, Provider};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -128,6 +129,19 @@ async fn a_conversation_is_counted_by_turn_and_by_provider() {
     let path = format!("/v1/sessions/{session}/usage");
     let refused = world.anonymous(Method::GET, &path).send().await.unwrap();
     assert_eq!(refused.status(), 401);
+    // a key that only pays may read it, one that only administers may not
+    for (scope, status) in [(Scope::BillingRead, 200), (Scope::TenantAdmin, 403)] {
+        let new = NewKey {
+            tenant: "default".to_owned(),
+            name: "books".to_owned(),
+            scopes: [scope].into_iter().collect::<Scopes>(),
+        };
+        let key = world.app().keys.create(&new).await.unwrap().text;
+        let read = world
+            .anonymous(Method::GET, &path)
+            .bearer_auth(key.reveal());
+        assert_eq!(read.send().await.unwrap().status(), status);
+    }
     let missing = world
         .get("/v1/sessions/sess_nobody/usage")
         .send()

@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Arguments, Caller, Outbound, OutboundError, SchemaError, signature};
+use super::template::{Template, plain};
+use super::{Arguments, Caller, Outbound, OutboundError, Ran, SchemaError, signature};
 
 /// Bytes of a result that are read.
 const MAX_RESULT: usize = 64 * 1024;
@@ -35,7 +36,7 @@ pub enum Method {
 }
 
 /// What an agent says of such a function.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpToolConfig {
     /// Where to; `{name}` in its path or query stands for an argument, which is not sent again.
     pub url: String,
@@ -49,6 +50,16 @@ pub struct HttpToolConfig {
     pub limit: Duration,
     /// JSON Schema of the arguments.
     pub parameters: Option<Value>,
+}
+
+impl std::fmt::Debug for HttpToolConfig {
+    /// Without its headers and its address, which may hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpToolConfig")
+            .field("method", &self.method)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why such a function cannot be used.
@@ -75,8 +86,24 @@ impl From<OutboundError> for HttpToolError {
 pub struct HttpTool {
     outbound: Outbound,
     config: HttpToolConfig,
+    address: Template,
     headers: HeaderMap,
     arguments: Arguments,
+}
+
+/// What the model is told of a failure, and what the log is, which holds nothing that was said or sent.
+struct Trouble {
+    told: String,
+    cause: String,
+}
+
+impl From<String> for Trouble {
+    fn from(told: String) -> Self {
+        Self {
+            cause: told.clone(),
+            told,
+        }
+    }
 }
 
 impl HttpTool {
@@ -93,31 +120,32 @@ impl HttpTool {
             value.set_sensitive(true);
             headers.insert(key, value);
         }
-        let tool = Self {
+        let address = Template::new(&config.url).map_err(HttpToolError::Address)?;
+        // as far as the address is known without arguments
+        outbound.check(&address.bare().map_err(HttpToolError::Address)?)?;
+        Ok(Self {
             arguments: Arguments::new(config.parameters.as_ref())?,
             outbound,
             config,
+            address,
             headers,
-        };
-        // as far as the address is known without arguments
-        let mut none = Value::Object(serde_json::Map::new());
-        let address = tool.address(&mut none);
-        tool.outbound
-            .check(&address.map_err(HttpToolError::Address)?)?;
-        Ok(tool)
+        })
     }
 
     /// Sends the arguments and reads what comes back.
-    pub(super) async fn run(&self, call: &ToolCall, caller: &Caller) -> ToolOutcome {
+    pub(super) async fn run(&self, call: &ToolCall, caller: &Caller) -> Ran {
         let arguments = match self.arguments.read(&call.arguments) {
             Ok(arguments) => arguments,
-            Err(told) => return told,
+            Err(told) => return Ran::refused(told),
         };
         let limit = self.config.limit;
         match timeout(limit, self.ask(&call.name, arguments, caller)).await {
-            Ok(Ok(result)) => ToolOutcome::Returned(result),
-            Ok(Err(told)) => ToolOutcome::Failed(told),
-            Err(_) => ToolOutcome::Failed(format!("no answer within {} s", limit.as_secs_f32())),
+            Ok(Ok(result)) => Ran::returned(result),
+            Ok(Err(trouble)) => Ran {
+                outcome: ToolOutcome::Failed(trouble.told),
+                cause: Some(trouble.cause),
+            },
+            Err(_) => Ran::failed(format!("no answer within {} s", limit.as_secs_f32())),
         }
     }
 
@@ -126,8 +154,11 @@ impl HttpTool {
         name: &str,
         mut arguments: Value,
         caller: &Caller,
-    ) -> Result<String, String> {
-        let mut address = self.address(&mut arguments)?;
+    ) -> Result<String, Trouble> {
+        let mut address = match arguments.as_object_mut() {
+            Some(arguments) => self.address.fill(arguments)?,
+            None => self.address.bare()?,
+        };
         self.outbound
             .check(&address)
             .map_err(|error| error.to_string())?;
@@ -167,36 +198,10 @@ impl HttpTool {
             return Ok(text);
         }
         let told: String = text.chars().take(MAX_REASON).collect();
-        Err(format!("HTTP {}: {told}", status.as_u16()))
-    }
-
-    /// The address with the arguments that it names, which are taken out of `arguments`.
-    fn address(&self, arguments: &mut Value) -> Result<Url, String> {
-        let mut text = self.config.url.clone();
-        if let Some(arguments) = arguments.as_object_mut() {
-            arguments.retain(|name, value| {
-                let place = format!("{{{name}}}");
-                if !text.contains(&place) {
-                    return true;
-                }
-                let value = plain(value);
-                let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes())
-                    .collect::<String>()
-                    // the form encoding's plus is a plus in a path
-                    .replace('+', "%20");
-                text = text.replace(&place, &encoded);
-                false
-            });
-        }
-        Url::parse(&text).map_err(|error| format!("{error}"))
-    }
-}
-
-/// A value as people write it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Err(Trouble {
+            told: format!("HTTP {}: {told}", status.as_u16()),
+            cause: format!("HTTP {}", status.as_u16()),
+        })
     }
 }
 

@@ -2,14 +2,17 @@
 //! Opened by the gateway once per session and server.
 //! Never offers such a server anything: no sampling, no files, no questions to the caller.
 
+mod listing;
+mod trouble;
+
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use engine::ask::{ServerTool, ToolCall, ToolOutcome, ToolRunner};
+use engine::ask::{ServerTool, ToolCall, ToolOutcome};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use rmcp::ServiceExt as _;
-use rmcp::model::{CallToolRequestParams, ClientConfig, JsonObject};
+use rmcp::model::{CallToolRequestParams, ClientConfig, JsonObject, PaginatedRequestParams};
 use rmcp::service::{RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
@@ -18,17 +21,18 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Arguments, Outbound};
+use super::{Outbound, Ran};
+use listing::{Known, MAX_TOOLS};
 
 /// Time for a connection and the list of tools.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of one message that are read.
 const MAX_MESSAGE: usize = 1024 * 1024;
-/// Tools of one server that are offered; a model that has to choose among more chooses badly.
-const MAX_TOOLS: usize = 128;
+/// Pages of its list that are read.
+const MAX_PAGES: usize = 10;
 
 /// What an agent, or a client, says of such a server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct McpConfig {
     /// Names it.
     pub label: String,
@@ -44,6 +48,17 @@ pub struct McpConfig {
     pub filler: Option<String>,
     /// How long the caller hears nothing before that, in ms.
     pub filler_after_ms: u64,
+}
+
+impl std::fmt::Debug for McpConfig {
+    /// Without its headers and its address, which may hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("McpConfig")
+            .field("label", &self.label)
+            .field("allowed", &self.allowed)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why such a server cannot be used.
@@ -72,8 +87,8 @@ pub struct McpServer {
     headers: HashMap<HeaderName, HeaderValue>,
     /// The connection, made when it is first needed and made anew when it broke.
     connection: Mutex<Option<Arc<RunningService<RoleClient, ClientConfig>>>>,
-    /// Arguments of its tools, by their names.
-    arguments: OnceLock<HashMap<String, Arguments>>,
+    /// Its tools as it listed them last, by the names that models see.
+    known: RwLock<HashMap<String, Arc<Known>>>,
 }
 
 impl McpServer {
@@ -100,7 +115,7 @@ impl McpServer {
             outbound,
             headers,
             connection: Mutex::default(),
-            arguments: OnceLock::new(),
+            known: RwLock::default(),
         })
     }
 
@@ -114,72 +129,71 @@ impl McpServer {
     /// # Errors
     /// [`McpError::Server`].
     pub async fn tools(&self) -> Result<Vec<ServerTool>, McpError> {
-        let listing = async {
-            let connection = self.connect().await?;
-            let listed = connection.list_all_tools().await;
-            listed.map_err(|error| self.problem(&format!("lists no tools: {error}")))
-        };
-        let listed = timeout(CONNECT_LIMIT, listing)
+        let listed = timeout(CONNECT_LIMIT, self.list())
             .await
             .map_err(|_| self.problem("does not answer"))??;
-        let allowed = |name: &str| match &self.config.allowed {
-            None => true,
-            Some(list) => list.iter().any(|allowed| allowed == name),
-        };
-        let mut schemas = HashMap::new();
-        let mut tools = Vec::new();
-        for tool in listed
-            .into_iter()
-            .filter(|tool| allowed(&tool.name))
-            .take(MAX_TOOLS)
-        {
-            let parameters = Value::Object((*tool.input_schema).clone());
-            let name = tool.name.into_owned();
-            // a server's own schema that cannot be read does not keep its tool from being called
-            let arguments = Arguments::new(Some(&parameters)).or_else(|_| Arguments::new(None));
-            if let Ok(arguments) = arguments {
-                schemas.insert(name.clone(), arguments);
-            }
-            tools.push(ServerTool {
-                name,
-                description: tool.description.map(std::borrow::Cow::into_owned),
-                parameters: Some(parameters),
-                runner: ToolRunner::Detached,
-                filler: self.config.filler.clone(),
-                filler_after_ms: self.config.filler_after_ms,
-            });
-        }
-        // listed again after a reconnection, the tools are the same
-        let _ = self.arguments.set(schemas);
+        let (known, tools) = listing::read(listed, &self.config);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(tools)
     }
 
-    pub(super) async fn run(&self, call: &ToolCall) -> ToolOutcome {
-        let known = self.arguments.get().and_then(|known| known.get(&call.name));
-        let arguments = match known.map(|known| known.read(&call.arguments)) {
-            Some(Ok(arguments)) => arguments,
-            Some(Err(told)) => return told,
-            None => return ToolOutcome::Failed("there is no such tool".to_owned()),
+    /// Pages of its list, as many as are wanted: a server that goes on for ever is left.
+    async fn list(&self) -> Result<Vec<rmcp::model::Tool>, McpError> {
+        let connection = self.connect().await?;
+        let mut tools = Vec::new();
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let page = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = connection.list_tools(Some(page)).await;
+            let page = page.map_err(|error| {
+                self.problem(&format!("lists no tools: {}", trouble::of_service(&error)))
+            })?;
+            tools.extend(
+                page.tools
+                    .into_iter()
+                    .filter(|tool| self.allows(&tool.name)),
+            );
+            cursor = page.next_cursor;
+            if cursor.is_none() || tools.len() >= MAX_TOOLS {
+                break;
+            }
+        }
+        tools.truncate(MAX_TOOLS);
+        Ok(tools)
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        let listed = self.config.allowed.as_ref();
+        listed.is_none_or(|list| list.iter().any(|allowed| allowed == name))
+    }
+
+    pub(super) async fn run(&self, call: &ToolCall) -> Ran {
+        let known = {
+            let all = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            all.get(&call.name).cloned()
         };
-        let arguments = match arguments {
-            Value::Object(arguments) => arguments,
-            _ => JsonObject::new(),
+        let Some(known) = known else {
+            return Ran::failed("there is no such tool".to_owned());
+        };
+        let arguments = match known.arguments.read(&call.arguments) {
+            Ok(Value::Object(arguments)) => arguments,
+            Ok(_) => JsonObject::new(),
+            Err(told) => return Ran::refused(told),
         };
         let limit = self.config.limit;
-        match timeout(limit, self.ask(&call.name, arguments)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => ToolOutcome::Failed(error.to_string()),
-            Err(_) => ToolOutcome::Failed(format!("no answer within {} s", limit.as_secs_f32())),
+        match timeout(limit, self.ask(&known.name, arguments)).await {
+            Ok(Ok(ran)) => ran,
+            Ok(Err(error)) => Ran::failed(error.to_string()),
+            Err(_) => Ran::failed(format!("no answer within {} s", limit.as_secs_f32())),
         }
     }
 
-    async fn ask(&self, name: &str, arguments: JsonObject) -> Result<ToolOutcome, McpError> {
+    async fn ask(&self, name: &str, arguments: JsonObject) -> Result<Ran, McpError> {
         let connection = self.connect().await?;
         let call = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        let result = connection
-            .call_tool(call)
-            .await
-            .map_err(|error| self.problem(&format!("failed: {error}")))?;
+        let result = connection.call_tool(call).await;
+        let result = result
+            .map_err(|error| self.problem(&format!("failed: {}", trouble::of_service(&error))))?;
         let mut text = String::new();
         for part in &result.content {
             if let Some(part) = part.as_text() {
@@ -193,9 +207,12 @@ impl McpServer {
             text = structured.to_string();
         }
         Ok(if result.is_error == Some(true) {
-            ToolOutcome::Failed(text)
+            Ran {
+                outcome: ToolOutcome::Failed(text),
+                cause: Some("the tool says that it failed".to_owned()),
+            }
         } else {
-            ToolOutcome::Returned(text)
+            Ran::returned(text)
         })
     }
 
@@ -215,7 +232,9 @@ impl McpServer {
         let opened = timeout(CONNECT_LIMIT, ClientConfig::default().serve(transport))
             .await
             .map_err(|_| self.problem("does not answer"))?
-            .map_err(|error| self.problem(&format!("cannot be used: {error}")))?;
+            .map_err(|error| {
+                self.problem(&format!("cannot be used: {}", trouble::of_start(&error)))
+            })?;
         let opened = Arc::new(opened);
         *connection = Some(Arc::clone(&opened));
         Ok(opened)

@@ -8,6 +8,7 @@ mod mcp;
 mod outbound;
 mod reason;
 mod signature;
+mod template;
 
 use std::sync::Arc;
 
@@ -30,6 +31,41 @@ pub struct Caller {
     pub at: i64,
 }
 
+/// What became of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// What the model reads.
+    pub outcome: ToolOutcome,
+    /// Why it failed, for the log: no words of the conversation, nothing that a server sent. `None` when it did not
+    /// fail. A failure need not be one for the model, which may go on with what it reads.
+    pub cause: Option<String>,
+}
+
+impl Ran {
+    fn returned(text: String) -> Self {
+        Self {
+            outcome: ToolOutcome::Returned(text),
+            cause: None,
+        }
+    }
+
+    /// It failed, in words of ours.
+    fn failed(told: String) -> Self {
+        Self {
+            cause: Some(told.clone()),
+            outcome: ToolOutcome::Failed(told),
+        }
+    }
+
+    /// Its arguments do not fit; `told` repeats them.
+    fn refused(told: ToolOutcome) -> Self {
+        Self {
+            outcome: told,
+            cause: Some("the arguments do not fit the schema".to_owned()),
+        }
+    }
+}
+
 /// A function that can be run.
 #[derive(Clone)]
 pub enum Runnable {
@@ -43,7 +79,7 @@ pub enum Runnable {
 
 impl Runnable {
     /// Runs it to its end; dropping the future gives up. Every failure is an outcome that the model can read.
-    pub async fn run(&self, call: &ToolCall, caller: &Caller) -> ToolOutcome {
+    pub async fn run(&self, call: &ToolCall, caller: &Caller) -> Ran {
         match self {
             Self::Http(tool) => tool.run(call, caller).await,
             Self::Mcp(server) => server.run(call).await,

@@ -21,6 +21,9 @@ pub enum OutboundError {
     /// It is no address of the web.
     #[error("{0:?} is no http or https address")]
     Scheme(String),
+    /// It holds a user name or a password, which would be shown with it.
+    #[error("it holds a user name or a password; send them in a header")]
+    UserInfo,
     /// It leads into a private network.
     #[error("{0} is not a public address; an operator can allow it with tools.allowed_hosts")]
     Private(String),
@@ -74,6 +77,9 @@ impl Outbound {
     pub fn check(&self, address: &Url) -> Result<(), OutboundError> {
         if !matches!(address.scheme(), "http" | "https") {
             return Err(OutboundError::Scheme(address.scheme().to_owned()));
+        }
+        if !address.username().is_empty() || address.password().is_some() {
+            return Err(OutboundError::UserInfo);
         }
         let ip = match address.host() {
             None => return Err(OutboundError::Scheme(address.scheme().to_owned())),
@@ -218,6 +224,9 @@ mod tests {
             checked("file:///etc/passwd"),
             Err(OutboundError::Scheme(_))
         ));
+        for named in ["https://ann@example.org/", "https://ann:pass@example.org/"] {
+            assert_eq!(checked(named), Err(OutboundError::UserInfo));
+        }
         checked("http://10.0.0.7:9000/").unwrap();
         checked("https://example.org/").unwrap();
     }

@@ -3,14 +3,16 @@
 //! Never fills in server policy: defaults of the protocol only.
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::AudioFormat;
 
 mod schema;
+mod tool;
 
 pub use schema::SessionSchema;
+pub use tool::{NamedTool, Tool, ToolChoice};
 
 /// Which of the two session products this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -152,66 +154,6 @@ impl TurnDetection {
             } => *interrupt_response,
         }
     }
-}
-
-/// A tool the model may use; kept as the client sent it, checked by the decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Tool {
-    /// A function the client runs.
-    Function {
-        /// Function name.
-        name: String,
-        /// What it does, for the model.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        /// JSON Schema of its arguments.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        parameters: Option<Value>,
-    },
-    /// Tools of an MCP server.
-    Mcp {
-        /// Label of the server.
-        server_label: String,
-        /// All other fields, as sent.
-        #[serde(flatten)]
-        rest: Map<String, Value>,
-    },
-}
-
-/// Whether and which tool must be used.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ToolChoice {
-    /// No tool.
-    None,
-    /// The model decides.
-    #[default]
-    Auto,
-    /// Some tool.
-    Required,
-    /// This function, or this MCP server's tool.
-    #[serde(untagged)]
-    Named(NamedTool),
-}
-
-/// A particular tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum NamedTool {
-    /// A function by name.
-    Function {
-        /// Its name.
-        name: String,
-    },
-    /// An MCP server, or one tool of it.
-    Mcp {
-        /// Label of the server.
-        server_label: String,
-        /// Tool name.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-    },
 }
 
 /// What happens when the conversation outgrows the model's context.

@@ -28,13 +28,9 @@ impl SecretText {
         Self(HIDDEN.to_owned())
     }
 
-    /// Takes the stored text where only the mask was written.
-    fn keep(&mut self, stored: Option<&Self>) {
-        if self.0 == HIDDEN
-            && let Some(stored) = stored
-        {
-            self.clone_from(stored);
-        }
+    /// Whether it is only what secrets are shown as.
+    fn is_hidden(&self) -> bool {
+        self.0 == HIDDEN
     }
 }
 
@@ -170,22 +166,31 @@ impl AgentTool {
 
     /// Every secret in it, by its place.
     fn secrets(&mut self) -> Vec<(String, &mut SecretText)> {
-        let (headers, single) = match self {
+        let (headers, single, name) = match self {
             Self::Http {
                 headers, secret, ..
-            } => (headers, secret),
+            } => (headers, secret, "secret"),
             Self::Mcp {
                 headers,
                 authorization,
                 ..
-            } => (headers, authorization),
+            } => (headers, authorization, "authorization"),
             _ => return Vec::new(),
         };
         let named = headers
             .iter_mut()
-            .map(|(name, value)| (format!("header {name}"), value));
-        let single = single.iter_mut().map(|value| ("secret".to_owned(), value));
+            .map(|(name, value)| (format!("headers.{name}"), value));
+        let single = single.iter_mut().map(|value| (name.to_owned(), value));
         named.chain(single).collect()
+    }
+
+    /// Where its secrets go.
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::Http { url, .. } => Some(url),
+            Self::Mcp { server_url, .. } => Some(server_url),
+            _ => None,
+        }
     }
 }
 
@@ -235,23 +240,40 @@ impl AgentSpec {
         self
     }
 
-    /// Takes the secrets of `stored` where only the mask was written: of the tool with the same name, at the same place.
-    pub fn keep_secrets(&mut self, stored: &Self) {
+    /// Takes the secrets of `stored` where only the mask was written: of the tool with the same name, at the same place,
+    /// whose address leads to the same server, which `same_server` tells of two addresses. Elsewhere the mask stays,
+    /// and [`AgentSpec::hidden_place`] tells where: a secret does not follow an address that was changed.
+    pub fn keep_secrets(&mut self, stored: &Self, same_server: impl Fn(&str, &str) -> bool) {
         for tool in &mut self.tools {
-            let mut before = stored
-                .tools
-                .iter()
-                .find(|other| other.name() == tool.name())
-                .cloned();
+            let before = stored.tools.iter().find(|other| {
+                let addresses = other.address().zip(tool.address());
+                other.name() == tool.name() && addresses.is_some_and(|(a, b)| same_server(a, b))
+            });
+            let mut before = before.cloned();
             let known: BTreeMap<String, SecretText> = before
                 .iter_mut()
                 .flat_map(AgentTool::secrets)
                 .map(|(place, secret)| (place, secret.clone()))
                 .collect();
             for (place, secret) in tool.secrets() {
-                secret.keep(known.get(&place));
+                if let Some(known) = known.get(&place).filter(|_| secret.is_hidden()) {
+                    secret.clone_from(known);
+                }
             }
         }
+    }
+
+    /// The first place where the mask stands instead of a secret, for example `tools[1].headers.x-key`.
+    pub fn hidden_place(&self) -> Option<String> {
+        self.clone()
+            .tools
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, tool)| {
+                let mut secrets = tool.secrets().into_iter();
+                let (place, _) = secrets.find(|(_, secret)| secret.is_hidden())?;
+                Some(format!("tools[{at}].{place}"))
+            })
     }
 
     /// Replaces every secret by what `change` makes of it.
@@ -361,11 +383,28 @@ mod tests {
     #[test]
     fn a_mask_that_is_written_back_keeps_the_secret() {
         let mut written = spec(HIDDEN);
-        written.keep_secrets(&spec("s3cret"));
+        written.keep_secrets(&spec("s3cret"), |a, b| a == b);
         assert_eq!(written, spec("s3cret"));
+        assert_eq!(written.hidden_place(), None);
         let mut changed = spec("new");
-        changed.keep_secrets(&spec("s3cret"));
+        changed.keep_secrets(&spec("s3cret"), |a, b| a == b);
         assert_eq!(changed, spec("new"));
+    }
+
+    #[test]
+    fn a_mask_that_hides_nothing_stays_and_is_found() {
+        let mut elsewhere = spec(HIDDEN);
+        elsewhere.keep_secrets(&spec("s3cret"), |_, _| false);
+        assert_eq!(elsewhere, spec(HIDDEN));
+        assert_eq!(
+            elsewhere.hidden_place().as_deref(),
+            Some("tools[0].headers.x-key")
+        );
+        elsewhere.tools.remove(0);
+        assert_eq!(
+            elsewhere.hidden_place().as_deref(),
+            Some("tools[0].authorization")
+        );
     }
 
     #[test]

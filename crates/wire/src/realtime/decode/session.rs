@@ -39,6 +39,13 @@ const EFFORTS: [(&str, ()); 5] = [
     ("xhigh", ()),
 ];
 
+/// Tools of one session or response, and MCP servers among them: each is a connection of ours.
+const MAX_TOOLS: usize = 128;
+const MAX_MCP_SERVERS: usize = 8;
+
+/// What labels of the servers of an agent begin with, which a client cannot take.
+const AGENT_LABEL: &str = "agent/";
+
 /// Longest function name, in characters.
 const MAX_FUNCTION_NAME: usize = 128;
 
@@ -267,7 +274,28 @@ fn turn_detection(at: At<'_>) -> Read<TurnDetectionUpdate> {
 
 /// The tools a model may use.
 pub(super) fn tools(at: At<'_>) -> Read<Vec<Tool>> {
-    at.each(tool)
+    let path = at.path.clone();
+    let refused = |what: &str| invalid(&path, format!("Invalid '{path}': {what}."));
+    if at.value.as_array().is_some_and(|all| all.len() > MAX_TOOLS) {
+        return Err(refused(&format!("expected at most {MAX_TOOLS} tools")));
+    }
+    let tools = at.each(tool)?;
+    let mut labels: Vec<&str> = Vec::new();
+    for tool in &tools {
+        let Tool::Mcp { server_label, .. } = tool else {
+            continue;
+        };
+        if labels.contains(&server_label.as_str()) {
+            let what = format!("there are two MCP servers with the label '{server_label}'");
+            return Err(refused(&what));
+        }
+        labels.push(server_label);
+    }
+    if labels.len() > MAX_MCP_SERVERS {
+        let what = format!("expected at most {MAX_MCP_SERVERS} MCP servers");
+        return Err(refused(&what));
+    }
+    Ok(tools)
 }
 
 fn tool(at: At<'_>) -> Read<Tool> {
@@ -325,6 +353,13 @@ fn mcp_tool(fields: &Fields<'_>) -> Read<Tool> {
         &strings,
     ])?;
     let server_label = fields.need("server_label", At::string)?;
+    if server_label.starts_with(AGENT_LABEL) {
+        let path = fields.path_of("server_label");
+        let message = format!(
+            "Invalid '{path}': labels that begin with '{AGENT_LABEL}' are those of an agent's servers."
+        );
+        return Err(invalid(&path, message));
+    }
     for key in strings {
         fields.read(key, At::string)?;
     }

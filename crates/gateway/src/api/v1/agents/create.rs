@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use wire::rest::agents::{Agent, AgentSpec, CreateAgent};
 
-use super::{administers, shown, spec};
+use super::{shown, spec};
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
 
 /// Make an agent.
@@ -28,11 +28,10 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn create(
-    Caller(principal): Caller,
+    Administrator(principal): Administrator,
     State(app): State<Arc<App>>,
     Json(body): Json<CreateAgent>,
 ) -> Result<(StatusCode, Json<Agent>), ApiError> {
-    administers(&principal)?;
     let spec = spec(body.spec)?;
     app.agents.check(&spec, app.catalog().as_ref())?;
     let made = app

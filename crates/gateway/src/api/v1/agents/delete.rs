@@ -7,9 +7,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use wire::rest::agents::AgentDeleted;
 
-use super::administers;
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
 
 /// Remove an agent.
@@ -27,11 +26,10 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn delete(
-    Caller(principal): Caller,
+    Administrator(principal): Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<AgentDeleted>, ApiError> {
-    administers(&principal)?;
     app.agents.delete(&principal.tenant, &name).await?;
     Ok(Json(AgentDeleted {
         object: "agent.deleted",

@@ -1,5 +1,5 @@
 //! `GET /v1/agents`.
-//! Called by people who wonder whom they can talk to.
+//! Called by whoever sets agents up; whom one can talk to is in `/v1/models`, which any key reads.
 //! Never lists another tenant's.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use wire::rest::agents::AgentList;
 
 use super::shown;
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
 
 /// List the agents.
@@ -20,10 +20,11 @@ use crate::http::{ApiError, Json};
     responses(
         (status = 200, description = "All agents, in the order of their names", body = AgentList),
         (status = 401, description = "No usable key"),
+        (status = 403, description = "The key does not administer the tenant"),
     )
 )]
 pub(crate) async fn list(
-    Caller(principal): Caller,
+    Administrator(principal): Administrator,
     State(app): State<Arc<App>>,
 ) -> Result<Json<AgentList>, ApiError> {
     let agents = app.agents.list(&principal.tenant).await?;

@@ -9,7 +9,7 @@ use wire::rest::agents::Agent;
 
 use super::shown;
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
 
 /// Show one agent.
@@ -21,11 +21,12 @@ use crate::http::{ApiError, Json};
     responses(
         (status = 200, description = "The agent", body = Agent),
         (status = 401, description = "No usable key"),
+        (status = 403, description = "The key does not administer the tenant"),
         (status = 404, description = "No agent has this name"),
     )
 )]
 pub(crate) async fn show(
-    Caller(principal): Caller,
+    Administrator(principal): Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<Agent>, ApiError> {

@@ -5,13 +5,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use url::Url;
 use wire::rest::agents::{Agent, AgentSpec};
 
-use super::{administers, shown, spec};
+use super::{shown, spec};
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
+
+/// What an agent is shown with and nobody can set; accepted from clients that write back what they have read.
+const SHOWN_ONLY: [&str; 4] = ["object", "source", "created_at", "updated_at"];
 
 /// Change an agent: fields that are sent are replaced, null takes one away, others stay.
 #[utoipa::path(
@@ -30,12 +34,16 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn update(
-    Caller(principal): Caller,
+    Administrator(principal): Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Json(body): Json<serde_json::Map<String, Value>>,
+    Json(mut body): Json<Map<String, Value>>,
 ) -> Result<Json<Agent>, ApiError> {
-    administers(&principal)?;
+    body.retain(|field, _| !SHOWN_ONLY.contains(&field.as_str()));
+    if body.remove("name").is_some_and(|other| other != *name) {
+        let message = format!("Invalid 'name': an agent keeps its name, which is '{name}'.");
+        return Err(ApiError::invalid_value("name", message));
+    }
     let agent = app.agents.find(&principal.tenant, &name).await?;
     let mut merged = serde_json::to_value(&agent.spec).unwrap_or_default();
     if let Some(merged) = merged.as_object_mut() {
@@ -47,7 +55,7 @@ pub(crate) async fn update(
         }
     }
     let mut changed = spec(merged)?;
-    changed.keep_secrets(&agent.spec);
+    changed.keep_secrets(&agent.spec, same_server);
     app.agents.check(&changed, app.catalog().as_ref())?;
     let now = app.clock.utc();
     let agent = app
@@ -55,4 +63,13 @@ pub(crate) async fn update(
         .update(&principal.tenant, &agent, &changed, now)
         .await?;
     Ok(Json(shown(agent)))
+}
+
+/// Whether two addresses lead to the same server: scheme, host and port.
+fn same_server(one: &str, other: &str) -> bool {
+    let origin = |address| Url::parse(address).map(|address| address.origin());
+    match (origin(one), origin(other)) {
+        (Ok(one), Ok(other)) => one.is_tuple() && one == other,
+        _ => false,
+    }
 }

@@ -209,3 +209,30 @@ fn the_documented_fields_are_the_ones_that_are_read() {
     read.sort_unstable();
     assert_eq!(described::<ResponseRequestSchema>(), read);
 }
+
+#[test]
+fn tools_and_servers_have_a_number_and_labels_an_owner() {
+    let refused = |tools: Vec<Value>| {
+        let session = json!({ "type": "realtime", "tools": tools });
+        let error = session_update(&session, "session").unwrap_err().error;
+        (error.param.unwrap_or_default(), error.message)
+    };
+    let function = |n: usize| json!({ "type": "function", "name": format!("f{n}") });
+    let server = |label: &str| json!({ "type": "mcp", "server_label": label, "server_url": "https://example.org" });
+    let accepted =
+        json!({ "type": "realtime", "tools": (0..128).map(function).collect::<Vec<_>>() });
+    session_update(&accepted, "session").unwrap();
+    let (param, told) = refused((0..129).map(function).collect());
+    assert_eq!(param, "session.tools");
+    assert!(told.contains("at most 128 tools"), "{told}");
+    let many = (0..9).map(|n| server(&format!("s{n}"))).collect();
+    assert!(refused(many).1.contains("at most 8 MCP servers"));
+    assert!(
+        refused(vec![server("s"), server("s")])
+            .1
+            .contains("two MCP servers")
+    );
+    let (param, told) = refused(vec![server("agent/docs")]);
+    assert_eq!(param, "session.tools[0].server_label");
+    assert!(told.contains("agent/"), "{told}");
+}

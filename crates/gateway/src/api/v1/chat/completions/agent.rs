@@ -1,6 +1,8 @@
 //! An agent's answer in text: its instructions in front, its functions run here until it has said what it wants to say.
 //! Used by the route for `model: "agent:NAME"`.
-//! Never runs a function of the client's: those are answered by the client, as with any model.
+//! Never runs a function of the client's: those are answered by the client, as with any model. Where a model calls
+//! functions of both sides at once, ours are run, their results are read, and the client is asked only if the model
+//! still wants that: the client cannot hand back results that it has never seen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +13,23 @@ use engine::ask::{
 use futures_util::future::join_all;
 use providers::Pipeline;
 use providers::ports::{EVENT_BUFFER, Llm, LlmEvent, LlmStream};
-use providers::tools::{Caller, Runnable};
+use providers::tools::{McpServer, Runnable};
 use tokio::sync::mpsc;
-use wire::realtime::session::{Tool, ToolChoice};
+use wire::ids::Ids;
+use wire::realtime::session::{MaxTokens, Tool, ToolChoice};
 
 use crate::App;
 use crate::agents::Built;
+use crate::observe::Event;
+use crate::session::Running;
 
 /// How often one answer may call functions and read their results.
 const MAX_ROUNDS: usize = 8;
+/// Functions that are run for one answer.
+const MAX_CALLS: usize = 16;
+/// What the model reads of a call of the client's beside calls of ours.
+const NOT_YET: &str =
+    "Not done yet. Call it again if you still want it, now that you know the other results.";
 
 /// Begins an agent's answer.
 pub(super) fn answer(
@@ -31,9 +41,17 @@ pub(super) fn answer(
     let (outbox, events) = mpsc::channel(EVENT_BUFFER);
     let mut answering = Answering {
         llm: Arc::clone(&pipeline.llm),
-        at: app.clock.unix_s(),
+        running: Running {
+            meter: app.meter.clone(),
+            metrics: app.metrics.clone(),
+            clock: app.clock.clone(),
+        },
+        id: Ids::seeded(app.seed()).next("call"),
         runnables: HashMap::new(),
         usage: LlmUsage::default(),
+        run: 0,
+        last: None,
+        seam: false,
         outbox,
     };
     app.lifecycle.spawn(async move {
@@ -49,10 +67,17 @@ pub(super) fn answer(
 
 struct Answering {
     llm: Arc<dyn Llm>,
-    /// Unix seconds.
-    at: i64,
+    running: Running,
+    /// Of this answer: calls are numbered under it, because vendors give different calls the same id.
+    id: String,
     runnables: HashMap<String, Runnable>,
     usage: LlmUsage,
+    /// Calls that were run.
+    run: usize,
+    /// The last letter that was said.
+    last: Option<char>,
+    /// Whether what is said next belongs to another round than what was said last.
+    seam: bool,
     outbox: mpsc::Sender<LlmEvent>,
 }
 
@@ -60,12 +85,15 @@ struct Answering {
 #[derive(Default)]
 struct Round {
     text: String,
-    calls: Vec<ToolCall>,
-    ids: Vec<String>,
-    /// Whether arguments that come belong to the last of these calls.
+    calls: Vec<Called>,
+}
+
+/// A call of a function, ours or the client's.
+struct Called {
+    id: String,
+    name: String,
+    arguments: String,
     ours: bool,
-    /// Whether the client was asked for something.
-    client_called: bool,
 }
 
 impl Answering {
@@ -75,68 +103,94 @@ impl Answering {
             let instructions = LlmMessage::System(instructions);
             question.messages.insert(0, instructions);
         }
-        question
-            .tools
-            .extend(agent.settings.tools.into_iter().flatten());
-        self.runnables = agent.runnables;
+        if let Some(MaxTokens::Limit(limit)) = agent.settings.max_output_tokens {
+            let wanted = question.max_tokens.unwrap_or(limit);
+            question.max_tokens = Some(wanted.min(limit));
+        }
+        for tool in agent.settings.tools.into_iter().flatten() {
+            offer(&mut question, tool);
+        }
         // there is no call to be ended here
-        let ours = |tool: &ServerTool| tool.runner != ToolRunner::EndCall;
-        let mut tools: Vec<ServerTool> = agent.tools.into_iter().filter(ours).collect();
-        for server in agent.servers {
-            match server.tools().await {
-                Ok(listed) => {
-                    for tool in &listed {
-                        self.runnables
-                            .entry(tool.name.clone())
-                            .or_insert_with(|| Runnable::Mcp(Arc::clone(&server)));
-                    }
-                    tools.extend(listed);
-                }
-                Err(error) => tracing::warn!(%error, "an agent's mcp server cannot be used"),
+        let ours = agent.tools.into_iter();
+        for tool in ours.filter(|tool| tool.runner != ToolRunner::EndCall) {
+            if let Some(runnable) = agent.runnables.get(&tool.name) {
+                self.offer(&mut question, tool, runnable.clone());
+            }
+        }
+        let asked = agent.servers.into_iter().map(|server| async {
+            let listed = server.tools().await;
+            (server, listed)
+        });
+        for (server, listed) in join_all(asked).await {
+            self.note_listing(&question, &server, listed.as_ref().err());
+            for tool in listed.unwrap_or_default() {
+                self.offer(&mut question, tool, Runnable::Mcp(Arc::clone(&server)));
             }
         }
         question
-            .tools
-            .extend(tools.into_iter().map(|tool| Tool::Function {
-                name: tool.name,
-                description: tool.description,
-                parameters: tool.parameters,
-            }));
-        question
+    }
+
+    /// Offers a function of ours, unless there is another of its name: the client's own come first.
+    fn offer(&mut self, question: &mut LlmRequest, tool: ServerTool, runnable: Runnable) {
+        let name = tool.name.clone();
+        let tool = Tool::Function {
+            name: tool.name,
+            description: tool.description,
+            parameters: tool.parameters,
+        };
+        if offer(question, tool) {
+            self.runnables.insert(name, runnable);
+        }
+    }
+
+    fn note_listing(
+        &self,
+        question: &LlmRequest,
+        server: &McpServer,
+        error: Option<&providers::tools::McpError>,
+    ) {
+        let cause = error.map(ToString::to_string);
+        self.running.metrics.emit(&Event::ToolsListed {
+            session: &question.session,
+            server: server.label(),
+            cause: cause.as_deref(),
+        });
     }
 
     async fn converse(&mut self, mut question: LlmRequest) {
         for asked in 0..=MAX_ROUNDS {
-            if asked == MAX_ROUNDS {
+            let is_last = asked == MAX_ROUNDS || self.run >= MAX_CALLS;
+            if is_last {
                 question.tool_choice = ToolChoice::None;
             }
-            let Some(round) = self.ask(&question).await else {
+            let Some(round) = self.ask(&question, is_last).await else {
                 return;
             };
             let results = self.run(&round, &question).await;
             if !round.text.trim().is_empty() {
                 question.messages.push(LlmMessage::Assistant(round.text));
             }
-            for (call, id) in round.calls.iter().zip(&round.ids) {
+            for call in &round.calls {
                 question.messages.push(LlmMessage::ToolCall {
-                    call_id: id.clone(),
+                    call_id: call.id.clone(),
                     name: call.name.clone(),
                     arguments: call.arguments.clone(),
                 });
             }
-            for (output, id) in results.into_iter().zip(round.ids) {
+            for (call, output) in round.calls.into_iter().zip(results) {
                 question.messages.push(LlmMessage::ToolOutput {
-                    call_id: id,
+                    call_id: call.id,
                     output,
                 });
             }
             // a choice that forces a call would force it for ever
             question.tool_choice = ToolChoice::Auto;
+            self.seam = true;
         }
     }
 
-    /// Asks once and hands on what is the client's; `None` when the answer is complete.
-    async fn ask(&mut self, question: &LlmRequest) -> Option<Round> {
+    /// Asks once and hands on what is said; `None` when the answer is complete, which it is in its last round.
+    async fn ask(&mut self, question: &LlmRequest, is_last: bool) -> Option<Round> {
         let mut stream = match self.llm.ask(question.clone()).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -147,17 +201,17 @@ impl Answering {
         let mut round = Round::default();
         while let Some(event) = stream.events.recv().await {
             match event {
-                LlmEvent::ToolCall { call_id, name } if self.runnables.contains_key(&name) => {
-                    round.ours = true;
-                    round.ids.push(call_id);
-                    round.calls.push(ToolCall {
-                        turn: question.turn,
-                        name,
-                        arguments: String::new(),
-                        history: Vec::new(),
-                    });
+                LlmEvent::Text(text) => {
+                    round.text.push_str(&text);
+                    self.say(text).await;
                 }
-                LlmEvent::ToolArguments(json) if round.ours => {
+                LlmEvent::ToolCall { call_id, name } => round.calls.push(Called {
+                    ours: self.runnables.contains_key(&name),
+                    id: call_id,
+                    name,
+                    arguments: String::new(),
+                }),
+                LlmEvent::ToolArguments(json) => {
                     if let Some(call) = round.calls.last_mut() {
                         call.arguments.push_str(&json);
                     }
@@ -166,59 +220,91 @@ impl Answering {
                     self.usage.input_tokens += usage.input_tokens;
                     self.usage.cached_tokens += usage.cached_tokens;
                     self.usage.output_tokens += usage.output_tokens;
-                    let goes_on =
-                        finish == Finish::Stop && !round.calls.is_empty() && !round.client_called;
-                    if goes_on {
+                    let calls_us = round.calls.iter().any(|call| call.ours);
+                    if finish == Finish::Stop && calls_us && !is_last {
                         return Some(round);
                     }
-                    let usage = self.usage;
-                    self.tell(LlmEvent::Done { finish, usage }).await;
+                    self.end(round, finish).await;
                     return None;
                 }
-                event => {
-                    match &event {
-                        LlmEvent::Text(text) => round.text.push_str(text),
-                        LlmEvent::ToolCall { .. } => {
-                            round.ours = false;
-                            round.client_called = true;
-                        }
-                        _ => {}
-                    }
-                    let failed = matches!(event, LlmEvent::Failed(_));
-                    self.tell(event).await;
-                    if failed {
-                        return None;
-                    }
+                LlmEvent::Failed(error) => {
+                    self.tell(LlmEvent::Failed(error)).await;
+                    return None;
                 }
             }
         }
         None
     }
 
-    async fn run(&self, round: &Round, question: &LlmRequest) -> Vec<String> {
-        let runs = round
-            .calls
-            .iter()
-            .zip(&round.ids)
-            .map(|(call, id)| async move {
-                let caller = Caller {
-                    session: question.session.clone(),
-                    call: format!("{}-{id}", question.session),
-                    at: self.at,
-                };
-                let Some(runnable) = self.runnables.get(&call.name) else {
-                    return "Error: there is no such tool".to_owned();
-                };
-                let call = ToolCall {
-                    history: question.messages.clone(),
-                    ..call.clone()
-                };
-                match runnable.run(&call, &caller).await {
-                    ToolOutcome::Returned(text) => text,
-                    ToolOutcome::Failed(text) => format!("Error: {text}"),
-                }
-            });
+    /// Hands on text, apart from what an earlier round has said.
+    async fn say(&mut self, mut text: String) {
+        let Some(first) = text.chars().next() else {
+            return;
+        };
+        let seam = std::mem::take(&mut self.seam);
+        let touches = self.last.is_some_and(|last| !last.is_whitespace());
+        if seam && touches && !first.is_whitespace() {
+            text.insert(0, ' ');
+        }
+        self.last = text.chars().next_back();
+        self.tell(LlmEvent::Text(text)).await;
+    }
+
+    /// Hands on what the client was asked for, and the end.
+    async fn end(&mut self, round: Round, finish: Finish) {
+        for call in round.calls.into_iter().filter(|call| !call.ours) {
+            let begins = LlmEvent::ToolCall {
+                call_id: call.id,
+                name: call.name,
+            };
+            self.tell(begins).await;
+            self.tell(LlmEvent::ToolArguments(call.arguments)).await;
+        }
+        let usage = self.usage;
+        self.tell(LlmEvent::Done { finish, usage }).await;
+    }
+
+    /// What the model is told of each call.
+    async fn run(&mut self, round: &Round, question: &LlmRequest) -> Vec<String> {
+        let first = self.run;
+        self.run += round.calls.iter().filter(|call| call.ours).count();
+        let mut number = first;
+        let mut runs = Vec::new();
+        for call in &round.calls {
+            if call.ours {
+                number += 1;
+            }
+            runs.push(self.run_one(call, number, question));
+        }
         join_all(runs).await
+    }
+
+    /// Runs the `number`th call of the answer.
+    async fn run_one(&self, call: &Called, number: usize, question: &LlmRequest) -> String {
+        if !call.ours {
+            return NOT_YET.to_owned();
+        }
+        if number > MAX_CALLS {
+            return "Error: too many functions were called for one answer".to_owned();
+        }
+        let Some(runnable) = self.runnables.get(&call.name) else {
+            return "Error: there is no such tool".to_owned();
+        };
+        let wanted = ToolCall {
+            turn: question.turn,
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            history: question.messages.clone(),
+        };
+        let call_id = format!("{}-{number}", self.id);
+        let running = &self.running;
+        match running
+            .run(runnable, &wanted, &question.session, call_id)
+            .await
+        {
+            ToolOutcome::Returned(text) => text,
+            ToolOutcome::Failed(text) => format!("Error: {text}"),
+        }
     }
 
     /// A client that has gone ends the answer elsewhere.
@@ -226,3 +312,20 @@ impl Answering {
         let _ = self.outbox.send(event).await;
     }
 }
+
+/// Offers a function, unless there is one of its name already.
+fn offer(question: &mut LlmRequest, tool: Tool) -> bool {
+    let name = |tool: &Tool| match tool {
+        Tool::Function { name, .. } => Some(name.clone()),
+        Tool::Mcp { .. } => None,
+    };
+    let wanted = name(&tool);
+    let is_new = !question.tools.iter().any(|other| name(other) == wanted);
+    if is_new {
+        question.tools.push(tool);
+    }
+    is_new
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use wire::rest::usage::SessionUsage;
 
 use crate::App;
-use crate::auth::Caller;
+use crate::auth::Payer;
 use crate::http::{ApiError, Json};
 
 /// Show what a session has used and what that costs, turn by turn.
@@ -20,11 +20,12 @@ use crate::http::{ApiError, Json};
     responses(
         (status = 200, description = "Units and cost so far", body = SessionUsage),
         (status = 401, description = "No usable key"),
+        (status = 403, description = "The key may neither converse nor read usage"),
         (status = 404, description = "No session has this id, or it ended too long ago"),
     )
 )]
 pub(crate) async fn show(
-    Caller(principal): Caller,
+    Payer(principal): Payer,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionUsage>, ApiError> {
