@@ -47,7 +47,7 @@ pub fn load(own: Option<&Path>) -> Result<PriceTable, PricesError> {
     let own = parse(path, &text)?;
     let version = format!("{} over {}", own.version, listed.version);
     // of equally exact entries the first counts, and an operator's entry counts whatever the list has
-    let priced = |provider: &str, model: &str| {
+    let is_own = |provider: &str, model: &str| {
         own.prices
             .iter()
             .any(|price| price.provider == provider && covers(&price.model, model))
@@ -55,7 +55,7 @@ pub fn load(own: Option<&Path>) -> Result<PriceTable, PricesError> {
     let rest = listed
         .prices
         .into_iter()
-        .filter(|price| !priced(&price.provider, &price.model));
+        .filter(|price| !is_own(&price.provider, &price.model));
     let mut prices = own.prices.clone();
     prices.extend(rest);
     Ok(PriceTable { version, prices })

@@ -1,22 +1,33 @@
-//! Happenings as lines of the log.
-//! Written by [`super::Metrics::emit`], next to their numbers.
-//! Never holds what was said, a key or a vendor's explanation.
+//! Events as lines of the log.
+//! Written by [`super::Metrics::emit`].
+//! Never writes a key or anything that was said.
 
-use engine::session::Part;
+use super::Event;
+use super::metrics::part_name;
 
-use super::events::Event;
-
-/// The label of a part of the pipeline.
-pub(super) const fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Ears => "stt",
-        Part::Language => "llm",
-        Part::Voice => "tts",
+/// Writes an event's line.
+pub(super) fn log(event: &Event<'_>) {
+    match event {
+        Event::SessionStarted { .. }
+        | Event::SessionEnded { .. }
+        | Event::TurnStage { .. }
+        | Event::AudioDropped { .. }
+        | Event::SlowClientClosed { .. }
+        | Event::PartMissing { .. } => log_session(event),
+        Event::ProviderFailed { .. }
+        | Event::ToolRan { .. }
+        | Event::ToolsListed { .. }
+        | Event::Used { .. } => log_work(event),
+        Event::KeyRefused { .. }
+        | Event::RequestServed { .. }
+        | Event::ConnectionRefused
+        | Event::PipelineReady { .. }
+        | Event::PipelineFailed { .. } => log_server(event),
     }
 }
 
-/// Writes the line of a happening.
-pub(super) fn log(event: &Event<'_>) {
+/// What happens to a conversation.
+fn log_session(event: &Event<'_>) {
     match event {
         Event::SessionStarted { session, tenant } => {
             tracing::info!(session, tenant, "session started");
@@ -49,15 +60,6 @@ pub(super) fn log(event: &Event<'_>) {
         Event::SlowClientClosed { session } => {
             tracing::warn!(session, "closed a client that does not read");
         }
-        Event::ProviderFailed {
-            session,
-            provider,
-            code,
-            message,
-        } => {
-            // not under `message`, which is the line's own text
-            tracing::error!(session, provider, code, reason = message, "provider failed");
-        }
         Event::PartMissing {
             session,
             part,
@@ -68,19 +70,63 @@ pub(super) fn log(event: &Event<'_>) {
             missing,
             "session does without a part, or has it back"
         ),
+        _ => {}
+    }
+}
+
+/// What is done for a conversation.
+fn log_work(event: &Event<'_>) {
+    match event {
+        Event::ProviderFailed {
+            session,
+            provider,
+            code,
+            message,
+        } => {
+            // not under `message`, which is the line's own text
+            tracing::error!(session, provider, code, reason = message, "provider failed");
+        }
         Event::ToolRan {
             session,
             kind,
             tool,
-            failed,
+            cause: None,
             took,
         } => tracing::info!(
             session,
             kind,
             tool,
-            failed,
             took_ms = took.as_millis() as u64,
             "tool was run"
+        ),
+        Event::ToolRan {
+            session,
+            kind,
+            tool,
+            cause: Some(reason),
+            took,
+        } => tracing::warn!(
+            session,
+            kind,
+            tool,
+            took_ms = took.as_millis() as u64,
+            reason,
+            "tool failed"
+        ),
+        Event::ToolsListed {
+            session,
+            server,
+            cause: None,
+        } => tracing::debug!(session, server, "mcp server told what it has"),
+        Event::ToolsListed {
+            session,
+            server,
+            cause: Some(reason),
+        } => tracing::warn!(
+            session,
+            server,
+            reason,
+            "mcp server did not tell what it has"
         ),
         Event::Used { used, cost } => tracing::debug!(
             session = used.session,
@@ -91,6 +137,13 @@ pub(super) fn log(event: &Event<'_>) {
             micro_dollars = cost.map(engine::meter::Cost::micro_dollars),
             "provider was used"
         ),
+        _ => {}
+    }
+}
+
+/// What happens to the server.
+fn log_server(event: &Event<'_>) {
+    match event {
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
         // orchestrators ask every few seconds
         Event::RequestServed {
@@ -120,5 +173,6 @@ pub(super) fn log(event: &Event<'_>) {
         Event::PipelineFailed { pipeline, message } => {
             tracing::error!(pipeline, reason = message, "pipeline could not be loaded");
         }
+        _ => {}
     }
 }

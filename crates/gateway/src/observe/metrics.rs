@@ -12,11 +12,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use engine::session::Part;
 use providers::guarded::Incident;
 
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
-use super::lines::{log, part_name};
+use super::lines::log;
 use super::usage::Usage;
 
 /// Bounds of the turn-stage histogram in s: dense where the targets are (DESIGN §4: 250 to 450 ms).
@@ -297,6 +298,14 @@ impl Metrics {
         // writing to a String does not fail
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+}
+
+pub(super) const fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Ears => "stt",
+        Part::Language => "llm",
+        Part::Voice => "tts",
     }
 }
 

@@ -16,7 +16,7 @@ use engine::meter::Cost;
 use crate::metering::Used;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Unit {
+struct Work {
     stage: &'static str,
     provider: String,
     unit: &'static str,
@@ -47,7 +47,7 @@ const TOOL_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 pub(super) struct Usage {
     tools: Family<Ran, Histogram, fn() -> Histogram>,
     listings: Family<Listed, Counter>,
-    units: Family<Unit, Counter>,
+    units: Family<Work, Counter>,
     cost: Family<Place, Counter<f64, AtomicU64>>,
     unpriced: Family<Place, Counter>,
 }
@@ -96,7 +96,7 @@ impl Usage {
 
     /// Lets every family show its header.
     pub(super) fn show(&self) {
-        drop(self.units.get_or_create(&Unit {
+        drop(self.units.get_or_create(&Work {
             stage: "",
             provider: String::new(),
             unit: "",
@@ -141,7 +141,7 @@ impl Usage {
             ("tool_ms", units.tool_ms),
         ];
         for (unit, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
-            let label = Unit {
+            let label = Work {
                 stage: used.stage,
                 provider: used.provider.to_owned(),
                 unit,

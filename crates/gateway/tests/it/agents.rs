@@ -267,8 +267,9 @@ async fn an_agent_in_a_file_answers_and_a_saved_file_counts_at_once() {
     let file = world.app().config.agents_dir().join("bob.toml");
     std::fs::write(&file, "instructions = \"say: I am Bob, saved again.\"").unwrap();
     // file systems tell times coarsely
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
     let opened = std::fs::File::options().write(true).open(&file).unwrap();
+    let saved = opened.metadata().unwrap().modified().unwrap();
+    let later = saved + std::time::Duration::from_secs(5);
     opened.set_modified(later).unwrap();
     assert_eq!(
         said(&world, "bob", "who?").await.0,

@@ -129,9 +129,9 @@ async fn a_client_that_refreshes_its_token_is_served_with_the_fresh_one() {
     caller.write("look_up {}").await;
     let done = caller.until("response.done").await;
     assert!(words(&done).contains("found a book"), "{done}");
-    let called = library.called.lock().unwrap().clone();
+    let calls = library.called.lock().unwrap().clone();
     assert_eq!(
-        called,
+        calls,
         [("look.up".to_owned(), "Bearer new-token".to_owned())]
     );
     // what opens the server is shown to nobody

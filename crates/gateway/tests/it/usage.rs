@@ -129,19 +129,6 @@ async fn a_conversation_is_counted_by_turn_and_by_provider() {
     let path = format!("/v1/sessions/{session}/usage");
     let refused = world.anonymous(Method::GET, &path).send().await.unwrap();
     assert_eq!(refused.status(), 401);
-    // a key that only pays may read it, one that only administers may not
-    for (scope, status) in [(Scope::BillingRead, 200), (Scope::TenantAdmin, 403)] {
-        let new = NewKey {
-            tenant: "default".to_owned(),
-            name: "books".to_owned(),
-            scopes: [scope].into_iter().collect::<Scopes>(),
-        };
-        let key = world.app().keys.create(&new).await.unwrap().text;
-        let read = world
-            .anonymous(Method::GET, &path)
-            .bearer_auth(key.reveal());
-        assert_eq!(read.send().await.unwrap().status(), status);
-    }
     let missing = world
         .get("/v1/sessions/sess_nobody/usage")
         .send()
@@ -172,4 +159,23 @@ async fn a_model_without_a_price_makes_the_cost_null() {
         .unwrap();
     let line = "antiphon_provider_unpriced_total{stage=\"llm\",provider=\"mine\"} 1";
     assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_key_that_only_pays_may_read_usage_and_one_that_only_administers_may_not() {
+    let world = world("openai/gpt-4o-mini").await;
+    let caller = Caller::call(&world, "/v1/realtime?model=main", &spoken()).await;
+    let path = format!("/v1/sessions/{}/usage", caller.session_id());
+    for (scope, status) in [(Scope::BillingRead, 200), (Scope::TenantAdmin, 403)] {
+        let new = NewKey {
+            tenant: "default".to_owned(),
+            name: "books".to_owned(),
+            scopes: [scope].into_iter().collect::<Scopes>(),
+        };
+        let key = world.app().keys.create(&new).await.unwrap().text;
+        let read = world
+            .anonymous(Method::GET, &path)
+            .bearer_auth(key.reveal());
+        assert_eq!(read.send().await.unwrap().status(), status);
+    }
 }

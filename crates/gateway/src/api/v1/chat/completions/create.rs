@@ -82,12 +82,11 @@ pub(in crate::api::v1) async fn create(
     };
     let delivery = wanted.delivery;
     let question = question(wanted, &request.0);
-    let mut answer = match agent {
-        Some(agent) => agent::answer(&app, agent, &pipeline, question),
-        None => {
-            let asked = pipeline.llm.ask(question).await;
-            asked.map_err(|error| failed(&app, error))?
-        }
+    let mut answer = if let Some(agent) = agent {
+        agent::answer(&app, agent, &pipeline, question)
+    } else {
+        let asked = pipeline.llm.ask(question).await;
+        asked.map_err(|error| failed(&app, error))?
     };
     // a failure before the first word is an honest status; later ones break the stream
     let first = match answer.events.recv().await {
