@@ -73,6 +73,10 @@ pub trait Stt: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
     /// The model that is asked, for the price list; empty where there is only one.
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "vendors give a name that is their own"
+    )]
     fn model(&self) -> &str {
         ""
     }
@@ -132,6 +136,10 @@ pub trait Llm: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
     /// The model that is asked, for the price list; empty where there is only one.
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "vendors give a name that is their own"
+    )]
     fn model(&self) -> &str {
         ""
     }
@@ -310,6 +318,10 @@ pub trait Duplex: Send + Sync {
     /// Name in the catalog, for logs and metrics.
     fn name(&self) -> &str;
     /// The model that is asked, for the price list; empty where there is only one.
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "vendors give a name that is their own"
+    )]
     fn model(&self) -> &str {
         ""
     }

@@ -108,11 +108,10 @@ fn run_by_server(entry: &Entry) -> Option<[LlmMessage; 2]> {
 
 /// The model's own id of a call: some vendors keep what they thought of it under that.
 fn call_id(entry: &Entry) -> String {
-    if entry.call_id.is_empty() {
-        entry.item.id.clone()
-    } else {
-        entry.call_id.clone()
-    }
+    let own = entry.server_call.as_ref();
+    own.filter(|id| !id.is_empty())
+        .unwrap_or(&entry.item.id)
+        .clone()
 }
 
 /// A rough token count, 4 characters a token, good to about a third for English.

@@ -5,6 +5,7 @@
 use super::Session;
 use super::output::Output;
 use super::present::push_work;
+use super::reply::Joint;
 use crate::ask::FILLER;
 
 /// Said when a function goes on and on; the first time it is the function's own phrase.
@@ -49,7 +50,7 @@ impl Session {
         *due = now_ms + STILL_EVERY_MS;
         let id = reply.id;
         let mut work = Vec::new();
-        reply.seam = !reply.text.is_empty();
+        reply.joint = Joint::behind(&reply.text);
         reply.push_text(&said, &mut work);
         reply.flush_text(&mut work);
         push_work(&self.replies[at], work, out);

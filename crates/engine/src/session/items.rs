@@ -47,12 +47,10 @@ pub(super) struct Entry {
     pub(super) cut: Cut,
     /// Whether a transcript is on its way.
     pub(super) transcript_pending: bool,
-    /// Whether the client does not know of it.
-    pub(super) hidden: bool,
+    /// The model's own id of a call that the server ran: the client does not know of such an item.
+    pub(super) server_call: Option<String>,
     /// The reply that it is part of, while that can be told to a model.
     pub(super) reply: Option<u64>,
-    /// The model's own id of a call that the server ran.
-    pub(super) call_id: String,
 }
 
 impl Entry {
@@ -66,10 +64,14 @@ impl Entry {
             pieces: Vec::new(),
             cut: Cut::Whole,
             transcript_pending: false,
-            hidden: false,
+            server_call: None,
             reply: None,
-            call_id: String::new(),
         }
+    }
+
+    /// Whether the client does not know of it.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.server_call.is_some()
     }
 
     /// The item with its audio, for `conversation.item.retrieved`.
@@ -213,7 +215,7 @@ impl Conversation {
     /// Id of the item before `id`.
     pub(super) fn previous_of(&self, id: &str) -> Option<String> {
         let before = &self.entries[..self.position(id)?];
-        let known = before.iter().rfind(|entry| !entry.hidden)?;
+        let known = before.iter().rfind(|entry| !entry.is_hidden())?;
         Some(known.item.id.clone())
     }
 
@@ -257,7 +259,7 @@ impl Conversation {
     }
 
     fn place(&mut self, entry: Entry, at: usize) -> Option<String> {
-        let known = self.entries[..at].iter().rfind(|entry| !entry.hidden);
+        let known = self.entries[..at].iter().rfind(|entry| !entry.is_hidden());
         let previous = known.map(|entry| entry.item.id.clone());
         self.retained_bytes += entry.audio.len();
         self.entries.insert(at, entry);
@@ -295,10 +297,18 @@ impl Conversation {
     /// them, where it is the last item that the client knows.
     pub(super) fn remove_hidden_before(&mut self, id: &str) {
         let Some(at) = self.position(id) else { return };
-        let first = self.entries[..at].iter().rposition(|entry| !entry.hidden);
+        let first = self.entries[..at]
+            .iter()
+            .rposition(|entry| !entry.is_hidden());
         self.entries.drain(first.map_or(0, |known| known + 1)..at);
-        if self.entries.iter().filter(|entry| !entry.hidden).count() == 1 {
-            self.entries.retain(|entry| !entry.hidden);
+        if self
+            .entries
+            .iter()
+            .filter(|entry| !entry.is_hidden())
+            .count()
+            == 1
+        {
+            self.entries.retain(|entry| !entry.is_hidden());
         }
     }
 

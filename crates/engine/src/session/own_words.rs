@@ -172,7 +172,7 @@ impl Session {
             return false;
         };
         // a model that speaks by itself is the voice that is missing
-        let empty = reply.text.is_empty() && reply.calls.is_empty() && !reply.by_itself;
+        let empty = reply.text.is_empty() && reply.calls.is_empty() && !reply.speaks_by_itself();
         if !empty || !reply.speaks() || !reply.is_active_default() || words.trim().is_empty() {
             return false;
         }

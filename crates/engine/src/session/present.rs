@@ -10,7 +10,7 @@ use super::Session;
 use super::input::{LlmNews, ReplyId, TtsNews};
 use super::items::Entry;
 use super::output::{Mark, Output};
-use super::reply::{Call, Message, Reply, SpeakWork};
+use super::reply::{Call, Calling, Message, Reply, SpeakWork};
 use super::respond::End;
 use super::tools::{Wanted, runs_tools};
 use crate::ask::Finish;
@@ -54,7 +54,11 @@ impl Session {
                 let of_server = runs_tools(&self.replies[at]) && self.server_tool(&name).is_some();
                 let max_rounds = self.policy.max_tool_rounds;
                 let reply = &mut self.replies[at];
-                reply.wants_last = of_server;
+                reply.calling = if of_server {
+                    Calling::Server
+                } else {
+                    Calling::Client
+                };
                 if of_server && reply.rounds.len() as u32 >= max_rounds {
                     // it was told to stop calling: what it calls all the same is not run
                     return;
@@ -78,7 +82,7 @@ impl Session {
             }
             LlmNews::ToolArguments(json) => {
                 let reply = &mut self.replies[at];
-                if reply.wants_last {
+                if reply.calling == Calling::Server {
                     if let Some(call) = reply.wanted.last_mut() {
                         call.arguments.push_str(&json);
                     }
@@ -97,7 +101,7 @@ impl Session {
                     reply.wanted.clear();
                 }
                 if !reply.wanted.is_empty() {
-                    reply.answered = true;
+                    reply.calling = Calling::Complete;
                     if !reply.is_held() {
                         self.run_tools(id, out);
                     }

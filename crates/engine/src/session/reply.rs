@@ -2,6 +2,8 @@
 //! Owned by [`super::Session`], which turns its progress into the event ladder (`present`).
 //! Never sends anything itself.
 
+mod parts;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -18,6 +20,8 @@ use crate::ask::{Finish, LlmUsage, SpeakOptions};
 use crate::audio::{Encoder, Format, SampleRate};
 use crate::speech::{CutRules, Cutter, spoken};
 
+pub(super) use parts::{Call, Calling, Joint, Message, SpeakWork};
+
 /// Longest stretch of audio in one delta, in ms (clients cap frames, spec/realtime §1.1).
 const SLICE_MS: u64 = 100;
 
@@ -32,43 +36,12 @@ pub(super) enum Stage {
     Asked,
 }
 
-/// The spoken or written message of a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Message {
-    /// Nothing to show yet.
-    Unopened,
-    /// Announced under this item id and output index.
-    Open(String, u32),
-    /// Final.
-    Closed,
-}
-
-/// A function call of a reply.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) arguments: String,
-    /// Bytes of the arguments already sent.
-    pub(super) sent: usize,
-    /// Item id and output index once announced.
-    pub(super) opened: Option<(String, u32)>,
-}
-
 #[derive(Debug)]
 struct PieceProgress {
     text_bytes: usize,
     samples: u64,
     rate_hz: u32,
     done: bool,
-}
-
-/// Work a reply wants done by synthesis.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum SpeakWork {
-    Open,
-    Speak(u32, String),
-    End,
 }
 
 #[derive(Debug)]
@@ -95,18 +68,14 @@ pub(super) struct Reply {
     pub(super) resumed: Option<Resumed>,
     /// Functions of the server that the model has called in the answer that is still coming.
     pub(super) wanted: Vec<Wanted>,
-    /// Nothing more of that answer will come.
-    pub(super) answered: bool,
-    /// Whether arguments that come belong to the last of these.
-    pub(super) wants_last: bool,
+    /// Whose function the answer is calling.
+    pub(super) calling: Calling,
     /// What it has called and been told before the answer that is still coming.
     pub(super) rounds: Vec<Round>,
     /// When it must say something because a function takes its time, and what.
     pub(super) filler: Option<(u64, String)>,
-    /// The next text is no continuation of a word.
-    pub(super) seam: bool,
-    /// Its model speaks by itself: nothing is to be synthesised.
-    pub(super) by_itself: bool,
+    /// How the next text joins what was said.
+    pub(super) joint: Joint,
     /// Why it says something of the server's own instead of an answer.
     pub(super) excuse: Option<ErrorBody>,
     /// The session ends once everything was heard.
@@ -131,6 +100,8 @@ enum Synthesis {
     Ended,
     /// It failed: the rest is shown and not heard.
     Muted,
+    /// There is none: the model speaks by itself.
+    Model,
 }
 
 impl Reply {
@@ -165,12 +136,10 @@ impl Reply {
             input_audio_ms: 0,
             resumed: None,
             wanted: Vec::new(),
-            answered: false,
-            wants_last: false,
+            calling: Calling::Client,
             rounds: Vec::new(),
             filler: None,
-            seam: false,
-            by_itself: false,
+            joint: Joint::Tight,
             excuse: None,
             ends_call: false,
             format,
@@ -201,11 +170,12 @@ impl Reply {
 
     /// Takes text from the model and says what to synthesise.
     pub(super) fn push_text(&mut self, text: &str, work: &mut Vec<SpeakWork>) {
-        if std::mem::take(&mut self.seam) && !text.starts_with(char::is_whitespace) {
+        let joint = std::mem::take(&mut self.joint);
+        if joint == Joint::Loose && !text.starts_with(char::is_whitespace) {
             self.push_text(" ", work);
         }
         self.text.push_str(text);
-        if self.speaks() && !self.by_itself {
+        if self.speaks() && !self.speaks_by_itself() {
             let mut cut = Vec::new();
             self.cutter.push(text, &mut cut);
             self.take_pieces(cut, work);
@@ -214,7 +184,7 @@ impl Reply {
 
     /// What was said so far is spoken now, although more will come.
     pub(super) fn flush_text(&mut self, work: &mut Vec<SpeakWork>) {
-        if self.speaks() && !self.by_itself {
+        if self.speaks() && !self.speaks_by_itself() {
             let mut cut = Vec::new();
             self.cutter.finish(&mut cut);
             self.cutter = Cutter::new(CutRules::default());
@@ -224,7 +194,7 @@ impl Reply {
 
     /// Whether a phrase may fill its silence: nothing is said behind a call of the client's, or behind a farewell.
     pub(super) fn may_fill(&self) -> bool {
-        !self.is_held() && self.calls.is_empty() && !self.ends_call && !self.by_itself
+        !self.is_held() && self.calls.is_empty() && !self.ends_call && !self.speaks_by_itself()
     }
 
     /// Adds the tokens of one answer.
@@ -236,7 +206,7 @@ impl Reply {
 
     /// No more text will come: a call began or the model finished.
     pub(super) fn end_text(&mut self, work: &mut Vec<SpeakWork>) {
-        if !self.speaks() || self.by_itself {
+        if !self.speaks() || self.speaks_by_itself() {
             return;
         }
         let mut cut = Vec::new();
@@ -283,6 +253,16 @@ impl Reply {
             self.synthesis = Synthesis::Ended;
             work.push(SpeakWork::End);
         }
+    }
+
+    /// Its model speaks: nothing of it is synthesised.
+    pub(super) fn let_model_speak(&mut self) {
+        self.synthesis = Synthesis::Model;
+    }
+
+    /// Whether its model speaks by itself.
+    pub(super) fn speaks_by_itself(&self) -> bool {
+        self.synthesis == Synthesis::Model
     }
 
     /// No more of it will be spoken.

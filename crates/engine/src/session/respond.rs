@@ -169,7 +169,9 @@ impl Session {
         };
         let id = self.number();
         let mut reply = Reply::new(id, stage, response, create, speak);
-        reply.by_itself = self.is_duplex();
+        if self.is_duplex() {
+            reply.let_model_speak();
+        }
         reply
     }
 
@@ -443,7 +445,7 @@ pub(super) fn drop_work(reply: &Reply, out: &mut Vec<Output>) {
 
 fn usage(reply: &Reply) -> Usage {
     let tokens = |ms: u64, each: u64| u32::try_from(ms / each).unwrap_or(u32::MAX / 4);
-    let (audio_in, audio_out) = if reply.by_itself {
+    let (audio_in, audio_out) = if reply.speaks_by_itself() {
         (
             reply.audio_usage.input_tokens,
             reply.audio_usage.output_tokens,

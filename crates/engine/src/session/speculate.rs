@@ -8,7 +8,7 @@ use wire::realtime::response::CreateResponse;
 use super::Session;
 use super::input::{ReplyId, UtteranceId};
 use super::output::{Mark, Output};
-use super::reply::{Reply, Stage};
+use super::reply::{Calling, Reply, Stage};
 use super::respond::drop_work;
 
 impl Session {
@@ -56,7 +56,7 @@ impl Session {
         let mut work = Vec::new();
         reply.speak_more(&mut work);
         super::present::push_work(&reply, work, out);
-        let calls = reply.answered;
+        let calls = reply.calling == Calling::Complete;
         self.replies.push(reply);
         if calls {
             self.run_tools(id, out);

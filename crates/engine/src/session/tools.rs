@@ -12,7 +12,7 @@ use super::input::{ReplyId, RunId, ToolSource};
 use super::items::Entry;
 use super::output::Output;
 use super::present::push_work;
-use super::reply::{Message, Reply, Stage};
+use super::reply::{Calling, Joint, Message, Reply, Stage};
 use crate::ask::{
     DuplexCommand, DuplexItem, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome,
     ToolRunner,
@@ -145,7 +145,7 @@ impl Session {
         };
         let mut reply = self.replies.remove(at);
         let wanted = std::mem::take(&mut reply.wanted);
-        reply.answered = false;
+        reply.calling = Calling::Client;
         let mut round = Round {
             text_bytes: reply.text.len(),
             calls: Vec::new(),
@@ -199,8 +199,7 @@ impl Session {
             error: None,
         };
         let mut entry = Entry::new(Item::new(item_id.clone(), ItemStatus::InProgress, body));
-        entry.hidden = true;
-        entry.call_id.clone_from(&call.call_id);
+        entry.server_call = Some(call.call_id.clone());
         // what is said after the call must not seem to have been said before it
         let message = match &reply.message {
             Message::Open(item_id, _) => self.conversation.position(item_id),
@@ -222,7 +221,7 @@ impl Session {
                 .is_none_or(|text| text.trim().is_empty());
             // behind a call of the client's nothing is said any more
             if silent && reply.calls.is_empty() {
-                self.push_farewell(reply, &call.arguments, out);
+                Self::push_farewell(reply, &call.arguments, out);
             }
             let said = ToolOutcome::Returned("The call ends now.".to_owned());
             self.record(&item_id, said);
@@ -255,13 +254,13 @@ impl Session {
         run.is_some_and(|run| run.runner == ToolRunner::Attended)
     }
 
-    fn push_farewell(&self, reply: &mut Reply, arguments: &str, out: &mut Vec<Output>) {
+    fn push_farewell(reply: &mut Reply, arguments: &str, out: &mut Vec<Output>) {
         let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
         let Some(words) = arguments["farewell"].as_str() else {
             return;
         };
         let mut work = Vec::new();
-        reply.seam = !reply.text.is_empty();
+        reply.joint = Joint::behind(&reply.text);
         reply.push_text(words, &mut work);
         push_work(reply, work, out);
     }
@@ -302,7 +301,7 @@ impl Session {
         if let Some(call_id) = self
             .conversation
             .get(item_id)
-            .map(|entry| entry.call_id.clone())
+            .and_then(|entry| entry.server_call.clone())
         {
             let output = match &outcome {
                 ToolOutcome::Returned(text) => cut(text.clone()),
@@ -353,7 +352,7 @@ impl Session {
         if let Some(round) = reply.rounds.last_mut() {
             round.text_bytes = said;
         }
-        reply.seam = said > 0;
+        reply.joint = Joint::behind(&reply.text);
         reply.stage = Stage::Waiting;
         self.ask_if_ready(id, out);
     }

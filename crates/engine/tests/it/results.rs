@@ -95,8 +95,9 @@ fn results_make_room_for_themselves_in_the_context() {
     world.returns(&"x".repeat(50_000));
     world.settle();
     let letters = |message: &LlmMessage| match message {
-        LlmMessage::System(text) | LlmMessage::Assistant(text) => text.len(),
-        LlmMessage::User { text, .. } => text.len(),
+        LlmMessage::System(text) | LlmMessage::Assistant(text) | LlmMessage::User { text, .. } => {
+            text.len()
+        }
         LlmMessage::ToolCall { arguments, .. } => arguments.len(),
         LlmMessage::ToolOutput { output, .. } => output.len(),
     };

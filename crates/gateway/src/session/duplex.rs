@@ -63,12 +63,12 @@ impl Link {
                         None => return,
                     },
                     event = stream.events.recv() => {
-                        let (input, last) = match event {
+                        let (input, ended) = match event {
                             None => return,
                             Some(DuplexEvent::Lost(error)) => (lost(&error), true),
                             Some(event) => (heard(event), false),
                         };
-                        if news.send(input).await.is_err() || last {
+                        if news.send(input).await.is_err() || ended {
                             return;
                         }
                     }

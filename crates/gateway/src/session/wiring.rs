@@ -7,12 +7,8 @@ mod tools;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::ask::{
-    DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions,
-};
-use engine::session::{
-    DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, TtsNews, UtteranceId,
-};
+use engine::ask::{DuplexCommand, DuplexItem, DuplexOptions, LlmRequest, SpeakOptions, SttOptions};
+use engine::session::{DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, TtsNews, UtteranceId};
 use providers::ports::{LlmEvent, Piece, SttCommand, SttEvent, TtsEvent};
 use providers::{Pipeline, ProviderError};
 use tokio::sync::mpsc;

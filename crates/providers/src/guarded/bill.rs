@@ -102,8 +102,9 @@ impl Drop for Bill {
 
 fn chars(message: &LlmMessage) -> u64 {
     let bytes = match message {
-        LlmMessage::System(text) | LlmMessage::Assistant(text) => text.len(),
-        LlmMessage::User { text, .. } => text.len(),
+        LlmMessage::System(text) | LlmMessage::Assistant(text) | LlmMessage::User { text, .. } => {
+            text.len()
+        }
         LlmMessage::ToolCall {
             name, arguments, ..
         } => name.len() + arguments.len(),

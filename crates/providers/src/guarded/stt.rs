@@ -126,11 +126,19 @@ impl Heard {
     }
 }
 
+/// What ears are paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paid {
+    /// All that they hear.
+    ByTime,
+    /// The whole utterance so far, with every question.
+    ByRequest,
+}
+
 /// How much one provider has to hear.
 struct Ear {
     bill: Bill,
-    /// Every question is charged for the whole utterance so far.
-    by_request: bool,
+    paid: Paid,
     samples: u64,
     /// The end of the utterance needs no further question.
     asked: bool,
@@ -141,13 +149,13 @@ impl Ear {
         match command {
             SttCommand::Audio(samples) => {
                 self.samples += samples.len() as u64;
-                if !self.by_request {
+                if self.paid == Paid::ByTime {
                     self.bill.units.audio_ms = self.samples / SAMPLES_PER_MS;
                 }
             }
             SttCommand::Resume => self.asked = false,
             SttCommand::Pause | SttCommand::End => {
-                if self.by_request && !self.asked {
+                if self.paid == Paid::ByRequest && !self.asked {
                     self.bill.units.audio_ms += self.samples / SAMPLES_PER_MS;
                 }
                 self.asked = true;
@@ -198,7 +206,11 @@ impl Hearing {
         };
         let mut ear = Ear {
             bill: Bill::new(member, member.provider.model(), &self.account),
-            by_request: member.provider.hears_by_request(),
+            paid: if member.provider.hears_by_request() {
+                Paid::ByRequest
+            } else {
+                Paid::ByTime
+            },
             samples: 0,
             asked: false,
         };
