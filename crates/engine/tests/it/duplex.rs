@@ -244,16 +244,16 @@ fn an_answer_that_broke_is_neither_repeated_nor_shortened() {
         done(&mut world, id);
         world.client(json!({"type": "response.create"}));
         let id = reply(&world);
-        say(&mut world, id, "one1 two2 tre3 ", 1_500);
+        say(&mut world, id, "one1 two2 six3 ", 1_500);
         lose(&mut world);
         assert_eq!(
             history(&world)[1..],
-            ["assistant: one1 two2 tre3", "system"]
+            ["assistant: one1 two2 six3", "system"]
         );
         world.input(Input::Duplex(DuplexNews::Ready));
         assert_eq!(reply(&world), id);
         if !continues {
-            say(&mut world, id, "one1 two2 tre3 ", 1_500);
+            say(&mut world, id, "one1 two2 six3 ", 1_500);
         }
         say(&mut world, id, "for4 ", 500);
         say(&mut world, id, "fiv5.", 500);
@@ -261,7 +261,7 @@ fn an_answer_that_broke_is_neither_repeated_nor_shortened() {
         ladder::check(&world);
         assert_eq!(
             transcript(&world),
-            "one1 two2 tre3 for4 fiv5.",
+            "one1 two2 six3 for4 fiv5.",
             "{continues}"
         );
         let usage_ms: usize = world
