@@ -432,6 +432,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 22);
+        assert_eq!(table.lines().count(), 2 + 23);
     }
 }
