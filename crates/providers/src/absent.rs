@@ -63,6 +63,10 @@ impl Tts for Absent {
         Vec::new()
     }
 
+    fn voice_names(&self) -> Option<Vec<String>> {
+        None
+    }
+
     async fn open(&self, _options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         Err(self.0.clone())
     }

@@ -14,6 +14,7 @@ use engine::session::{ReplyId, UtteranceId};
 use tokio::sync::mpsc;
 
 use crate::ProviderError;
+use crate::voices::OPENAI_VOICES;
 
 /// Events buffered between a provider and the session that reads it. A provider that finds its
 /// channel full waits: the session is the slower side and must not be buried.
@@ -216,6 +217,17 @@ pub trait Tts: Send + Sync {
     }
     /// Voices by name; an unknown name in a request is spoken by the first.
     fn voices(&self) -> Vec<VoiceInfo>;
+    /// Every name that a client may ask for: the voices, and the hosted ones that SDKs send unasked. `None` where
+    /// voices have ids that only the vendor can tell from mistakes.
+    fn voice_names(&self) -> Option<Vec<String>> {
+        let mut names: Vec<String> = self.voices().into_iter().map(|voice| voice.name).collect();
+        for hosted in OPENAI_VOICES {
+            if !names.iter().any(|name| name == hosted) {
+                names.push(hosted.to_owned());
+            }
+        }
+        Some(names)
+    }
     /// Opens the stream of one reply.
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError>;
     /// Prepares for the replies of a session that begins (a connection, say); best effort, returns at once.

@@ -79,6 +79,8 @@ pub struct Policy {
     pub detector: Detector,
     /// Who hears, thinks and speaks.
     pub upstream: Upstream,
+    /// Names of voices that may be asked for; `None` where any name may be right.
+    pub voices: Option<Vec<String>>,
 }
 
 impl Default for Policy {
@@ -104,6 +106,7 @@ impl Default for Policy {
             llm_model: None,
             detector: Detector::Earshot,
             upstream: Upstream::Stages,
+            voices: None,
         }
     }
 }

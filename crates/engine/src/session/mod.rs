@@ -271,6 +271,7 @@ impl Session {
         let listened = self.settings.input.turn_detection.is_some();
         let truncation = self.settings.truncation.clone();
         let servers = self.mcp_servers();
+        self.check_voice(update.voice.as_ref(), "session.audio.output.voice")?;
         settings::apply(&mut self.settings, update, locks)?;
         if self.settings.input.format != format {
             self.listener.change_format();

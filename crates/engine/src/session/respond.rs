@@ -18,7 +18,7 @@ use super::output::{Mark, Output, Part};
 use super::own_words::Ending;
 use super::reply::{Reply, Stage};
 use super::unanswered::Owed;
-use super::{Session, send_error};
+use super::{Session, send_error, settings};
 use crate::ask::SpeakOptions;
 
 /// The hosted service counts a token for every 100 ms of the caller's audio, and one for every 50 ms of its own.
@@ -54,6 +54,7 @@ impl Session {
             .at("type"));
         }
         self.check_references(&create)?;
+        self.check_voice(create.voice.as_ref(), "response.audio.output.voice")?;
         if create.conversation == ConversationTarget::Auto {
             if let Some(active) = self.active_default() {
                 return Err(ErrorBody::invalid(
@@ -84,6 +85,15 @@ impl Session {
         let reply = self.new_reply(create, Stage::Waiting);
         self.begin(reply, out);
         Ok(())
+    }
+
+    /// The voice that the session has is not asked for, it is sent along by clients that repeat their settings.
+    pub(super) fn check_voice(&self, asked: Option<&Voice>, param: &str) -> Result<(), ErrorBody> {
+        let own = &self.settings.output.voice;
+        let Some(asked) = asked.filter(|asked| *asked != own) else {
+            return Ok(());
+        };
+        settings::check_voice(asked, self.policy.voices.as_deref(), param)
     }
 
     fn check_references(&self, create: &CreateResponse) -> Result<(), ErrorBody> {

@@ -144,6 +144,22 @@ pub fn apply(session: &mut Session, update: &SessionUpdate, locks: Locks) -> Res
     Ok(())
 }
 
+/// Whether somebody speaks with this voice, where it is known who does. `param` is where the client named it.
+///
+/// # Errors
+/// `invalid_value`, with the names there are.
+pub fn check_voice(voice: &Voice, known: Option<&[String]>, param: &str) -> Result<(), ErrorBody> {
+    let name = voice.name();
+    let Some(known) = known.filter(|known| !known.iter().any(|it| it == name)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "Invalid '{param}': there is no voice '{name}'; there are {}.",
+        known.join(", ")
+    );
+    Err(ErrorBody::invalid("invalid_value", message).at(param))
+}
+
 fn set<T: Clone>(field: &mut T, change: Option<&T>) {
     if let Some(value) = change {
         field.clone_from(value);

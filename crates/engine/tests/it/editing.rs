@@ -1,6 +1,8 @@
 //! The client edits the conversation and the session.
 
+use engine::session::Policy;
 use serde_json::{Value, json};
+use wire::realtime::SessionKind;
 use wire::realtime::client::ClientAction;
 
 use crate::ladder;
@@ -208,6 +210,45 @@ fn the_voice_is_fixed_once_the_assistant_has_spoken() {
     assert_eq!(
         world.last("session.updated")["session"]["instructions"],
         "Be brief."
+    );
+}
+
+#[test]
+fn a_voice_that_nobody_has_is_refused_with_those_there_are() {
+    let mut world = World::with(
+        SessionKind::Realtime,
+        Policy {
+            voices: Some(vec!["joe".to_owned(), "alloy".to_owned()]),
+            ..Policy::default()
+        },
+    );
+    world.client(
+        json!({"type": "session.update", "event_id": "v", "session": {"type": "realtime",
+        "instructions": "changed", "audio": {"output": {"voice": "jo"}}}}),
+    );
+    let error = world.last_error();
+    assert_eq!(
+        (&error["code"], &error["param"], &error["event_id"]),
+        (
+            &json!("invalid_value"),
+            &json!("session.audio.output.voice"),
+            &json!("v")
+        )
+    );
+    let told = error["message"].as_str().unwrap();
+    assert!(told.contains("there are joe, alloy"), "{told}");
+
+    world.client(
+        json!({"type": "response.create", "response": {"audio": {"output": {"voice": "jo"}}}}),
+    );
+    assert_eq!(world.last_error()["param"], "response.audio.output.voice");
+
+    world.update(json!({"audio": {"output": {"voice": "joe"}}}));
+    let session = &world.last("session.updated")["session"];
+    assert_eq!(session["audio"]["output"]["voice"], "joe");
+    assert_ne!(
+        session["instructions"], "changed",
+        "a refused update changes nothing"
     );
 }
 

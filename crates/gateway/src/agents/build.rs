@@ -105,6 +105,7 @@ pub(super) fn check(
         return Err(Problem::new("instructions", message));
     }
     known_pipeline("pipeline", spec.pipeline.as_deref(), catalog)?;
+    known_voice(spec, catalog)?;
     let mut building = Building::new(outbound);
     for (at, tool) in spec.tools.iter().enumerate() {
         if let AgentTool::Reason { pipeline, .. } = tool {
@@ -132,6 +133,26 @@ fn check_names(spec: &AgentSpec) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+fn known_voice(spec: &AgentSpec, catalog: Option<&Catalog>) -> Result<(), Problem> {
+    let (Some(voice), Some(catalog)) = (&spec.voice, catalog) else {
+        return Ok(());
+    };
+    let own = spec.pipeline.as_deref();
+    let pipeline = own
+        .and_then(|name| catalog.pipeline(name))
+        .unwrap_or_else(|| catalog.default_pipeline());
+    match pipeline.voice_names() {
+        Some(known) if !known.contains(voice) => {
+            let message = format!(
+                "there is no voice '{voice}'; there are {}",
+                known.join(", ")
+            );
+            Err(Problem::new("voice", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn known_pipeline(

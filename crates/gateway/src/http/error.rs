@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use providers::{Kind, ProviderError};
+use providers::{Catalog, Kind, ProviderError};
 use wire::realtime::decode::DecodeError;
 use wire::realtime::{ErrorBody, ErrorKind};
 use wire::rest::error::{ApiErrorKind, ErrorEnvelope};
@@ -80,14 +80,17 @@ impl ApiError {
         )
     }
 
-    /// 404 `model_not_found`.
-    pub fn model_not_found(model: &str) -> Self {
+    /// 404 `model_not_found`, with what `catalog` has.
+    pub fn model_not_found(model: &str, catalog: &Catalog) -> Self {
+        let own = catalog.names().join(", ");
         Self {
             param: Some("model".to_owned()),
             ..Self::new(
                 StatusCode::NOT_FOUND,
                 "model_not_found",
-                format!("The model '{model}' does not exist. GET /v1/models lists those that do."),
+                format!(
+                    "The model '{model}' does not exist. This server's own are {own}; GET /v1/models lists every name that works."
+                ),
             )
         }
     }

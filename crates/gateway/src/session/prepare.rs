@@ -68,21 +68,8 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         voice: sessions.voice.clone(),
         expires_at: app.clock.unix_s() + duration_s as i64,
     };
-    let connected = template.model.clone();
-    let mut session = match agent
-        .as_ref()
-        .filter(|_| wish.kind == SessionKind::Realtime)
-    {
-        Some(agent) => {
-            let mut session = settings::effective(template, &agent.settings)?;
-            settings::apply(&mut session, &wish.settings, Locks::default())?;
-            session
-        }
-        None => settings::effective(template, &wish.settings)?,
-    };
-    if !connected.is_empty() {
-        session.model = connected;
-    }
+    let voices = pipeline.voice_names();
+    let session = settings_of(template, agent.as_ref(), &wish, voices.as_deref())?;
     let mut policy = Policy {
         max_duration_ms: duration_s * 1000,
         retained_audio_bytes: sessions.retained_audio_bytes,
@@ -94,6 +81,7 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         echo: sessions.echo.clone(),
         unheard: sessions.unheard.clone(),
         llm_model: pipeline.llm_model.clone(),
+        voices,
         upstream: if pipeline.duplex.is_some() && wish.kind == SessionKind::Realtime {
             Upstream::Duplex
         } else {
@@ -113,6 +101,33 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         pipeline,
         toolbox: Toolbox::new(app.agents.outbound().clone(), runnables, servers),
     })
+}
+
+/// The server's settings, over them the agent's, over them the client's.
+fn settings_of(
+    template: Template,
+    agent: Option<&Built>,
+    wish: &Wish<'_>,
+    voices: Option<&[String]>,
+) -> Result<wire::realtime::Session, ErrorBody> {
+    let connected = template.model.clone();
+    let agent = agent.filter(|_| wish.kind == SessionKind::Realtime);
+    let mut session = match agent {
+        Some(agent) => {
+            let mut session = settings::effective(template, &agent.settings)?;
+            settings::apply(&mut session, &wish.settings, Locks::default())?;
+            session
+        }
+        None => settings::effective(template, &wish.settings)?,
+    };
+    let agents_own = agent.and_then(|agent| agent.settings.voice.as_ref());
+    if let Some(voice) = wish.settings.voice.as_ref().or(agents_own) {
+        settings::check_voice(voice, voices, "session.audio.output.voice")?;
+    }
+    if !connected.is_empty() {
+        session.model = connected;
+    }
+    Ok(session)
 }
 
 fn pipeline(

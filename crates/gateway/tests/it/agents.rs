@@ -131,6 +131,10 @@ async fn an_agent_that_cannot_be_is_refused_with_the_field() {
             "limits.max_duration_s",
         ),
         (json!({ "name": "x", "voice": " " }), "voice"),
+        (
+            json!({ "name": "x", "voice": "nobody-has-this-voice" }),
+            "voice",
+        ),
         (json!({ "name": "x", "language": "" }), "language"),
         (
             json!({ "name": "x", "language": "x".repeat(65) }),

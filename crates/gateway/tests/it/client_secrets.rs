@@ -115,12 +115,28 @@ async fn what_cannot_be_is_refused_with_the_parameter() {
             "{answer}"
         );
     }
+    let voice = json!({ "audio": { "output": { "voice": "nobody-has-this-voice" } } });
+    let mut unknown = json!({ "session": voice });
+    unknown["session"]["type"] = "realtime".into();
+    let (status, answer) = ask(&world, PATH, &unknown).await;
+    assert_eq!(
+        (status, &answer["error"]["param"]),
+        (
+            StatusCode::BAD_REQUEST,
+            &"session.audio.output.voice".into()
+        ),
+        "{answer}"
+    );
+    let told = answer["error"]["message"].as_str().unwrap();
+    assert!(told.contains("alloy"), "{told}");
     let unknown = json!({ "session": { "type": "realtime", "model": "no-such-model" } });
     let (status, answer) = ask(&world, PATH, &unknown).await;
     assert_eq!(
         (status, &answer["error"]["code"]),
         (StatusCode::NOT_FOUND, &"model_not_found".into())
     );
+    let told = answer["error"]["message"].as_str().unwrap();
+    assert!(told.contains("own are antiphon"), "{told}");
 
     make(&world, PATH, &json!({})).await;
     let (status, answer) = ask(&world, PATH, &json!({})).await;

@@ -139,6 +139,12 @@ async fn what_cannot_be_spoken_is_told_which_field_is_wrong() {
             "model",
         ),
         (
+            json!({ "voice": "nobody-has-this-voice" }),
+            400,
+            "invalid_value",
+            "voice",
+        ),
+        (
             json!({ "voice": null }),
             400,
             "missing_required_parameter",

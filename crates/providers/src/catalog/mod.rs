@@ -94,6 +94,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Names of voices that a conversation may ask for; `None` where any name may be right.
+    pub fn voice_names(&self) -> Option<Vec<String>> {
+        if self.duplex.is_some() {
+            return None;
+        }
+        self.tts.voice_names()
+    }
+
     /// Why no conversation should begin with it: a stage whose every provider refused the key it was given. A
     /// speech-to-speech model needs no other stage.
     ///

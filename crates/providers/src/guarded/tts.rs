@@ -51,6 +51,19 @@ impl Tts for GuardedTts {
         first.map_or_else(Vec::new, |member| member.provider.voices())
     }
 
+    fn voice_names(&self) -> Option<Vec<String>> {
+        let mut names: Vec<String> = Vec::new();
+        for member in &self.0.members {
+            let own = member.provider.voice_names()?;
+            names.extend(
+                own.into_iter()
+                    .filter(|name| !names.contains(name))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        Some(names)
+    }
+
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);

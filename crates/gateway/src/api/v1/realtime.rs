@@ -68,15 +68,17 @@ fn prepare(
             .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
         // while the models are loading nobody knows, and an agent may be made later; the socket asks again
         let of_agent = agents::named(&model).is_some();
-        if !of_agent
-            && app
-                .catalog()
-                .is_some_and(|catalog| catalog.pipeline(&model).is_none())
-        {
-            return Err(ApiError {
-                param: Some("session.model".to_owned()),
-                ..ApiError::model_not_found(&model)
-            });
+        if let Some(catalog) = app.catalog().filter(|_| !of_agent) {
+            let Some(pipeline) = catalog.pipeline(&model) else {
+                return Err(ApiError {
+                    param: Some("session.model".to_owned()),
+                    ..ApiError::model_not_found(&model, &catalog)
+                });
+            };
+            if let Some(voice) = &update.voice {
+                let known = pipeline.voice_names();
+                settings::check_voice(voice, known.as_deref(), "session.audio.output.voice")?;
+            }
         }
         stored.insert("model".to_owned(), model.as_str().into());
     }

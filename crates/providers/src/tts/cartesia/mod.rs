@@ -90,6 +90,10 @@ impl Tts for CartesiaTts {
         }]
     }
 
+    fn voice_names(&self) -> Option<Vec<String>> {
+        None
+    }
+
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         let rate = rate_hz(options.preferred_rate_hz, &RATES_HZ);
         let model = self.vendor.model.as_deref().unwrap_or(MODEL);

@@ -104,6 +104,10 @@ impl Tts for DeepgramTts {
         }]
     }
 
+    fn voice_names(&self) -> Option<Vec<String>> {
+        None
+    }
+
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         let rate = rate_hz(options.preferred_rate_hz, &RATES_HZ);
         let address = self.address(&options);

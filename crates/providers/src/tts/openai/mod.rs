@@ -69,6 +69,15 @@ impl Tts for OpenAiTts {
             .collect()
     }
 
+    fn voice_names(&self) -> Option<Vec<String>> {
+        let known = || {
+            let voices = self.voices().into_iter();
+            voices.map(|voice| voice.name).collect()
+        };
+        // other servers have voices of their own
+        self.0.is_hosted().then(known)
+    }
+
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);

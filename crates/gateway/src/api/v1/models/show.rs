@@ -35,13 +35,9 @@ pub(crate) async fn show(
         let agent = app.agents.find(&principal.tenant, name).await?;
         return Ok(Json(agent_model(&agent.name)));
     }
-    let found = app
-        .catalog
-        .get()?
-        .models()
-        .into_iter()
-        .find(|info| info.id == id);
+    let catalog = app.catalog.get()?;
+    let found = catalog.models().into_iter().find(|info| info.id == id);
     found
         .map(|info| Json(model(info)))
-        .ok_or_else(|| ApiError::model_not_found(&id))
+        .ok_or_else(|| ApiError::model_not_found(&id, &catalog))
 }

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use engine::ask::SpeakOptions;
 use engine::audio::{pcm, wav};
+use engine::session::settings;
 use futures_util::{Stream, StreamExt as _, stream};
 use providers::ProviderError;
 use serde_json::Value;
@@ -64,10 +65,12 @@ pub(in crate::api::v1) async fn create(
         return Err(ApiError::invalid_value("input", message));
     }
     let place = admit(&app)?;
-    let pipeline = catalog(&app)
-        .await?
+    let catalog = catalog(&app).await?;
+    let pipeline = catalog
         .speech(&wanted.model)
-        .ok_or_else(|| ApiError::model_not_found(&wanted.model))?;
+        .ok_or_else(|| ApiError::model_not_found(&wanted.model, &catalog))?;
+    let known = pipeline.tts.voice_names();
+    settings::check_voice(&wanted.voice, known.as_deref(), "voice")?;
     let options = SpeakOptions {
         session: request.0.to_string(),
         turn: 0,

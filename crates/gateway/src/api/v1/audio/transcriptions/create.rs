@@ -62,10 +62,10 @@ pub(in crate::api::v1) async fn create(
     // before the upload is read, so that waiting uploads cannot fill the memory
     let place = admit(&app)?;
     let form = form::read(multipart, app.config.limits.upload_bytes).await?;
-    let pipeline = catalog(&app)
-        .await?
+    let catalog = catalog(&app).await?;
+    let pipeline = catalog
         .transcription(&form.model)
-        .ok_or_else(|| ApiError::model_not_found(&form.model))?;
+        .ok_or_else(|| ApiError::model_not_found(&form.model, &catalog))?;
     let file = form.file.clone();
     let audio = tokio::task::spawn_blocking(move || sound::decode(&file))
         .await

@@ -73,7 +73,7 @@ pub(in crate::api::v1) async fn create(
             .unwrap_or_else(|| catalog.default_pipeline()),
         None => catalog
             .chat(&wanted.model)
-            .ok_or_else(|| ApiError::model_not_found(&wanted.model))?,
+            .ok_or_else(|| ApiError::model_not_found(&wanted.model, &catalog))?,
     };
     let head = Head {
         id: Ids::seeded(app.seed()).next("chatcmpl"),
