@@ -44,12 +44,12 @@ pub enum CatalogError {
     #[error("start the http client: {0}")]
     Http(#[from] reqwest::Error),
     /// A vendor's address or key cannot be used.
-    #[error("{place}: {source}")]
+    #[error("{place}: {error}")]
     Vendor {
         /// Where it is configured.
         place: String,
-        /// What is wrong.
-        source: ProviderError,
+        /// What is wrong; told above, so that it is no source that a chain would tell again.
+        error: ProviderError,
     },
     /// A pipeline names what does not exist, or what cannot do the job.
     #[error("pipelines.{pipeline}: {problem}")]

@@ -159,9 +159,9 @@ impl Opening {
             ..Vendor::new("openai", llm.base_url.clone())
         };
         let opened = OpenAiLlm::new(self.client.clone(), vendor);
-        let llm: Arc<dyn Llm> = Arc::new(opened.map_err(|source| CatalogError::Vendor {
+        let llm: Arc<dyn Llm> = Arc::new(opened.map_err(|error| CatalogError::Vendor {
             place: "llm".to_owned(),
-            source,
+            error,
         })?);
         let member = Member::new("openai", Stage::Llm, llm, self.watch.clone());
         let member = Arc::new(member.with_key_in("llm.api_key"));

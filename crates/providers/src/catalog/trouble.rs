@@ -25,9 +25,9 @@ pub(super) fn name_of(entry: &str) -> &str {
 }
 
 pub(super) fn opened<P>(entry: &str, provider: Result<P, ProviderError>) -> Result<P, Trouble> {
-    provider.map_err(|source| {
+    provider.map_err(|error| {
         let place = format!("providers.{}", name_of(entry));
-        Trouble::Error(CatalogError::Vendor { place, source })
+        Trouble::Error(CatalogError::Vendor { place, error })
     })
 }
 
@@ -41,6 +41,6 @@ pub(super) fn problem_of(pipeline: &str, problem: String) -> CatalogError {
 pub(super) fn problem_of_provider(name: &str, problem: String) -> CatalogError {
     CatalogError::Vendor {
         place: format!("providers.{name}"),
-        source: ProviderError::new(name.to_owned(), Kind::Rejected, problem),
+        error: ProviderError::new(name.to_owned(), Kind::Rejected, problem),
     }
 }
