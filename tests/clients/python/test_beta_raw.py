@@ -105,6 +105,7 @@ def test_a_failed_transcription_is_told(raw: Any) -> None:
         assert session["input_audio_transcription"] == transcription
         connection.send("input_audio_buffer.append", audio=b64(silence(400)))
         connection.send("input_audio_buffer.commit")
+        assert connection.error()["code"] == "stt_degraded"
         failed = connection.until("conversation.item.input_audio_transcription.failed")
         assert failed["error"]["message"]
         connection.alive()

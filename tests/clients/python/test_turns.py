@@ -182,6 +182,7 @@ def test_a_failed_transcription_harms_nothing(raw: Any) -> None:
         connection.manual(audio={"input": {"transcription": heard("fail stt")}}, output_modalities=["text"])
         connection.send("input_audio_buffer.append", audio=b64(silence(400)))
         connection.send("input_audio_buffer.commit")
+        assert connection.error()["code"] == "stt_degraded"
         failed = connection.until("conversation.item.input_audio_transcription.failed")
         assert failed["error"]["message"]
         connection.say("say: Still here.")
