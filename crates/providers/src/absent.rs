@@ -2,6 +2,8 @@
 //! Chosen by the catalog; asked by whoever wants that stage alone.
 //! Never does anything but say which setting is missing.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use engine::ask::{LlmRequest, SpeakOptions, SttOptions};
 
@@ -63,7 +65,7 @@ impl Tts for Absent {
         Vec::new()
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         None
     }
 

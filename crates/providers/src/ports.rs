@@ -219,14 +219,14 @@ pub trait Tts: Send + Sync {
     fn voices(&self) -> Vec<VoiceInfo>;
     /// Every name that a client may ask for: the voices, and the hosted ones that SDKs send unasked. `None` where
     /// voices have ids that only the vendor can tell from mistakes.
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         let mut names: Vec<String> = self.voices().into_iter().map(|voice| voice.name).collect();
         for hosted in OPENAI_VOICES {
             if !names.iter().any(|name| name == hosted) {
                 names.push(hosted.to_owned());
             }
         }
-        Some(names)
+        Some(names.into())
     }
     /// Opens the stream of one reply.
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError>;

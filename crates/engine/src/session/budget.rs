@@ -2,6 +2,8 @@
 //! Read by every part of [`super::Session`]; set by the operator's configuration.
 //! Never measures: sizes and times are handed in.
 
+use std::sync::Arc;
+
 use wire::realtime::response::RateLimit;
 
 use crate::ask::ServerTool;
@@ -80,7 +82,7 @@ pub struct Policy {
     /// Who hears, thinks and speaks.
     pub upstream: Upstream,
     /// Names of voices that may be asked for; `None` where any name may be right.
-    pub voices: Option<Vec<String>>,
+    pub voices: Option<Arc<[String]>>,
 }
 
 impl Default for Policy {

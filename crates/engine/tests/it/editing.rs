@@ -218,7 +218,7 @@ fn a_voice_that_nobody_has_is_refused_with_those_there_are() {
     let mut world = World::with(
         SessionKind::Realtime,
         Policy {
-            voices: Some(vec!["joe".to_owned(), "alloy".to_owned()]),
+            voices: Some(["joe".to_owned(), "alloy".to_owned()].into()),
             ..Policy::default()
         },
     );

@@ -95,7 +95,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Names of voices that a conversation may ask for; `None` where any name may be right.
-    pub fn voice_names(&self) -> Option<Vec<String>> {
+    pub fn voice_names(&self) -> Option<Arc<[String]>> {
         if self.duplex.is_some() {
             return None;
         }

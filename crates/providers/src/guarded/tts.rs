@@ -31,37 +31,47 @@ const WAITING_PIECES: usize = 512;
 const MS_PER_CHAR: u64 = 65;
 
 /// Voices in a row.
-pub struct GuardedTts(Arc<Row<dyn Tts>>);
+pub struct GuardedTts {
+    row: Arc<Row<dyn Tts>>,
+    /// What [`Tts::voice_names`] tells, shared by all sessions.
+    names: Option<Arc<[String]>>,
+}
 
 impl GuardedTts {
     /// Asks `members` in this order.
     pub fn new(members: Vec<Arc<Member<dyn Tts>>>, watch: Watch) -> Self {
-        Self(Arc::new(Row::new(members, Stage::Tts, watch)))
+        let names = names(&members);
+        let row = Arc::new(Row::new(members, Stage::Tts, watch));
+        Self { row, names }
     }
+}
+
+/// Every name that one of them knows, those of the first first.
+fn names(members: &[Arc<Member<dyn Tts>>]) -> Option<Arc<[String]>> {
+    let mut names: Vec<String> = Vec::new();
+    for member in members {
+        for name in member.provider.voice_names()?.iter() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    Some(names.into())
 }
 
 #[async_trait]
 impl Tts for GuardedTts {
     fn name(&self) -> &str {
-        self.0.name()
+        self.row.name()
     }
 
     fn voices(&self) -> Vec<VoiceInfo> {
-        let first = self.0.members.first();
+        let first = self.row.members.first();
         first.map_or_else(Vec::new, |member| member.provider.voices())
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
-        let mut names: Vec<String> = Vec::new();
-        for member in &self.0.members {
-            let own = member.provider.voice_names()?;
-            names.extend(
-                own.into_iter()
-                    .filter(|name| !names.contains(name))
-                    .collect::<Vec<_>>(),
-            );
-        }
-        Some(names)
+    fn voice_names(&self) -> Option<Arc<[String]>> {
+        self.names.clone()
     }
 
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
@@ -80,19 +90,19 @@ impl Tts for GuardedTts {
             inbox: Some(inbox),
             outbox,
         };
-        let row = Arc::clone(&self.0);
+        let row = Arc::clone(&self.row);
         tokio::spawn(async move { run(&row, &mut speaking, LIMIT).await }.in_current_span());
         Ok(TtsStream { pieces, events })
     }
 
     fn prepare(&self, options: &SpeakOptions) {
-        if let Some(first) = self.0.members.first() {
+        if let Some(first) = self.row.members.first() {
             first.provider.prepare(options);
         }
     }
 
     fn usable(&self) -> Result<(), ProviderError> {
-        self.0.usable()
+        self.row.usable()
     }
 }
 

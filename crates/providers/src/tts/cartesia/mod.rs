@@ -4,6 +4,8 @@
 
 mod context;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use engine::ask::SpeakOptions;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -90,7 +92,7 @@ impl Tts for CartesiaTts {
         }]
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         None
     }
 

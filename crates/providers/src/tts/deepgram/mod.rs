@@ -4,6 +4,8 @@
 
 mod aura;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use engine::ask::SpeakOptions;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -104,7 +106,7 @@ impl Tts for DeepgramTts {
         }]
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         None
     }
 

@@ -5,6 +5,8 @@
 
 mod spoken;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use engine::ask::SpeakOptions;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -109,7 +111,7 @@ impl Tts for ElevenLabsTts {
         }]
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         None
     }
 

@@ -3,6 +3,8 @@
 //! Constructed by the catalog; opened by the session once per reply, and asked once per piece of it.
 //! Never lets the next piece wait for the delivery of the one before it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::ask::SpeakOptions;
@@ -69,7 +71,7 @@ impl Tts for OpenAiTts {
             .collect()
     }
 
-    fn voice_names(&self) -> Option<Vec<String>> {
+    fn voice_names(&self) -> Option<Arc<[String]>> {
         let known = || {
             let voices = self.voices().into_iter();
             voices.map(|voice| voice.name).collect()

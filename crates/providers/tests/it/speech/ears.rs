@@ -93,47 +93,26 @@ impl Ear {
     }
 }
 
-macro_rules! suite {
-    ($($vendor:ident: $subject:expr, $tests:tt;)*) => {$(
-        mod $vendor {
-            use super::*;
-            suite!(@tests $subject, $tests);
-        }
-    )*};
-    (@tests $subject:expr, all) => {
-        suite!(@tests $subject, [
-            the_conformance_suite_passes
-            a_status_says_who_must_act
-            a_wrong_key_is_told_without_any_part_of_it
-            every_fault_has_its_kind
-            a_server_that_answers_nobody_is_a_timeout
-        ]);
-    };
-    (@tests $subject:expr, wire) => {
-        suite!(@tests $subject, [
-            the_utterances_of_a_session_share_a_connection
-            an_utterance_given_up_leaves_nothing_to_the_next
-            a_lost_connection_is_opened_again_and_hears_everything
-            a_connection_that_nobody_uses_is_closed_politely
-            noise_is_no_transcript
-            a_connection_that_stalls_serves_nobody_else
-        ]);
-    };
-    (@tests $subject:expr, [$($test:ident)*]) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $test() {
-            super::super::walk();
-            super::$test(&$subject).await;
-        }
-    )*};
-}
-
 suite! {
-    deepgram: DEEPGRAM, all;
-    assemblyai: ASSEMBLYAI, all;
-    openai: OPENAI, all;
-    deepgram_wire: DEEPGRAM_WIRE, wire;
-    assemblyai_wire: ASSEMBLYAI_WIRE, wire;
+    [deepgram: DEEPGRAM, assemblyai: ASSEMBLYAI, openai: OPENAI]
+    [
+        the_conformance_suite_passes
+        a_status_says_who_must_act
+        a_wrong_key_is_told_without_any_part_of_it
+        every_fault_has_its_kind
+        a_server_that_answers_nobody_is_a_timeout
+    ]
+}
+suite! {
+    [deepgram_wire: DEEPGRAM_WIRE, assemblyai_wire: ASSEMBLYAI_WIRE]
+    [
+        the_utterances_of_a_session_share_a_connection
+        an_utterance_given_up_leaves_nothing_to_the_next
+        a_lost_connection_is_opened_again_and_hears_everything
+        a_connection_that_nobody_uses_is_closed_politely
+        noise_is_no_transcript
+        a_connection_that_stalls_serves_nobody_else
+    ]
 }
 
 async fn the_conformance_suite_passes(ear: &Ear) {

@@ -1,5 +1,22 @@
 //! The vendors of speech, each against a fake that keeps its documented contract.
 
+/// Every test of a suite, for every subject.
+macro_rules! suite {
+    ([$($vendor:ident: $subject:expr),*] $tests:tt) => {$(
+        mod $vendor {
+            use super::*;
+            suite!(@tests $subject, $tests);
+        }
+    )*};
+    (@tests $subject:expr, [$($test:ident)*]) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $test() {
+            super::super::walk();
+            super::$test(&$subject).await;
+        }
+    )*};
+}
+
 mod assemblyai;
 mod cartesia;
 mod deepgram_stt;

@@ -95,49 +95,26 @@ impl Voice {
     }
 }
 
-macro_rules! suite {
-    ($($vendor:ident: $subject:expr, $tests:tt;)*) => {$(
-        mod $vendor {
-            use super::*;
-            suite!(@tests $subject, $tests);
-        }
-    )*};
-    (@tests $subject:expr, all) => {
-        suite!(@tests $subject, [
-            the_conformance_suite_passes
-            no_sample_is_lost_between_chunks
-            a_status_says_who_must_act
-            a_wrong_key_is_told_without_any_part_of_it
-            every_fault_has_its_kind
-            a_server_that_answers_nobody_is_a_timeout
-        ]);
-    };
-    (@tests $subject:expr, wire) => {
-        suite!(@tests $subject, [
-            a_reply_that_is_dropped_is_stopped_and_leaves_nothing_to_the_next
-            a_connection_lost_before_anything_was_heard_is_opened_again
-            a_connection_lost_in_the_middle_of_a_piece_is_not_opened_again
-            noise_is_no_speech
-            a_connection_that_stalls_serves_nobody_else
-        ]);
-    };
-    (@tests $subject:expr, [$($test:ident)*]) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $test() {
-            super::super::walk();
-            super::$test(&$subject).await;
-        }
-    )*};
-}
-
 suite! {
-    deepgram: DEEPGRAM, all;
-    elevenlabs: ELEVENLABS, all;
-    cartesia: CARTESIA, all;
-    openai: OPENAI, all;
-    deepgram_wire: DEEPGRAM_WIRE, wire;
-    elevenlabs_wire: ELEVENLABS_WIRE, wire;
-    cartesia_wire: CARTESIA_WIRE, wire;
+    [deepgram: DEEPGRAM, elevenlabs: ELEVENLABS, cartesia: CARTESIA, openai: OPENAI]
+    [
+        the_conformance_suite_passes
+        no_sample_is_lost_between_chunks
+        a_status_says_who_must_act
+        a_wrong_key_is_told_without_any_part_of_it
+        every_fault_has_its_kind
+        a_server_that_answers_nobody_is_a_timeout
+    ]
+}
+suite! {
+    [deepgram_wire: DEEPGRAM_WIRE, elevenlabs_wire: ELEVENLABS_WIRE, cartesia_wire: CARTESIA_WIRE]
+    [
+        a_reply_that_is_dropped_is_stopped_and_leaves_nothing_to_the_next
+        a_connection_lost_before_anything_was_heard_is_opened_again
+        a_connection_lost_in_the_middle_of_a_piece_is_not_opened_again
+        noise_is_no_speech
+        a_connection_that_stalls_serves_nobody_else
+    ]
 }
 
 async fn the_conformance_suite_passes(voice: &Voice) {
