@@ -81,6 +81,11 @@ pub(super) fn check(
     catalog: Option<&Catalog>,
     outbound: &Outbound,
 ) -> Result<(), Problem> {
+    // before anything is done for each of them
+    if spec.tools.len() > MAX_TOOLS {
+        let message = format!("an agent may have {MAX_TOOLS} tools");
+        return Err(Problem::new("tools", message));
+    }
     settings(spec)?;
     check_names(spec)?;
     if let Some(place) = spec.hidden_place() {
@@ -116,10 +121,6 @@ pub(super) fn check(
             )?;
         }
         building.add(at, tool, None)?;
-    }
-    if spec.tools.len() > MAX_TOOLS {
-        let message = format!("an agent may have {MAX_TOOLS} tools");
-        return Err(Problem::new("tools", message));
     }
     Ok(())
 }

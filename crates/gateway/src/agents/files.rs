@@ -26,6 +26,21 @@ pub struct FileError {
     pub problem: String,
 }
 
+/// Where the file is wrong and why, without the line itself: it may hold a key.
+fn said(error: &toml::de::Error, text: &str) -> String {
+    let why = error.message().replace('\n', " ");
+    let Some(span) = error.span() else {
+        return why;
+    };
+    let line = text
+        .bytes()
+        .take(span.start)
+        .filter(|b| *b == b'\n')
+        .count()
+        + 1;
+    format!("line {line}: {why}")
+}
+
 /// A file as it was read last.
 #[derive(Debug, Clone)]
 struct Known {
@@ -105,7 +120,7 @@ impl Files {
         let text =
             std::fs::read_to_string(&path).map_err(|error| self.error(name, error.to_string()))?;
         let mut spec: AgentSpec =
-            toml::from_str(&text).map_err(|error| self.error(name, error.to_string()))?;
+            toml::from_str(&text).map_err(|error| self.error(name, said(&error, &text)))?;
         spec.map_secrets(|secret| match secret.strip_prefix(FROM_ENVIRONMENT) {
             None => Ok(secret.to_owned()),
             Some(variable) => from_environment(variable).ok_or_else(|| {
@@ -246,6 +261,13 @@ mod tests {
                 .unwrap_err()
                 .problem
                 .contains("NO_SUCH_VARIABLE")
+        );
+        let open = format!("{tool}secret = \"sk-never-shown");
+        write(&files, "bob", &open, 2);
+        let told = files.read_all().unwrap_err().problem;
+        assert!(
+            told.contains("line 5") && !told.contains("never-shown"),
+            "{told}"
         );
         write(&files, "not an agent", "", 1);
         std::fs::write(folder.path().join("readme.md"), "").unwrap();

@@ -26,6 +26,16 @@ pub fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter:
 /// What libraries say at length while they load; `log.level` can ask for it again.
 const QUIET: &str = "llama-cpp-2=warn,llama_cpp_2=error";
 
+/// What libraries would say of addresses with keys in them, of keys in handshakes and of what was spoken; no level asks
+/// for it. Our own code tells of their failures.
+const SECRET: &str =
+    "rmcp=off,reqwest=info,hyper_util=info,tungstenite=info,tokio_tungstenite=info";
+
+/// The filter of the process: what was asked for, between what may be changed and what may not.
+fn whole(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    filter(&format!("{QUIET},{directives},{SECRET}"))
+}
+
 /// Standard error behind the redaction.
 #[derive(Debug, Clone, Copy)]
 struct SafeStderr;
@@ -55,7 +65,7 @@ where
 
 /// Starts logging. In a process that logs already (a test runs many servers) nothing changes.
 pub fn start(log: &Log) {
-    let Ok(filter) = filter(&format!("{QUIET},{}", log.level)) else {
+    let Ok(filter) = whole(&log.level) else {
         return;
     };
     let registry = tracing_subscriber::registry().with(filter);

@@ -11,6 +11,7 @@ use axum::response::Response;
 use providers::{Catalog, ProviderError};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use wire::ids::Ids;
 
 use crate::App;
 use crate::http::ApiError;
@@ -30,6 +31,11 @@ pub(super) fn admit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
                 1,
             )
         })
+}
+
+/// What a request is called towards providers and on bills. Never the id that the client sent: that could be another's.
+pub(super) fn account(app: &App) -> String {
+    Ids::seeded(app.seed()).next("req")
 }
 
 pub(super) async fn catalog(app: &App) -> Result<Catalog, ApiError> {

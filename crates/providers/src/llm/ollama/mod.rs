@@ -113,7 +113,11 @@ impl Llm for OllamaLlm {
             .body(body);
         let (name, loading) = (self.vendor.name.clone(), Arc::clone(&self.loading));
         let load = async move {
-            let loaded = async { question.send().await?.error_for_status()?.bytes().await };
+            let loaded = async {
+                let mut answer = question.send().await?.error_for_status()?;
+                while answer.chunk().await?.is_some() {}
+                Ok::<_, reqwest::Error>(())
+            };
             if let Err(error) = loaded.await {
                 let error = crate::failure::of_transport(&name, &error);
                 tracing::debug!(%error, "a model could not be loaded ahead");

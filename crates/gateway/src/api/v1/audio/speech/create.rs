@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -24,9 +23,8 @@ use wire::rest::speech::{
 
 use super::voice::{RATE, Voice};
 use crate::App;
-use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
-use crate::http::trace::RequestId;
 use crate::http::{ApiError, Json};
 
 /// Characters of text that count as one token, and audio that counts as one, in samples (50 ms): the rates at
@@ -52,7 +50,6 @@ const SAMPLES_PER_TOKEN: usize = 1200;
 pub(in crate::api::v1) async fn create(
     _caller: Caller,
     State(app): State<Arc<App>>,
-    Extension(request): Extension<RequestId>,
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
     let wanted = decode(&body)?;
@@ -72,7 +69,7 @@ pub(in crate::api::v1) async fn create(
     let known = pipeline.tts.voice_names();
     settings::check_voice(&wanted.voice, known.as_deref(), "voice")?;
     let options = SpeakOptions {
-        session: request.0.to_string(),
+        session: account(&app),
         turn: 0,
         voice: wanted.voice.name().to_owned(),
         speed: wanted.speed,

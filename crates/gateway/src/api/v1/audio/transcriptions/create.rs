@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
@@ -21,10 +20,9 @@ use wire::rest::transcription::{self as answer, TranscriptionFormat};
 use super::form::{self, Form, TranscriptionForm};
 use super::{render, sound};
 use crate::App;
-use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::ApiError;
-use crate::http::trace::RequestId;
 
 /// Transcribe a recording.
 #[utoipa::path(
@@ -50,7 +48,6 @@ use crate::http::trace::RequestId;
 pub(in crate::api::v1) async fn create(
     _caller: Caller,
     State(app): State<Arc<App>>,
-    Extension(request): Extension<RequestId>,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
     let multipart = form.map_err(|_| {
@@ -73,7 +70,7 @@ pub(in crate::api::v1) async fn create(
     let job = Job {
         transcriber: pipeline.transcriber,
         audio,
-        options: options(&form, &request),
+        options: options(&form, account(&app)),
         detail: detail(&form),
         place,
     };
@@ -113,9 +110,9 @@ fn detail(form: &Form) -> Detail {
     }
 }
 
-fn options(form: &Form, request: &RequestId) -> SttOptions {
+fn options(form: &Form, session: String) -> SttOptions {
     SttOptions {
-        session: request.0.to_string(),
+        session,
         turn: 0,
         language: form.language.clone(),
         prompt: form.prompt.clone(),

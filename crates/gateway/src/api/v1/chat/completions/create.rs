@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -26,9 +25,8 @@ use super::agent;
 use super::question::question;
 use crate::App;
 use crate::agents;
-use crate::api::v1::asking::{admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
-use crate::http::trace::RequestId;
 use crate::http::{ApiError, Json};
 
 /// The end mark of a stream of events.
@@ -52,7 +50,6 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 pub(in crate::api::v1) async fn create(
     Caller(principal): Caller,
     State(app): State<Arc<App>>,
-    Extension(request): Extension<RequestId>,
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
     let wanted = decode(&body)?;
@@ -81,7 +78,7 @@ pub(in crate::api::v1) async fn create(
         model: wanted.model.clone(),
     };
     let delivery = wanted.delivery;
-    let question = question(wanted, &request.0);
+    let question = question(wanted, account(&app));
     let mut answer = if let Some(agent) = agent {
         agent::answer(&app, agent, &pipeline, question)
     } else {

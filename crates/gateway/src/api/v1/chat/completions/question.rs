@@ -5,10 +5,10 @@
 use engine::ask::{LlmMessage, LlmRequest};
 use wire::rest::chat::{ChatMessage, ChatRequest};
 
-/// The question that `wanted` asks; `request` is its id.
-pub(super) fn question(wanted: ChatRequest, request: &str) -> LlmRequest {
+/// The question that `wanted` asks, on the account of `session`.
+pub(super) fn question(wanted: ChatRequest, session: String) -> LlmRequest {
     LlmRequest {
-        session: request.to_owned(),
+        session,
         messages: wanted.messages.into_iter().flat_map(messages).collect(),
         tools: wanted.tools,
         tool_choice: wanted.tool_choice,
