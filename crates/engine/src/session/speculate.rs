@@ -2,7 +2,6 @@
 //! Entered by `transcript` at a pause, and by whatever makes the preparation void.
 //! Never shows one before the turn is over, and leaves no trace of one that was in vain.
 
-use wire::realtime::ServerEvent;
 use wire::realtime::response::CreateResponse;
 
 use super::Session;
@@ -47,12 +46,8 @@ impl Session {
         reply.stage = Stage::Asked;
         reply.prompt = None;
         reply.input_audio_ms = self.input_audio_ms();
-        self.turns += 1;
-        self.turn_is_answered();
         out.push(Output::Mark(Mark::SpeculationUsed));
-        out.push(Output::Send(ServerEvent::ResponseCreated {
-            response: Box::new(reply.response.clone()),
-        }));
+        self.announce(&reply, out);
         let mut work = Vec::new();
         reply.speak_more(&mut work);
         super::present::push_work(&reply, work, out);

@@ -49,6 +49,13 @@ fn a_caller_who_speaks_into_the_farewell_keeps_the_line() {
         world.last("response.done")["response"]["status"],
         "completed"
     );
+    // nor does a cough much later end what has become a conversation again
+    world.transcripts.extend([Ok("")]);
+    world.speak(200);
+    world.silence(900);
+    world.settle();
+    world.pass(8_000);
+    assert_eq!(world.closed, None);
 }
 
 #[test]
