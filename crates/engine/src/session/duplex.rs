@@ -2,34 +2,30 @@
 //! Entered behind every input of a session with such a model, and by the model's news.
 //! Never lets it decide a turn or remember what nobody heard: where a connection is lost, it is told everything anew.
 
+mod link;
 mod resumed;
 
 use bytes::Bytes;
+use wire::realtime::ItemStatus;
 use wire::realtime::client::Position;
 use wire::realtime::item::ItemBody;
 use wire::realtime::session::{MaxTokens, Modality, ToolChoice};
-use wire::realtime::{ErrorBody, ItemStatus};
 
 use super::input::{DuplexNews, ReplyId};
 use super::items::Entry;
 use super::output::{Output, Part};
-use super::reply::{Message, Reply, Stage};
-use super::respond::End;
+use super::reply::{Message, Reply};
 use super::{Session, context};
 use crate::ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexReply, LlmMessage, LlmRequest};
 
-/// What a model is told that joins in the middle of its own answer.
-const CONTINUE: &str = "The connection broke while you were speaking. What you said so far, and the caller has heard, \
-    is your last message. Continue exactly where it stops. Do not greet, apologise or repeat any of it.";
-
+use link::Link;
 pub(super) use resumed::Resumed;
 
 /// The connection to the model.
 #[derive(Debug, Default)]
 pub(super) struct Duplex {
     link: Link,
-    /// The settings that it was told last.
-    told: Option<DuplexOptions>,
+    told: Told,
     /// What it must be told besides, in order.
     pending: Vec<DuplexCommand>,
     /// Bytes of the buffered utterance that it has.
@@ -38,18 +34,18 @@ pub(super) struct Duplex {
     stale: bool,
     /// Characters that it has spoken to their end, and how many ms that took.
     pace: (u64, u64),
+    /// Connections that were lost one behind the other without a word of an answer in between.
+    losses: u32,
+    /// Until then the caller's audio alone makes no new connection, in ms.
+    rests_until_ms: u64,
 }
 
-/// How far the connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Link {
-    /// There is none: it is made when it is needed.
-    #[default]
-    Down,
-    /// Asked for.
-    Joining,
-    /// It has answered.
-    Up,
+/// The settings that the model was told last.
+#[derive(Debug, Default)]
+struct Told {
+    options: Option<DuplexOptions>,
+    /// They may have changed since.
+    outdated: bool,
 }
 
 impl Session {
@@ -113,11 +109,20 @@ impl Session {
         }
     }
 
+    /// Its settings may no longer be what the model was told.
+    pub(super) fn change_options(&mut self) {
+        if let Some(duplex) = &mut self.duplex {
+            duplex.told.outdated = true;
+        }
+    }
+
     /// Hands on what was heard of the utterance under way, as it came.
-    pub(super) fn forward_raw(&mut self, whole: &[u8], out: &mut Vec<Output>) {
+    pub(super) fn forward_raw(&mut self, out: &mut Vec<Output>) {
+        let format = self.input_format();
         let Some(duplex) = &mut self.duplex else {
             return;
         };
+        let whole = self.listener.whole_buffer(format);
         let new = whole.get(duplex.sent..).unwrap_or_default();
         if !new.is_empty() {
             let audio = Bytes::copy_from_slice(new);
@@ -128,7 +133,7 @@ impl Session {
 
     /// Turns what was asked of stages since `from` into what the model is told.
     pub(super) fn translate(&mut self, from: usize, out: &mut Vec<Output>) {
-        if self.duplex.is_none() {
+        if self.nothing_to_translate(&out[from..]) {
             return;
         }
         let asked: Vec<Output> = out.drain(from..).collect();
@@ -178,90 +183,6 @@ impl Session {
     fn take_pending(&mut self) -> Vec<DuplexCommand> {
         let pending = self.duplex.as_mut().map(|duplex| &mut duplex.pending);
         pending.map(std::mem::take).unwrap_or_default()
-    }
-
-    /// Gives commands to the connection, which is made first where there is none, and made anew where it is stale.
-    fn hand_over(&mut self, commands: Vec<DuplexCommand>, out: &mut Vec<Output>) {
-        let options = self.duplex_options();
-        let idle = self.replies.is_empty() && self.utterances.is_empty();
-        let Some(duplex) = &mut self.duplex else {
-            return;
-        };
-        if duplex.stale && idle {
-            duplex.stale = false;
-            if duplex.link != Link::Down {
-                self.join(out);
-                return;
-            }
-        }
-        let Some(duplex) = &mut self.duplex else {
-            return;
-        };
-        if duplex.link == Link::Down {
-            // what is only said for the record is part of what it will be told when it joins
-            let needed = commands.iter().any(|command| {
-                matches!(command, DuplexCommand::Reply(..) | DuplexCommand::Audio(_))
-            });
-            if needed {
-                self.join(out);
-                // the utterance under way and the replies are told with the joining
-            }
-            return;
-        }
-        if duplex.told.as_ref() != Some(&options) {
-            duplex.told = Some(options.clone());
-            out.push(Output::Duplex(DuplexCommand::Configure(Box::new(options))));
-        }
-        out.extend(commands.into_iter().map(Output::Duplex));
-    }
-
-    /// Joins: the settings, what was said and heard, the utterance under way, the answers that are awaited.
-    pub(super) fn join(&mut self, out: &mut Vec<Output>) {
-        let options = self.duplex_options();
-        let resumed = self.resume_replies();
-        let mut history = self.duplex_history();
-        if let Some(said) = resumed {
-            history.push(DuplexItem::Message(LlmMessage::Assistant(said)));
-            history.push(DuplexItem::Message(LlmMessage::System(CONTINUE.to_owned())));
-        }
-        let Some(duplex) = &mut self.duplex else {
-            return;
-        };
-        duplex.link = Link::Joining;
-        duplex.told = Some(options.clone());
-        duplex.pending.clear();
-        duplex.sent = 0;
-        duplex.stale = false;
-        out.push(Output::OpenDuplex(Box::new(options), history));
-        self.retell_speech(out);
-        let awaited: Vec<ReplyId> = self
-            .replies
-            .iter()
-            .filter(|reply| reply.stage == Stage::Asked && reply.finish.is_none())
-            .filter(|reply| !self.runs.iter().any(|run| run.reply == Some(reply.id)))
-            .map(|reply| reply.id)
-            .collect();
-        for id in awaited {
-            if let Some(reply) = self.ask_again(id) {
-                out.push(Output::Duplex(DuplexCommand::Reply(id, Box::new(reply))));
-            }
-        }
-    }
-
-    /// The utterance under way is sent from its beginning.
-    fn retell_speech(&mut self, out: &mut Vec<Output>) {
-        if self.current_utterance().is_some() {
-            let whole = self.listener.whole_buffer(self.input_format());
-            self.forward_raw(&whole, out);
-        }
-    }
-
-    fn ask_again(&mut self, id: ReplyId) -> Option<DuplexReply> {
-        let at = self.replies.iter().position(|reply| reply.id == id)?;
-        let reply = self.replies.remove(at);
-        let request = self.request(&reply);
-        self.replies.insert(at, reply);
-        self.wanted_reply(id, request.ok()?)
     }
 
     /// What an answer is wanted to be.
@@ -348,12 +269,16 @@ impl Session {
                 }
                 self.regain(Part::Language, out);
             }
-            DuplexNews::Audio { reply, audio } => self.on_voice(reply, audio, out),
+            DuplexNews::Audio { reply, audio } => {
+                self.note_progress();
+                self.on_voice(reply, audio, out);
+            }
             DuplexNews::Done {
                 reply,
                 finish,
                 usage,
             } => {
+                self.note_progress();
                 self.settle_resumed(reply);
                 if let Some(found) = self.replies.iter_mut().find(|found| found.id == reply) {
                     found.audio_usage.input_tokens += usage.audio.input_tokens;
@@ -377,24 +302,6 @@ impl Session {
             _ => reply.push_voice(audio),
         }
         self.advance(id, out);
-    }
-
-    /// The connection is gone: one that had been there is made again at once, one that could not be made ends what
-    /// waits for it.
-    fn on_lost(&mut self, error: &ErrorBody, out: &mut Vec<Output>) {
-        let Some(duplex) = &mut self.duplex else {
-            return;
-        };
-        if duplex.link == Link::Up {
-            self.join(out);
-            return;
-        }
-        duplex.link = Link::Down;
-        self.lose(Part::Language, error, out);
-        let waiting: Vec<ReplyId> = self.replies.iter().map(|reply| reply.id).collect();
-        for id in waiting {
-            self.finish(id, End::Failed(error.clone()), out);
-        }
     }
 }
 

@@ -85,8 +85,8 @@ impl Listener {
     }
 
     /// All whole samples that wait for a commit.
-    pub(super) fn whole_buffer(&self, format: Format) -> Vec<u8> {
-        self.buffer[..self.buffer.len() - self.half_sample(format)].to_vec()
+    pub(super) fn whole_buffer(&self, format: Format) -> &[u8] {
+        &self.buffer[..self.buffer.len() - self.half_sample(format)]
     }
 
     fn half_sample(&self, format: Format) -> usize {
@@ -219,11 +219,11 @@ impl Session {
         }
         if let Some(id) = self.current_utterance().map(|utterance| utterance.id) {
             if self.is_duplex() {
-                let whole = self.listener.whole_buffer(self.input_format());
-                self.forward_raw(&whole, out);
+                self.forward_raw(out);
+            } else {
+                let samples: Arc<[i16]> = self.listener.unheard.as_slice().into();
+                out.push(Output::SttAudio(id, samples));
             }
-            let samples: Arc<[i16]> = self.listener.unheard.as_slice().into();
-            out.push(Output::SttAudio(id, samples));
         }
         self.listener.unheard.clear();
         // a long append must not leave its decoded size behind for the rest of the session

@@ -273,6 +273,7 @@ impl Session {
         let servers = self.mcp_servers();
         self.check_voice(update.voice.as_ref(), "session.audio.output.voice")?;
         settings::apply(&mut self.settings, update, locks)?;
+        self.change_options();
         if self.settings.input.format != format {
             self.listener.change_format();
         }

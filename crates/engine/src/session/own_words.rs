@@ -10,7 +10,7 @@ use wire::realtime::{ErrorBody, SessionKind};
 use super::input::ReplyId;
 use super::output::{Mark, Output, Part};
 use super::present::push_work;
-use super::reply::Stage;
+use super::reply::{Joint, Stage};
 use super::{Session, context, send_error};
 use crate::ask::Finish;
 
@@ -159,8 +159,8 @@ impl Session {
         self.excuse_with(id, &apology, error, out)
     }
 
-    /// A response that fails says these words, if it is heard by somebody and has said nothing yet. Returns whether it
-    /// does.
+    /// A response that fails says these words, if it is heard by somebody and has said nothing of its answer yet.
+    /// Returns whether it does.
     pub(super) fn excuse_with(
         &mut self,
         id: ReplyId,
@@ -172,13 +172,15 @@ impl Session {
             return false;
         };
         // a model that speaks by itself is the voice that is missing
-        let empty = reply.text.is_empty() && reply.calls.is_empty() && !reply.speaks_by_itself();
+        let silent = reply.said_since_call().is_empty() && !reply.speaks_by_itself();
+        let empty = silent && reply.calls.is_empty();
         if !empty || !reply.speaks() || !reply.is_active_default() || words.trim().is_empty() {
             return false;
         }
         let mut work = Vec::new();
         reply.excuse = Some(error.clone());
         reply.stage = Stage::Asked;
+        reply.joint = Joint::behind(&reply.text);
         reply.push_text(words, &mut work);
         reply.finish = Some(Finish::Stop);
         reply.end_text(&mut work);

@@ -20,7 +20,7 @@ use crate::ask::{Finish, LlmUsage, SpeakOptions};
 use crate::audio::{Encoder, Format, SampleRate};
 use crate::speech::{CutRules, Cutter, spoken};
 
-pub(super) use parts::{Call, Calling, Joint, Message, SpeakWork};
+pub(super) use parts::{Call, Calling, Joint, Message, Parting, SpeakWork};
 
 /// Longest stretch of audio in one delta, in ms (clients cap frames, spec/realtime §1.1).
 const SLICE_MS: u64 = 100;
@@ -78,8 +78,8 @@ pub(super) struct Reply {
     pub(super) joint: Joint,
     /// Why it says something of the server's own instead of an answer.
     pub(super) excuse: Option<ErrorBody>,
-    /// The session ends once everything was heard.
-    pub(super) ends_call: bool,
+    /// Whether the session ends once everything was heard.
+    pub(super) parting: Parting,
     format: Format,
     encoder: Option<(u32, Encoder)>,
     cutter: Cutter,
@@ -141,7 +141,7 @@ impl Reply {
             filler: None,
             joint: Joint::Tight,
             excuse: None,
-            ends_call: false,
+            parting: Parting::Stays,
             format,
             encoder: None,
             cutter: Cutter::new(CutRules::default()),
@@ -194,7 +194,18 @@ impl Reply {
 
     /// Whether a phrase may fill its silence: nothing is said behind a call of the client's, or behind a farewell.
     pub(super) fn may_fill(&self) -> bool {
-        !self.is_held() && self.calls.is_empty() && !self.ends_call && !self.speaks_by_itself()
+        !self.is_held() && self.calls.is_empty() && !self.ends_call() && !self.speaks_by_itself()
+    }
+
+    /// Whether the session ends once everything was heard.
+    pub(super) fn ends_call(&self) -> bool {
+        self.parting != Parting::Stays
+    }
+
+    /// What was said since the results of its last calls were read; nothing where it has only begun.
+    pub(super) fn said_since_call(&self) -> &str {
+        let from = self.rounds.last().map_or(0, Round::text_bytes);
+        self.text.get(from..).unwrap_or_default().trim()
     }
 
     /// Adds the tokens of one answer.

@@ -1,17 +1,18 @@
-//! What a response asks of the language model: instructions, messages, tools and limits.
-//! Called by `respond` when a response begins and by the session when it warms the prompt.
+//! What a response asks of the language model (instructions, messages, tools, limits), and an utterance of
+//! transcription.
+//! Called by `respond` when a response begins, by `transcript` when speech does, and when the session gets ready.
 //! Never changes the conversation: it only remembers from where on the model reads.
 
 use wire::realtime::item::ItemBody;
 use wire::realtime::response::{CreateResponse, InputItem};
-use wire::realtime::session::{MaxTokens, Truncation};
+use wire::realtime::session::{MaxTokens, Truncation, TurnDetection};
 use wire::realtime::{Item, ItemStatus};
 
 use super::items::Cut;
 use super::reply::Reply;
 use super::tools::{Round, runs_tools};
 use super::{Session, context};
-use crate::ask::{LlmMessage, LlmRequest};
+use crate::ask::{LlmMessage, LlmRequest, SttOptions};
 
 /// Whether a cut made for one request holds for the next ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,42 @@ enum Keep {
 }
 
 impl Session {
+    /// What the next utterance asks of transcription.
+    pub(super) fn stt_options(&self) -> SttOptions {
+        let wanted = self.settings.input.transcription.as_ref();
+        let mut prompt = wanted.and_then(|t| t.prompt.clone()).unwrap_or_default();
+        for keyword in wanted
+            .and_then(|t| t.keywords.as_deref())
+            .unwrap_or_default()
+        {
+            if !prompt.is_empty() {
+                prompt.push_str(", ");
+            }
+            prompt.push_str(keyword);
+        }
+        SttOptions {
+            session: self.settings.id.clone(),
+            turn: self.next_turn(),
+            language: wanted
+                .and_then(|t| t.language.clone())
+                .or_else(|| self.policy.language.clone()),
+            prompt: (!prompt.is_empty()).then_some(prompt),
+            logprobs: self.wants_logprobs(),
+            judge_turn: matches!(
+                self.settings.input.turn_detection,
+                Some(TurnDetection::SemanticVad { .. })
+            ),
+        }
+    }
+
+    pub(super) fn wants_logprobs(&self) -> bool {
+        self.settings.include.as_ref().is_some_and(|include| {
+            include
+                .iter()
+                .any(|field| field == "item.input_audio_transcription.logprobs")
+        })
+    }
+
     /// A request like the next one will be, as far as it is known: the prompt prefix.
     pub(super) fn warm_request(&mut self) -> LlmRequest {
         let instructions = self.instructions(&CreateResponse::default());

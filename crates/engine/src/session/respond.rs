@@ -335,6 +335,9 @@ impl Session {
             drop_work(&reply, out);
         }
         self.leave_runs(id, out);
+        if !reply.rounds.is_empty() {
+            self.change_options();
+        }
         if completed {
             self.note_pace(&reply);
         }
@@ -366,13 +369,14 @@ impl Session {
                 .then(|| reply.response.id.clone()),
         }));
         let in_conversation = reply.response.conversation_id.is_some();
+        let ends_call = reply.ends_call();
         out.push(Output::Send(ServerEvent::ResponseDone {
             response: Box::new(reply.response),
         }));
         out.push(Output::Send(ServerEvent::RateLimitsUpdated {
             rate_limits: vec![self.tokens.report(self.now_ms)],
         }));
-        if reply.ends_call {
+        if ends_call {
             self.ending = Ending::Farewell;
             if completed {
                 self.hangs_up_at_ms = Some(self.playback_end_ms());

@@ -12,7 +12,9 @@ use super::input::{ReplyId, RunId, ToolSource};
 use super::items::Entry;
 use super::output::Output;
 use super::present::push_work;
-use super::reply::{Calling, Joint, Message, Reply, Stage};
+use super::reply::{Calling, Joint, Message, Parting, Reply, Stage};
+use super::transcript::{Utterance, UtteranceState};
+use super::unanswered::Owed;
 use crate::ask::{
     DuplexCommand, DuplexItem, Finish, LlmMessage, LlmRequest, ServerTool, ToolCall, ToolOutcome,
     ToolRunner,
@@ -62,6 +64,11 @@ struct RoundCall {
 }
 
 impl Round {
+    /// Bytes of the reply's text that were said before the results of these calls were read.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     /// Whether this item is one of its calls.
     pub(super) fn holds(&self, item_id: &str) -> bool {
         self.calls.iter().any(|call| call.item_id == item_id)
@@ -126,6 +133,7 @@ impl Session {
         };
         self.tool_sources
             .retain(|source| source.label.starts_with(AGENTS) || named(&source.label));
+        self.change_options();
         out.push(Output::ListTools(servers));
     }
 
@@ -134,6 +142,7 @@ impl Session {
         self.tool_sources
             .retain(|known| known.label != source.label);
         self.tool_sources.push(source);
+        self.change_options();
         let request = self.warm_request();
         out.push(Output::WarmLlm(request));
     }
@@ -175,6 +184,8 @@ impl Session {
         }
         reply.rounds.push(round);
         self.replies.insert(at, reply);
+        // a choice that forces a call is lifted for as long as a reply has called
+        self.change_options();
         self.end_round(id, out);
     }
 
@@ -213,18 +224,8 @@ impl Session {
             arguments: call.arguments.clone(),
         });
         if tool.runner == ToolRunner::EndCall {
-            reply.ends_call = true;
-            let said = reply.rounds.last().map_or(0, |round| round.text_bytes);
-            let silent = reply
-                .text
-                .get(said..)
-                .is_none_or(|text| text.trim().is_empty());
-            // behind a call of the client's nothing is said any more
-            if silent && reply.calls.is_empty() {
-                Self::push_farewell(reply, &call.arguments, out);
-            }
-            let said = ToolOutcome::Returned("The call ends now.".to_owned());
-            self.record(&item_id, said);
+            let told = end_call(reply, &call.arguments, out);
+            self.record(&item_id, ToolOutcome::Returned(told));
             return;
         }
         self.runs.push(Run {
@@ -254,17 +255,6 @@ impl Session {
         run.is_some_and(|run| run.runner == ToolRunner::Attended)
     }
 
-    fn push_farewell(reply: &mut Reply, arguments: &str, out: &mut Vec<Output>) {
-        let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
-        let Some(words) = arguments["farewell"].as_str() else {
-            return;
-        };
-        let mut work = Vec::new();
-        reply.joint = Joint::behind(&reply.text);
-        reply.push_text(words, &mut work);
-        push_work(reply, work, out);
-    }
-
     /// The conversation as it was heard, with what the reply has said so far.
     fn history(&mut self, reply: &Reply) -> Vec<LlmMessage> {
         let request = self.request(reply);
@@ -285,45 +275,53 @@ impl Session {
     }
 
     /// A function has ended whose response was cut off meanwhile: the caller is told what came of it, unless he is
-    /// speaking, and then the answer to that will.
+    /// speaking, and then the answer to that will, or one of its own where it was no speech.
     fn tell_late(&mut self, out: &mut Vec<Output>) {
         let detection = self.settings.input.turn_detection.as_ref();
-        let answers = detection.is_some_and(TurnDetection::creates_response);
-        if answers && self.utterances.is_empty() {
+        if !detection.is_some_and(TurnDetection::creates_response) {
+            return;
+        }
+        let decided = |utterance: &Utterance| utterance.state == UtteranceState::Committed;
+        if self.utterances.iter().all(decided) {
             self.answer_turn(out);
+        } else if self.owed == Owed::Nothing {
+            self.owed = Owed::AfterSpeech;
         }
     }
 
     fn record(&mut self, item_id: &str, outcome: ToolOutcome) {
         // one result may not crowd out the conversation
         let room = MAX_OUTPUT.min(self.policy.context_tokens as usize * 2);
-        let cut = |text| cut(text, room);
-        if let Some(call_id) = self
-            .conversation
-            .get(item_id)
-            .and_then(|entry| entry.server_call.clone())
-        {
-            let output = match &outcome {
-                ToolOutcome::Returned(text) => cut(text.clone()),
-                ToolOutcome::Failed(text) => format!("Error: {}", cut(text.clone())),
-            };
-            let output = LlmMessage::ToolOutput { call_id, output };
-            self.tell(DuplexCommand::Add(DuplexItem::Message(output)));
-        }
         let Some(entry) = self.conversation.get_mut(item_id) else {
             return;
         };
         entry.item.status = Some(ItemStatus::Completed);
         if let ItemBody::McpCall { output, error, .. } = &mut entry.item.body {
             match outcome {
-                ToolOutcome::Returned(text) => *output = Some(cut(text)),
+                ToolOutcome::Returned(text) => *output = Some(cut(text, room)),
                 ToolOutcome::Failed(text) => {
-                    let text = cut(text);
+                    let text = cut(text, room);
                     *error = Some(
                         serde_json::json!({ "type": "tool_execution_error", "message": text }),
                     );
                 }
             }
+        }
+        if self.is_duplex() {
+            self.tell_result(item_id);
+        }
+    }
+
+    /// A model that is told everything is told this too.
+    fn tell_result(&mut self, item_id: &str) {
+        let entry = self.conversation.get(item_id);
+        let told = entry.and_then(|entry| {
+            let output = result(&entry.item.body);
+            let call_id = entry.server_call.clone()?;
+            Some(LlmMessage::ToolOutput { call_id, output })
+        });
+        if let Some(told) = told {
+            self.tell(DuplexCommand::Add(DuplexItem::Message(told)));
         }
     }
 
@@ -339,13 +337,16 @@ impl Session {
         let reply = &mut self.replies[at];
         reply.filler = None;
         // calls of the client's end the response: it answers them itself
-        if reply.ends_call || !reply.calls.is_empty() {
+        if reply.parting == Parting::Leaves || !reply.calls.is_empty() {
             reply.finish = Some(Finish::Stop);
             let mut work = Vec::new();
             reply.end_text(&mut work);
             push_work(&self.replies[at], work, out);
             self.advance(id, out);
             return;
+        }
+        if reply.parting == Parting::OwesFarewell {
+            reply.parting = Parting::Leaves;
         }
         // what filled the silence was said before the result was read
         let said = reply.text.len();
@@ -429,6 +430,32 @@ impl Session {
             self.record(&item_id, ToolOutcome::Failed(told));
         }
     }
+}
+
+/// The call ends behind this reply, with the farewell of these arguments where it has said nothing since its last
+/// call. Returns what the model is told.
+fn end_call(reply: &mut Reply, arguments: &str, out: &mut Vec<Output>) -> String {
+    let parting = std::mem::replace(&mut reply.parting, Parting::Leaves);
+    let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
+    let farewell = arguments["farewell"].as_str().unwrap_or_default();
+    // behind a call of the client's nothing is said any more
+    let silent = reply.said_since_call().is_empty() && reply.calls.is_empty();
+    if silent && !farewell.trim().is_empty() {
+        if reply.speaks_by_itself() {
+            // it says what it is told to, in one more answer
+            if parting == Parting::Stays {
+                reply.parting = Parting::OwesFarewell;
+            }
+            return format!(
+                "The call ends behind your next words. Say exactly this: \"{farewell}\""
+            );
+        }
+        let mut work = Vec::new();
+        reply.joint = Joint::behind(&reply.text);
+        reply.push_text(farewell, &mut work);
+        push_work(reply, work, out);
+    }
+    "The call ends now.".to_owned()
 }
 
 /// What the model reads of a call's result.

@@ -108,41 +108,6 @@ impl Session {
         out.push(Output::OpenStt(id, self.stt_options()));
     }
 
-    pub(super) fn stt_options(&self) -> SttOptions {
-        let wanted = self.settings.input.transcription.as_ref();
-        let mut prompt = wanted.and_then(|t| t.prompt.clone()).unwrap_or_default();
-        for keyword in wanted
-            .and_then(|t| t.keywords.as_deref())
-            .unwrap_or_default()
-        {
-            if !prompt.is_empty() {
-                prompt.push_str(", ");
-            }
-            prompt.push_str(keyword);
-        }
-        SttOptions {
-            session: self.settings.id.clone(),
-            turn: self.next_turn(),
-            language: wanted
-                .and_then(|t| t.language.clone())
-                .or_else(|| self.policy.language.clone()),
-            prompt: (!prompt.is_empty()).then_some(prompt),
-            logprobs: self.wants_logprobs(),
-            judge_turn: matches!(
-                self.settings.input.turn_detection,
-                Some(TurnDetection::SemanticVad { .. })
-            ),
-        }
-    }
-
-    fn wants_logprobs(&self) -> bool {
-        self.settings.include.as_ref().is_some_and(|include| {
-            include
-                .iter()
-                .any(|field| field == "item.input_audio_transcription.logprobs")
-        })
-    }
-
     pub(super) fn drop_current_utterance(&mut self, out: &mut Vec<Output>) {
         self.drop_speculation(out);
         if let Some(at) = self
@@ -434,7 +399,12 @@ impl Session {
         }));
     }
 
-    fn transcription_failed(&mut self, id: UtteranceId, error: &ErrorBody, out: &mut Vec<Output>) {
+    pub(super) fn transcription_failed(
+        &mut self,
+        id: UtteranceId,
+        error: &ErrorBody,
+        out: &mut Vec<Output>,
+    ) {
         let Some(at) = self
             .utterances
             .iter()
@@ -464,7 +434,8 @@ impl Session {
                     message: error.message.clone(),
                 },
             }));
-        } else {
+        } else if !self.is_duplex() {
+            // a model that hears by itself needs no words either
             send_error(error.clone(), out);
         }
         self.fail_waiting(error, out);

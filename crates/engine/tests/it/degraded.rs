@@ -96,6 +96,24 @@ fn nobody_apologises_in_writing_or_beside_the_conversation_or_in_the_middle_of_a
     assert_eq!(response(&world)["status"], "failed");
 }
 
+#[test]
+fn an_answer_that_fails_behind_a_slow_function_is_apologised_for() {
+    let mut world = crate::tools::world();
+    world
+        .answers
+        .extend([Answer::Call("look_up", "{}"), Answer::Fail]);
+    ask(&mut world, "Look it up.");
+    world.pass(4_000);
+    world.returns("found");
+    world.settle();
+    ladder::check(&world);
+    assert_eq!(
+        transcript(&world),
+        "One moment, please. I am sorry, I cannot think clearly right now. You said: Look it up."
+    );
+    assert_eq!(response(&world)["status"], "failed");
+}
+
 /// The voice of the response that is running fails.
 fn lose_voice(world: &mut World) {
     let error = ErrorBody::server("provider_timeout", "no voice");

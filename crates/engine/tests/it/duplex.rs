@@ -1,17 +1,24 @@
 //! One model hears, thinks and speaks: it is told what the stages would be asked, and everything anew when it was lost.
 
 use bytes::Bytes;
-use engine::ask::{DuplexCommand, DuplexItem, DuplexUsage, Finish, LlmMessage, LlmUsage};
+use engine::ask::{
+    DuplexCommand, DuplexItem, DuplexUsage, Finish, LlmMessage, LlmUsage, ToolRunner,
+};
 use engine::session::{DuplexNews, Input, LlmNews, Policy, SttNews, Upstream};
 use serde_json::json;
 use wire::realtime::{ErrorBody, SessionKind};
 
 use crate::ladder;
+use crate::tools::tool;
 use crate::world::{World, policy};
 
 fn world() -> World {
     let policy = Policy {
         upstream: Upstream::Duplex,
+        tools: vec![
+            tool("look_up", ToolRunner::Detached),
+            tool("end_call", ToolRunner::EndCall),
+        ],
         ..policy()
     };
     let mut world = World::with(SessionKind::Realtime, policy);
@@ -318,4 +325,175 @@ fn changed_settings_and_a_changed_past_are_told() {
     assert_eq!(world.joined.len(), 2);
     assert!(history(&world).is_empty());
     assert_eq!(world.joined[1].0.instructions, "Be kind.");
+}
+
+fn call(world: &mut World, id: u64, name: &str, arguments: &str) {
+    let call = LlmNews::ToolCall {
+        call_id: format!("call_{name}"),
+        name: name.to_owned(),
+    };
+    world.input(Input::Llm(id, call));
+    let arguments = LlmNews::ToolArguments(arguments.to_owned());
+    world.input(Input::Llm(id, arguments));
+}
+
+fn replies(world: &World) -> usize {
+    let asked = |command: &&DuplexCommand| matches!(command, DuplexCommand::Reply(..));
+    world.told.iter().filter(asked).count()
+}
+
+#[test]
+fn a_call_that_broke_off_is_made_once() {
+    let mut world = world();
+    world.client(json!({"type": "response.create"}));
+    let id = reply(&world);
+    call(&mut world, id, "look_up", "{\"q\":");
+    lose(&mut world);
+    world.input(Input::Duplex(DuplexNews::Ready));
+    assert_eq!(reply(&world), id);
+    call(&mut world, id, "look_up", "{\"q\":1}");
+    done(&mut world, id);
+    assert_eq!(world.running.len(), 1);
+    assert_eq!(world.running[0].1.arguments, "{\"q\":1}");
+    // the connection is lost while it runs: nothing is asked before its result is there
+    lose(&mut world);
+    let asked = replies(&world);
+    world.input(Input::Duplex(DuplexNews::Ready));
+    assert_eq!((replies(&world), world.running.len()), (asked, 1));
+    world.returns("found");
+    assert_eq!(replies(&world), asked + 1);
+    say(&mut world, id, "Here it is.", 500);
+    done(&mut world, id);
+    ladder::check(&world);
+    assert_eq!(transcript(&world), "Here it is.");
+}
+
+#[test]
+fn a_call_of_the_clients_that_broke_off_fails_and_is_not_continued() {
+    let mut world = world();
+    let function = json!({"type": "function", "name": "first", "parameters": {"type": "object"}});
+    world.update(json!({"tools": [function]}));
+    world.client(json!({"type": "response.create"}));
+    let id = reply(&world);
+    call(&mut world, id, "first", "{\"q\":");
+    lose(&mut world);
+    world.input(Input::Duplex(DuplexNews::Ready));
+    ladder::check(&world);
+    let done = world.last("response.done");
+    assert_eq!(done["response"]["status"], "failed");
+    assert_eq!(done["response"]["output"][0]["status"], "incomplete");
+    assert_eq!(world.count("response.function_call_arguments.done"), 0);
+    assert_eq!(replies(&world), 1);
+    // and the next one is answered
+    world.client(json!({"type": "response.create"}));
+    let id = reply(&world);
+    say(&mut world, id, "Here again.", 500);
+    self::done(&mut world, id);
+    assert_eq!(transcript(&world), "Here again.");
+}
+
+#[test]
+fn words_that_a_lost_connection_would_have_written_down_are_not_awaited_for_ever() {
+    // lost behind the commit, and away when it comes
+    for (ready, error) in [(true, "provider_unavailable"), (false, "provider_down")] {
+        let mut world = world();
+        world.update(json!({"audio": {"input": {
+            "turn_detection": null, "transcription": {"model": "any"}}}}));
+        if !ready {
+            lose(&mut world);
+        }
+        let frame = world.tone(200, 9000.0);
+        world.input(Input::Audio(frame));
+        if !ready {
+            let gone = ErrorBody::server(error, "gone");
+            world.input(Input::Duplex(DuplexNews::Lost(gone.into())));
+        }
+        world.client(json!({"type": "input_audio_buffer.commit"}));
+        if ready {
+            lose(&mut world);
+            world.input(Input::Duplex(DuplexNews::Ready));
+        }
+        let failed = "conversation.item.input_audio_transcription.failed";
+        assert_eq!(world.count(failed), 1, "{ready}");
+        assert!(!world.session.is_replying());
+        // a changed past is told as soon as nothing is under way
+        let joined = world.joined.len();
+        let item = world.last("conversation.item.added")["item"]["id"].clone();
+        world.client(json!({"type": "conversation.item.delete", "item_id": item}));
+        assert_eq!(world.joined.len(), joined + usize::from(ready), "{ready}");
+    }
+}
+
+#[test]
+fn a_vendor_that_lets_nobody_stay_is_not_asked_without_end() {
+    let mut world = world();
+    world.client(json!({"type": "response.create"}));
+    for _ in 0..10 {
+        lose(&mut world);
+        world.input(Input::Duplex(DuplexNews::Ready));
+    }
+    assert_eq!(world.last("response.done")["response"]["status"], "failed");
+    assert_eq!(world.last_error()["code"], "llm_degraded");
+    assert!(world.joined.len() <= 4, "{}", world.joined.len());
+    // the caller's audio alone does not make it try at every frame
+    lose(&mut world);
+    let joined = world.joined.len();
+    for _ in 0..50 {
+        world.speak(20);
+        lose(&mut world);
+    }
+    assert!(world.joined.len() <= joined + 1, "{}", world.joined.len());
+    // and when somebody waits for an answer it is asked at once
+    world.silence(700);
+    assert!(world.joined.len() > joined);
+    world.input(Input::Duplex(DuplexNews::Ready));
+    let id = reply(&world);
+    say(&mut world, id, "Here again.", 500);
+    done(&mut world, id);
+    assert_eq!(transcript(&world), "Here again.");
+}
+
+#[test]
+fn a_connection_that_closes_while_nobody_needs_it_is_no_failure() {
+    let mut world = world();
+    for _ in 0..10 {
+        lose(&mut world);
+        world.input(Input::Duplex(DuplexNews::Ready));
+        world.pass(600_000 / 20);
+    }
+    assert_eq!(world.count("error"), 0);
+    world.client(json!({"type": "response.create"}));
+    world.input(Input::Duplex(DuplexNews::Ready));
+    let id = reply(&world);
+    say(&mut world, id, "Still here.", 500);
+    done(&mut world, id);
+    assert_eq!(transcript(&world), "Still here.");
+}
+
+#[test]
+fn a_farewell_is_spoken_by_the_model_before_the_call_ends() {
+    let mut world = world();
+    world.client(json!({"type": "response.create"}));
+    let id = reply(&world);
+    call(
+        &mut world,
+        id,
+        "end_call",
+        "{\"farewell\":\"Goodbye then.\"}",
+    );
+    done(&mut world, id);
+    assert_eq!((reply(&world), replies(&world)), (id, 2));
+    assert_eq!(world.count("response.done"), 0);
+    let told = world.told.iter().any(|command| {
+        matches!(command, DuplexCommand::Add(DuplexItem::Message(LlmMessage::ToolOutput {
+            output, ..
+        })) if output.contains("Goodbye then."))
+    });
+    assert!(told);
+    say(&mut world, id, "Goodbye then.", 700);
+    done(&mut world, id);
+    ladder::check(&world);
+    assert_eq!(transcript(&world), "Goodbye then.");
+    world.pass(5_000);
+    assert_eq!(world.closed, Some((1000, "call_ended".to_owned())));
 }

@@ -54,6 +54,54 @@ fn a_result_that_comes_after_an_interruption_is_told() {
 }
 
 #[test]
+fn a_result_that_comes_into_a_noise_is_told_behind_it() {
+    let mut world = world();
+    world.answers.extend([
+        Answer::Call("look_up", "{}"),
+        Answer::Say("Yes, I am still here."),
+        Answer::Say("It is booked."),
+    ]);
+    ask(&mut world, "book it");
+    world.pass(300);
+    world.speak(400);
+    world.silence(900);
+    world.settle();
+    world.transcripts.extend([Ok("")]);
+    world.speak(200);
+    world.returns("booked");
+    assert_eq!(world.asked.len(), 2);
+    world.silence(900);
+    world.settle();
+    ladder::check(&world);
+    assert_eq!(transcript(&world), "It is booked.");
+    assert_eq!(world.asked.len(), 3);
+}
+
+#[test]
+fn a_result_that_comes_into_a_question_is_told_with_its_answer() {
+    let mut world = world();
+    world.answers.extend([
+        Answer::Call("look_up", "{}"),
+        Answer::Say("Yes, I am still here."),
+        Answer::Say("It is booked, and it is noon."),
+    ]);
+    ask(&mut world, "book it");
+    world.pass(300);
+    world.speak(400);
+    world.silence(900);
+    world.settle();
+    world.speak(400);
+    world.returns("booked");
+    world.silence(900);
+    world.settle();
+    world.pass(5_000);
+    assert_eq!(world.asked.len(), 3);
+    assert!(world.asked[2].messages.iter().any(
+        |message| matches!(message, LlmMessage::ToolOutput { output, .. } if output == "booked")
+    ));
+}
+
+#[test]
 fn what_the_client_deletes_takes_the_calls_behind_it_along() {
     let mut world = world();
     world

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::Session;
 use super::super::input::ReplyId;
-use super::super::reply::{Reply, Stage};
+use super::super::reply::{Calling, Reply, Stage};
 use crate::guard::Continuation;
 use crate::speech::unspoken;
 
@@ -35,7 +35,13 @@ impl Session {
         let pace = ms.checked_div(chars).filter(|pace| *pace > 0);
         let pace = pace.unwrap_or(MS_PER_CHAR);
         for reply in &mut self.replies {
-            if reply.stage != Stage::Asked || reply.finish.is_some() || reply.text.is_empty() {
+            if reply.stage != Stage::Asked || reply.finish.is_some() {
+                continue;
+            }
+            // what it was calling is called anew
+            reply.wanted.clear();
+            reply.calling = Calling::Client;
+            if reply.text.is_empty() {
                 continue;
             }
             let rest = unspoken(&reply.text, reply.audio_ms(), pace).len();

@@ -36,6 +36,17 @@ pub(in super::super) enum Calling {
     Complete,
 }
 
+/// Whether a session ends behind a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Parting {
+    /// It goes on.
+    Stays,
+    /// It ends, but the model has yet to say goodbye in words that it was told.
+    OwesFarewell,
+    /// It ends.
+    Leaves,
+}
+
 /// How text joins what was said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in super::super) enum Joint {
