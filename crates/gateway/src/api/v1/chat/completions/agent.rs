@@ -2,7 +2,8 @@
 //! Used by the route for `model: "agent:NAME"`.
 //! Never runs a function of the client's: those are answered by the client, as with any model. Where a model calls
 //! functions of both sides at once, ours are run, their results are read, and the client is asked only if the model
-//! still wants that: the client cannot hand back results that it has never seen.
+//! still wants that: the client cannot hand back results that it has never seen. Never stops one of ours half-way,
+//! unless it changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use futures_util::future::join_all;
 use providers::Pipeline;
 use providers::ports::{EVENT_BUFFER, Llm, LlmEvent, LlmStream};
 use providers::tools::{McpServer, Runnable};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use wire::ids::Ids;
 use wire::realtime::session::{MaxTokens, Tool, ToolChoice};
 
 use crate::App;
 use crate::agents::Built;
+use crate::lifecycle::Lifecycle;
 use crate::observe::Event;
 use crate::session::Running;
 
@@ -31,21 +33,23 @@ const MAX_CALLS: usize = 16;
 const NOT_YET: &str =
     "Not done yet. Call it again if you still want it, now that you know the other results.";
 
-/// Begins an agent's answer.
+/// Begins an agent's answer, which holds `place` as long as anything is done for it.
 pub(super) fn answer(
     app: &App,
-    agent: Built,
-    pipeline: &Pipeline,
+    (agent, pipeline): (Built, &Pipeline),
     question: LlmRequest,
+    place: Arc<OwnedSemaphorePermit>,
 ) -> LlmStream {
     let (outbox, events) = mpsc::channel(EVENT_BUFFER);
-    let mut answering = Answering {
+    let answering = Answering {
         llm: Arc::clone(&pipeline.llm),
         running: Running {
             meter: app.meter.clone(),
             metrics: app.metrics.clone(),
             clock: app.clock.clone(),
         },
+        lifecycle: app.lifecycle.clone(),
+        place,
         id: Ids::seeded(app.seed()).next("call"),
         runnables: HashMap::new(),
         usage: LlmUsage::default(),
@@ -54,20 +58,17 @@ pub(super) fn answer(
         seam: false,
         outbox,
     };
-    app.lifecycle.spawn(async move {
-        let question = answering.prepare(agent, question).await;
-        let listener = answering.outbox.clone();
-        tokio::select! {
-            () = listener.closed() => {}
-            () = answering.converse(question) => {}
-        }
-    });
+    app.lifecycle.spawn(answering.answer(agent, question));
     LlmStream { events }
 }
 
 struct Answering {
     llm: Arc<dyn Llm>,
     running: Running,
+    lifecycle: Lifecycle,
+    /// Among the requests that run at the same time. Functions hold it to their end: hanging up does not make room
+    /// for more of them.
+    place: Arc<OwnedSemaphorePermit>,
     /// Of this answer: calls are numbered under it, because vendors give different calls the same id.
     id: String,
     runnables: HashMap<String, Runnable>,
@@ -97,6 +98,19 @@ struct Called {
 }
 
 impl Answering {
+    /// Answers until everything is said, or the client leaves.
+    async fn answer(mut self, agent: Built, question: LlmRequest) {
+        let listener = self.outbox.clone();
+        let answering = async {
+            let question = self.prepare(agent, question).await;
+            self.converse(question).await;
+        };
+        tokio::select! {
+            () = listener.closed() => {}
+            () = answering => {}
+        }
+    }
+
     /// The question with the agent's instructions and functions.
     async fn prepare(&mut self, agent: Built, mut question: LlmRequest) -> LlmRequest {
         if let Some(instructions) = agent.settings.instructions {
@@ -297,11 +311,21 @@ impl Answering {
             history: question.messages.clone(),
         };
         let call_id = format!("{}-{number}", self.id);
-        let running = &self.running;
-        match running
-            .run(runnable, &wanted, &question.session, call_id)
-            .await
-        {
+        let (runnable, running) = (runnable.clone(), self.running.clone());
+        let (session, place) = (question.session.clone(), Arc::clone(&self.place));
+        let attended = matches!(runnable, Runnable::Reason(_));
+        let run = async move {
+            let _place = place;
+            running.run(&runnable, &wanted, &session, call_id).await
+        };
+        let outcome = if attended {
+            run.await
+        } else {
+            // what changes the world is not stopped half-way because a client has hung up; its own limit ends it
+            let ran = self.lifecycle.spawn(run).await;
+            ran.unwrap_or_else(|_| ToolOutcome::Failed("the tool broke off".to_owned()))
+        };
+        match outcome {
             ToolOutcome::Returned(text) => text,
             ToolOutcome::Failed(text) => format!("Error: {text}"),
         }

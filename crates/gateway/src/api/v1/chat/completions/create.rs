@@ -53,7 +53,7 @@ pub(in crate::api::v1) async fn create(
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
     let wanted = decode(&body)?;
-    let place = admit(&app)?;
+    let place = Arc::new(admit(&app)?);
     let catalog = catalog(&app).await?;
     let agent = match agents::named(&wanted.model) {
         None => None,
@@ -80,7 +80,7 @@ pub(in crate::api::v1) async fn create(
     let delivery = wanted.delivery;
     let question = question(wanted, account(&app));
     let mut answer = if let Some(agent) = agent {
-        agent::answer(&app, agent, &pipeline, question)
+        agent::answer(&app, (agent, &pipeline), question, Arc::clone(&place))
     } else {
         let asked = pipeline.llm.ask(question).await;
         asked.map_err(|error| failed(&app, error))?
@@ -132,7 +132,7 @@ struct Speaking {
     calls: u32,
     delivery: Delivery,
     over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Speaking {

@@ -8,13 +8,18 @@ use axum::http::HeaderMap;
 use axum::routing::any;
 use engine::meter::PriceTable;
 use providers::ProviderError;
-use providers::tools::{HttpTool, HttpToolConfig, Method, Outbound};
+use providers::tools::{HttpTool, HttpToolConfig, McpConfig, Method, Outbound};
+use tokio::sync::{Notify, Semaphore};
 use wire::realtime::SessionUpdate;
 
 use super::*;
 use crate::clock::Clock;
+use crate::lifecycle::Drained;
 use crate::metering::{Meter, Opening};
 use crate::observe::Metrics;
+
+/// How long anything here may take before it counts as broken.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers with what was written down for it, round by round, and keeps what it was asked.
 struct Rounds {
@@ -74,21 +79,46 @@ async fn look() -> (Runnable, Arc<Mutex<Vec<String>>>) {
         seen.lock().unwrap().push(id);
         "24 degrees"
     };
+    (
+        runnable(serve(Router::new().fallback(any(answer))).await),
+        ids,
+    )
+}
+
+/// A server of somebody else's that says when it is asked and answers when it is let go.
+async fn slow() -> (String, Arc<Notify>, Arc<Notify>) {
+    let (asked, go): (Arc<Notify>, Arc<Notify>) = Default::default();
+    let (begun, gate) = (Arc::clone(&asked), Arc::clone(&go));
+    let answer = move || async move {
+        begun.notify_one();
+        gate.notified().await;
+        "24 degrees"
+    };
+    (serve(Router::new().fallback(any(answer))).await, asked, go)
+}
+
+/// The address under which `router` is served.
+async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let router = Router::new().fallback(any(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+fn outbound() -> Outbound {
+    Outbound::new(&["127.0.0.1".to_owned()]).unwrap()
+}
+
+fn runnable(url: String) -> Runnable {
     let config = HttpToolConfig {
         url,
         method: Method::Post,
         headers: Vec::new(),
         secret: None,
-        limit: Duration::from_secs(5),
+        limit: PATIENCE,
         parameters: None,
     };
-    let outbound = Outbound::new(&["127.0.0.1".to_owned()]).unwrap();
-    let tool = HttpTool::new(config, outbound).unwrap();
-    (Runnable::Http(Arc::new(tool)), ids)
+    Runnable::Http(Arc::new(HttpTool::new(config, outbound()).unwrap()))
 }
 
 fn agent(look: Runnable, limit: Option<u32>) -> Built {
@@ -115,6 +145,11 @@ fn agent(look: Runnable, limit: Option<u32>) -> Built {
     }
 }
 
+/// The only place there is.
+fn place(places: &Arc<Semaphore>) -> Arc<OwnedSemaphorePermit> {
+    Arc::new(Arc::clone(places).try_acquire_owned().unwrap())
+}
+
 fn answering(answers: Vec<Vec<LlmEvent>>) -> (Answering, mpsc::Receiver<LlmEvent>, Arc<Rounds>) {
     let llm = Arc::new(Rounds {
         answers: Mutex::new(answers.into()),
@@ -129,6 +164,8 @@ fn answering(answers: Vec<Vec<LlmEvent>>) -> (Answering, mpsc::Receiver<LlmEvent
             metrics,
             clock: Clock::default(),
         },
+        lifecycle: Lifecycle::default(),
+        place: place(&Arc::new(Semaphore::new(1))),
         id: "call_x".to_owned(),
         runnables: HashMap::new(),
         usage: LlmUsage::default(),
@@ -138,6 +175,15 @@ fn answering(answers: Vec<Vec<LlmEvent>>) -> (Answering, mpsc::Receiver<LlmEvent
         outbox,
     };
     (answering, events, llm)
+}
+
+fn opening() -> Opening {
+    Opening {
+        tenant: "acme".to_owned(),
+        model: String::new(),
+        pipeline: String::new(),
+        started_at: 0,
+    }
 }
 
 /// What the client gets, with calls as `name()`.
@@ -165,13 +211,7 @@ async fn calls_of_both_sides_at_once_are_run_here_first_and_asked_of_the_client_
     ];
     let (mut answering, events, llm) = answering(rounds);
     let meter = answering.running.meter.clone();
-    let opening = Opening {
-        tenant: "acme".to_owned(),
-        model: String::new(),
-        pipeline: String::new(),
-        started_at: 0,
-    };
-    let _account = meter.open("req_1", opening);
+    let _account = meter.open("req_1", opening());
     let question = LlmRequest {
         session: "req_1".to_owned(),
         tools: vec![function("show")],
@@ -228,4 +268,61 @@ async fn the_clients_own_function_and_the_agents_limit_count() {
     answering.converse(question).await;
     assert_eq!(told(answering, events).await, ["look()", "done"]);
     assert!(ids.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_changes_the_world_is_run_to_its_end_and_counted_when_the_client_has_hung_up() {
+    let (url, asked, go) = slow().await;
+    let (mut answering, events, _) = answering(vec![vec![calls("look")]]);
+    let places = Arc::new(Semaphore::new(1));
+    answering.place = place(&places);
+    let (meter, lifecycle) = (answering.running.meter.clone(), answering.lifecycle.clone());
+    let _account = meter.open("req_1", opening());
+    let question = LlmRequest {
+        session: "req_1".to_owned(),
+        ..LlmRequest::default()
+    };
+    let built = agent(runnable(url), None);
+    let answer = tokio::spawn(answering.answer(built, question));
+    asked.notified().await;
+    drop(events);
+    answer.await.unwrap();
+    // whoever hangs up at once has not made room for more of the same
+    assert_eq!(places.available_permits(), 0);
+    go.notify_one();
+    assert_eq!(lifecycle.drain(PATIENCE).await, Drained::Clean);
+    assert_eq!(meter.usage("acme", "req_1").unwrap().units.tool_calls, 1);
+    assert_eq!(places.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_list_of_tools_when_the_client_has_hung_up() {
+    let (url, asked, _go) = slow().await;
+    let (answering, events, llm) = answering(vec![vec![says("Hello.")]]);
+    let (look, _) = look().await;
+    let config = McpConfig {
+        label: "silent".to_owned(),
+        url,
+        headers: Vec::new(),
+        allowed: None,
+        limit: PATIENCE,
+        filler: None,
+        filler_after_ms: 0,
+    };
+    let server = McpServer::new(config, outbound()).unwrap();
+    let built = Built {
+        servers: vec![Arc::new(server)],
+        ..agent(look, None)
+    };
+    let metrics = answering.running.metrics.clone();
+    let answer = tokio::spawn(answering.answer(built, LlmRequest::default()));
+    asked.notified().await;
+    drop(events);
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap()
+        .unwrap();
+    // it was left, which is not the same as not answering
+    assert!(!metrics.text().contains("antiphon_mcp_listings_total{"));
+    assert!(llm.asked.lock().unwrap().is_empty());
 }
