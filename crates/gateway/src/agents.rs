@@ -65,6 +65,11 @@ pub enum AgentError {
     /// It is in a file.
     #[error("agent '{0}' is in a file of this server; change it there")]
     InFile(String),
+    /// What is stored of it is no agent; the log says why.
+    #[error(
+        "agent '{0}' is stored as this version of the server cannot read it; start the version that wrote it, or remove it with DELETE /v1/agents/{0} and make it anew with POST /v1/agents"
+    )]
+    Unreadable(String),
     /// What it is supposed to be is impossible.
     #[error("{0}")]
     Problem(#[from] Problem),
@@ -126,10 +131,10 @@ impl Agents {
     /// The agent with this name: the project's own, or else a file's.
     ///
     /// # Errors
-    /// [`AgentError::Unknown`], which lists those there are, [`AgentError::Store`].
+    /// [`AgentError::Unknown`], which lists those there are, [`AgentError::Unreadable`], [`AgentError::Store`].
     pub async fn find(&self, tenant: &str, name: &str) -> Result<Agent, AgentError> {
-        if let Some(stored) = self.sql.find_agent(place(tenant), name).await? {
-            return stored_agent(stored);
+        if let Some(stored) = self.sql.find_agent(place(tenant), name).await.transpose() {
+            return stored_agent(tenant, stored);
         }
         if is_name(name) {
             let name = name.to_owned();
@@ -145,14 +150,17 @@ impl Agents {
         })
     }
 
-    /// All agents that a tenant can ask for, in the order of their names.
+    /// All agents that a tenant can ask for, in the order of their names. One that cannot be read is left out: it does
+    /// not take the others away.
     ///
     /// # Errors
     /// [`AgentError::Store`].
     pub async fn list(&self, tenant: &str) -> Result<Vec<Agent>, AgentError> {
         let stored = self.sql.list_agents(place(tenant)).await?;
-        let stored: Result<Vec<Agent>, AgentError> = stored.into_iter().map(stored_agent).collect();
-        let mut agents = stored?;
+        let mut agents: Vec<Agent> = stored
+            .into_iter()
+            .filter_map(|row| stored_agent(tenant, row).ok())
+            .collect();
         for agent in self.in_files(Files::agents).await.unwrap_or_default() {
             if !agents.iter().any(|own| own.name == agent.name) {
                 agents.push(agent);
@@ -260,19 +268,27 @@ fn place(tenant: &str) -> Place<'_> {
     }
 }
 
-fn stored_agent(stored: StoredAgent) -> Result<Agent, AgentError> {
-    let spec = serde_json::from_value(stored.spec).map_err(|error| {
-        Problem::new(
-            "agent",
-            format!("what is stored of it cannot be read: {error}"),
-        )
-    })?;
-    Ok(Agent {
-        name: stored.name,
-        source: AgentSource::Api,
-        spec,
-        times: Some((stored.created_at, stored.updated_at)),
-    })
+/// The agent that a row holds. One that holds none is told to the operator whenever somebody comes across it.
+fn stored_agent(tenant: &str, row: Result<StoredAgent, StoreError>) -> Result<Agent, AgentError> {
+    let unreadable = |name: String, cause: &dyn std::error::Error| {
+        let cause = crate::auth::chain(cause);
+        tracing::error!(tenant, agent = %name, %cause, "an agent in the database cannot be read");
+        AgentError::Unreadable(name)
+    };
+    let stored = match row {
+        Ok(stored) => stored,
+        Err(StoreError::Unreadable { name, source }) => return Err(unreadable(name, &source)),
+        Err(error) => return Err(error.into()),
+    };
+    match serde_json::from_value(stored.spec) {
+        Ok(spec) => Ok(Agent {
+            name: stored.name,
+            source: AgentSource::Api,
+            spec,
+            times: Some((stored.created_at, stored.updated_at)),
+        }),
+        Err(error) => Err(unreadable(stored.name, &error)),
+    }
 }
 
 fn is_name(name: &str) -> bool {

@@ -38,6 +38,15 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// What is stored of an agent is no agent; the others can be read.
+    #[error("cannot read the row of agent '{name}'")]
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// What does not fit.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Short-lived state is full: too many client secrets are waiting to be used.
     #[error("cannot keep another client secret: {limit} are waiting to be used")]
     Full {

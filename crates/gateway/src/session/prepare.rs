@@ -168,6 +168,7 @@ fn refusal(error: AgentError) -> ErrorBody {
     let message = error.to_string();
     match error {
         AgentError::Unknown { .. } => ErrorBody::invalid("agent_not_found", sentence(&message)),
+        AgentError::Unreadable(_) => ErrorBody::server("agent_unreadable", sentence(&message)),
         AgentError::Store(error) => {
             tracing::error!(error = %crate::auth::chain(&error), "cannot read an agent");
             ErrorBody::server(

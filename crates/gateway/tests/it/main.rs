@@ -8,6 +8,7 @@
 
 mod admission;
 mod agents;
+mod agents_stored;
 mod caller;
 mod chat;
 mod client_secrets;

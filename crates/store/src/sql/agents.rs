@@ -1,11 +1,13 @@
 //! The table of agents.
 //! Used by `gateway::agents` and by the conformance suite.
-//! Never finds an agent of another project: each function takes the place it looks in.
+//! Never finds an agent of another project: each function takes the place it looks in. Never lets a row that cannot be
+//! read stand in for the others.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, Row as _};
 
 use super::{Sql, query};
 use crate::StoreError;
@@ -91,13 +93,13 @@ impl Sql {
     /// The agent with this name.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreadable`].
     pub async fn find_agent(
         &self,
         place: Place<'_>,
         name: &str,
     ) -> Result<Option<StoredAgent>, StoreError> {
-        sqlx::query_as(
+        let row = sqlx::query(
             "SELECT name, spec, created_at, updated_at FROM agents \
              WHERE tenant = $1 AND project = $2 AND name = $3",
         )
@@ -106,15 +108,19 @@ impl Sql {
         .bind(name)
         .fetch_optional(&self.reader)
         .await
-        .map_err(query("find an agent"))
+        .map_err(query("find an agent"))?;
+        row.as_ref().map(read).transpose()
     }
 
-    /// All agents, in the order of their names.
+    /// All agents, in the order of their names; [`StoreError::Unreadable`] in the place of one that cannot be read.
     ///
     /// # Errors
     /// [`StoreError::Query`].
-    pub async fn list_agents(&self, place: Place<'_>) -> Result<Vec<StoredAgent>, StoreError> {
-        sqlx::query_as(
+    pub async fn list_agents(
+        &self,
+        place: Place<'_>,
+    ) -> Result<Vec<Result<StoredAgent, StoreError>>, StoreError> {
+        let rows = sqlx::query(
             "SELECT name, spec, created_at, updated_at FROM agents \
              WHERE tenant = $1 AND project = $2 ORDER BY name",
         )
@@ -122,7 +128,8 @@ impl Sql {
         .bind(place.project)
         .fetch_all(&self.reader)
         .await
-        .map_err(query("list agents"))
+        .map_err(query("list agents"))?;
+        Ok(rows.iter().map(read).collect())
     }
 
     /// Removes an agent; false when there is none of this name.
@@ -139,4 +146,11 @@ impl Sql {
             .map(|done| done.rows_affected() == 1)
             .map_err(query("delete an agent"))
     }
+}
+
+fn read(row: &SqliteRow) -> Result<StoredAgent, StoreError> {
+    StoredAgent::from_row(row).map_err(|source| StoreError::Unreadable {
+        name: row.try_get("name").unwrap_or_default(),
+        source,
+    })
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use store::{Place, Sql};
+use store::{Place, Sql, StoreError};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
@@ -57,7 +57,7 @@ async fn agents_live_in_their_project() {
         .await
         .unwrap()
         .into_iter()
-        .map(|agent| agent.name)
+        .map(|agent| agent.unwrap().name)
         .collect();
     assert_eq!(names, ["Bob", "ann"]);
     assert!(sql.delete_agent(HERE, "ann").await.unwrap());
@@ -83,4 +83,34 @@ async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again() {
     );
     let now = sql.find_agent(HERE, "ann").await.unwrap().unwrap();
     assert_eq!(now.spec, json!({ "voice": "b" }));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
+    let sql = Sql::open(&url).await.unwrap();
+    for name in ["ann", "bob", "eve"] {
+        let spec = json!({ "greeting": name });
+        assert!(sql.create_agent(HERE, name, &spec, at(0)).await.unwrap());
+    }
+    let hand = sqlx::SqlitePool::connect(&url).await.unwrap();
+    for statement in [
+        "UPDATE agents SET spec = '{\"greeting\":' WHERE name = 'ann'",
+        "UPDATE agents SET created_at = 'yesterday' WHERE name = 'eve'",
+    ] {
+        sqlx::query(statement).execute(&hand).await.unwrap();
+    }
+    hand.close().await;
+    let listed = sql.list_agents(HERE).await.unwrap();
+    let [ann, bob, eve] = listed.as_slice() else {
+        panic!("{listed:?}");
+    };
+    assert_eq!(bob.as_ref().unwrap().name, "bob");
+    let is_of = |row: &Result<_, StoreError>, wanted: &str| matches!(row, Err(StoreError::Unreadable { name, .. }) if name == wanted);
+    assert!(is_of(ann, "ann") && is_of(eve, "eve"), "{listed:?}");
+    let found = sql.find_agent(HERE, "ann").await.map(Option::unwrap);
+    assert!(is_of(&found, "ann"), "{found:?}");
+    assert!(sql.delete_agent(HERE, "ann").await.unwrap());
+    assert_eq!(sql.find_agent(HERE, "ann").await.unwrap(), None);
 }

@@ -60,6 +60,11 @@ impl From<AgentError> for ApiError {
             AgentError::Taken(_) => conflict("agent_exists"),
             AgentError::Changed(_) => conflict("agent_changed"),
             AgentError::InFile(_) => conflict("agent_in_file"),
+            AgentError::Unreadable(_) => Self::new(
+                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                "agent_unreadable",
+                message,
+            ),
             AgentError::Problem(problem) => problem.into(),
             AgentError::Store(error) => {
                 tracing::error!(error = %crate::auth::chain(&error), "cannot reach the agents");

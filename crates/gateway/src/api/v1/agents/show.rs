@@ -23,6 +23,7 @@ use crate::http::{ApiError, Json};
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key does not administer the tenant"),
         (status = 404, description = "No agent has this name"),
+        (status = 500, description = "What is stored of the agent cannot be read; the message says what to do"),
     )
 )]
 pub(crate) async fn show(

@@ -31,6 +31,7 @@ const SHOWN_ONLY: [&str; 4] = ["object", "source", "created_at", "updated_at"];
         (status = 403, description = "The key does not administer the tenant"),
         (status = 404, description = "No agent has this name"),
         (status = 409, description = "It was changed by somebody else meanwhile, or is in a file"),
+        (status = 500, description = "What is stored of the agent cannot be read; the message says what to do"),
     )
 )]
 pub(crate) async fn update(

@@ -23,6 +23,7 @@ use crate::http::{ApiError, Json};
         (status = 200, description = "The model", body = Model),
         (status = 401, description = "No usable key"),
         (status = 404, description = "No model has this name"),
+        (status = 500, description = "What is stored of the agent cannot be read; the message says what to do"),
         (status = 503, description = "The models are still being loaded"),
     )
 )]

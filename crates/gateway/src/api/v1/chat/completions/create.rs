@@ -44,6 +44,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
         (status = 400, description = "A field is invalid, or asks for what is not done here; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 404, description = "No model has this name"),
+        (status = 500, description = "What is stored of the agent cannot be read; the message says what to do"),
         (status = 503, description = "The models are loading or busy, or the provider does not answer"),
     )
 )]

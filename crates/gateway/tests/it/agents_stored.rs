@@ -1,0 +1,60 @@
+//! Agents as the database has them: rows that cannot be read, and as many as there may be.
+
+use chrono::DateTime;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use store::Place;
+
+use crate::pipelines::first_event;
+use crate::world::World;
+
+const HERE: Place<'_> = Place {
+    tenant: "default",
+    project: "default",
+};
+
+/// Puts an agent into the database as another version of this server might have.
+async fn stored(world: &World, name: &str, spec: &Value) {
+    let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+    let sql = &world.app().store.sql;
+    assert!(sql.create_agent(HERE, name, spec, at).await.unwrap());
+}
+
+async fn get(world: &World, path: &str) -> (StatusCode, Value) {
+    let response = world.get(path).send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_read_leaves_the_others_alone_and_says_what_to_do() {
+    let world = World::start(|_| {}).await;
+    stored(&world, "old", &json!({ "telepathy": true })).await;
+    stored(&world, "ann", &json!({ "instructions": "say: I am Ann." })).await;
+    let (status, models) = get(&world, "/v1/models").await;
+    assert_eq!(status, StatusCode::OK, "{models}");
+    assert!(models.to_string().contains("agent:ann"), "{models}");
+    let (status, agents) = get(&world, "/v1/agents").await;
+    assert_eq!(status, StatusCode::OK, "{agents}");
+    let [ann] = agents["data"].as_array().unwrap().as_slice() else {
+        panic!("{agents}");
+    };
+    assert_eq!(ann["name"], "ann");
+
+    let told = |error: &Value| {
+        assert_eq!(error["code"], "agent_unreadable", "{error}");
+        assert_eq!(error["type"], "server_error", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("Agent 'old'"), "{error}");
+        assert!(message.contains("DELETE /v1/agents/old"), "{error}");
+    };
+    for path in ["/v1/agents/old", "/v1/models/agent:old"] {
+        let (status, answer) = get(&world, path).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{answer}");
+        told(&answer["error"]);
+    }
+    told(&first_event(&world, "agent:old").await["error"]);
+    let gone = world.request(Method::DELETE, "/v1/agents/old").send();
+    assert_eq!(gone.await.unwrap().status(), StatusCode::OK);
+    let made = world.post("/v1/agents", &json!({ "name": "old" })).send();
+    assert_eq!(made.await.unwrap().status(), StatusCode::CREATED);
+}
