@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use providers::Catalog;
 use providers::tools::Outbound;
-use store::{Place, Sql, StoreError, StoredAgent};
+use store::{Creation, Place, Sql, StoreError, StoredAgent};
 use wire::rest::agents::{AgentSource, AgentSpec};
 
 pub use build::{Built, Problem};
@@ -26,6 +26,10 @@ pub const PREFIX: &str = "agent:";
 const PROJECT: &str = "default";
 /// Longest name.
 const MAX_NAME: usize = 64;
+/// Agents of one project.
+const MAX_AGENTS: u32 = 1000;
+/// Names that a refusal shows.
+const MAX_SHOWN: usize = 20;
 
 /// An agent.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +61,11 @@ pub enum AgentError {
     /// The name is taken.
     #[error("there is an agent '{0}' already; POST /v1/agents/{0} changes it")]
     Taken(String),
+    /// There are as many as there may be.
+    #[error(
+        "there are {MAX_AGENTS} agents, and a project may not have more; remove those that nobody asks for with DELETE /v1/agents/NAME"
+    )]
+    TooMany,
     /// Somebody else has changed it meanwhile.
     #[error(
         "agent '{0}' was changed by somebody else meanwhile; read it again and repeat your change"
@@ -82,7 +91,12 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() {
         return "none yet: POST /v1/agents makes one".to_owned();
     }
-    names.join(", ")
+    let shown = names.iter().take(MAX_SHOWN).map(String::as_str);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more, which GET /v1/models lists"),
+    }
 }
 
 /// Where agents are found.
@@ -143,11 +157,24 @@ impl Agents {
                 return Ok(agent);
             }
         }
-        let known = self.list(tenant).await?;
         Err(AgentError::Unknown {
             name: name.to_owned(),
-            known: known.into_iter().map(|agent| agent.name).collect(),
+            known: self.names(tenant).await?,
         })
+    }
+
+    /// The names of all agents that a tenant can ask for, in their order. Nothing else of them is read: one that cannot
+    /// be read has a name as well, and whoever asks for it is told what to do.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub async fn names(&self, tenant: &str) -> Result<Vec<String>, AgentError> {
+        let mut names = self.sql.agent_names(place(tenant), MAX_AGENTS).await?;
+        let files = self.in_files(Files::agents).await.unwrap_or_default();
+        names.extend(files.into_iter().map(|agent| agent.name));
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     /// All agents that a tenant can ask for, in the order of their names. One that cannot be read is left out: it does
@@ -184,15 +211,18 @@ impl Agents {
         if !is_name(name) {
             return Err(AgentError::Name(name.to_owned()));
         }
-        let json = serde_json::to_value(spec).unwrap_or_default();
-        if !self
-            .sql
-            .create_agent(place(tenant), name, &json, at)
-            .await?
-        {
-            return Err(AgentError::Taken(name.to_owned()));
+        let new = StoredAgent {
+            name: name.to_owned(),
+            spec: serde_json::to_value(spec).unwrap_or_default(),
+            created_at: at,
+            updated_at: at,
+        };
+        let place = place(tenant);
+        match self.sql.create_agent(place, &new, MAX_AGENTS).await? {
+            Creation::Done => self.find(tenant, name).await,
+            Creation::Taken => Err(AgentError::Taken(new.name)),
+            Creation::Full => Err(AgentError::TooMany),
         }
-        self.find(tenant, name).await
     }
 
     /// Puts `spec` in the place of what `agent` was.

@@ -7,7 +7,7 @@ pub mod sql;
 
 pub use live::Live;
 pub use sql::Sql;
-pub use sql::agents::{Place, StoredAgent};
+pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::keys::{ApiKey, NewApiKey};
 
 /// What went wrong with stored state.

@@ -182,6 +182,7 @@ fn refusal(error: AgentError) -> ErrorBody {
         }
         AgentError::Name(_)
         | AgentError::Taken(_)
+        | AgentError::TooMany
         | AgentError::Changed(_)
         | AgentError::InFile(_) => ErrorBody::invalid("agent_unusable", sentence(&message)),
     }

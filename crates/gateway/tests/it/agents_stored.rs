@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use store::Place;
+use store::{Creation, Place, StoredAgent};
 
 use crate::pipelines::first_event;
 use crate::world::World;
@@ -16,8 +16,15 @@ const HERE: Place<'_> = Place {
 /// Puts an agent into the database as another version of this server might have.
 async fn stored(world: &World, name: &str, spec: &Value) {
     let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+    let agent = StoredAgent {
+        name: name.to_owned(),
+        spec: spec.clone(),
+        created_at: at,
+        updated_at: at,
+    };
     let sql = &world.app().store.sql;
-    assert!(sql.create_agent(HERE, name, spec, at).await.unwrap());
+    let made = sql.create_agent(HERE, &agent, 1000).await.unwrap();
+    assert_eq!(made, Creation::Done);
 }
 
 async fn get(world: &World, path: &str) -> (StatusCode, Value) {
@@ -56,5 +63,36 @@ async fn an_agent_that_cannot_be_read_leaves_the_others_alone_and_says_what_to_d
     let gone = world.request(Method::DELETE, "/v1/agents/old").send();
     assert_eq!(gone.await.unwrap().status(), StatusCode::OK);
     let made = world.post("/v1/agents", &json!({ "name": "old" })).send();
+    assert_eq!(made.await.unwrap().status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_project_that_is_full_takes_no_agent_more_and_names_some_of_those_it_has() {
+    let world = World::start(|_| {}).await;
+    for n in 0..1000 {
+        stored(&world, &format!("agent_{n:03}"), &json!({})).await;
+    }
+    let refused = world.post("/v1/agents", &json!({ "name": "ann" })).send();
+    let refused = refused.await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    let error = refused.json::<Value>().await.unwrap()["error"].take();
+    assert_eq!(error["code"], "too_many_agents");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("1000") && message.contains("DELETE"),
+        "{message}"
+    );
+    let (_, models) = get(&world, "/v1/models").await;
+    assert_eq!(models.to_string().matches("agent:").count(), 1000);
+
+    let refused = first_event(&world, "agent:ann").await;
+    assert_eq!(refused["error"]["code"], "agent_not_found");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("agent_000, "), "{message}");
+    assert!(message.contains("agent_019 and 980 more"), "{message}");
+    assert!(!message.contains("agent_020"), "{message}");
+    let gone = world.request(Method::DELETE, "/v1/agents/agent_500").send();
+    assert_eq!(gone.await.unwrap().status(), StatusCode::OK);
+    let made = world.post("/v1/agents", &json!({ "name": "ann" })).send();
     assert_eq!(made.await.unwrap().status(), StatusCode::CREATED);
 }

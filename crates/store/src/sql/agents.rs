@@ -35,31 +35,58 @@ pub struct StoredAgent {
     pub updated_at: DateTime<Utc>,
 }
 
+/// What became of a new agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It is stored.
+    Done,
+    /// There is one of its name.
+    Taken,
+    /// There are as many as there may be.
+    Full,
+}
+
 impl Sql {
-    /// Stores a new agent; false when the name is taken.
+    /// Stores a new agent, unless there are `limit` of them.
     ///
     /// # Errors
     /// [`StoreError::Query`].
     pub async fn create_agent(
         &self,
         place: Place<'_>,
-        name: &str,
-        spec: &Value,
-        at: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        sqlx::query(
+        agent: &StoredAgent,
+        limit: u32,
+    ) -> Result<Creation, StoreError> {
+        // counted by the same statement: two at once do not both take the last place
+        let done = sqlx::query(
             "INSERT INTO agents (tenant, project, name, spec, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING",
+             SELECT $1, $2, $3, $4, $5, $6 \
+             WHERE (SELECT COUNT(*) FROM agents WHERE tenant = $1 AND project = $2) < $7 \
+             ON CONFLICT DO NOTHING",
         )
         .bind(place.tenant)
         .bind(place.project)
-        .bind(name)
-        .bind(Json(spec))
-        .bind(at)
+        .bind(&agent.name)
+        .bind(Json(&agent.spec))
+        .bind(agent.created_at)
+        .bind(agent.updated_at)
+        .bind(limit)
         .execute(&self.writer)
         .await
-        .map(|done| done.rows_affected() == 1)
-        .map_err(query("create an agent"))
+        .map_err(query("create an agent"))?;
+        if done.rows_affected() == 1 {
+            return Ok(Creation::Done);
+        }
+        let there: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM agents WHERE tenant = $1 AND project = $2 AND name = $3",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .bind(&agent.name)
+        .fetch_optional(&self.writer)
+        .await
+        .map_err(query("create an agent"))?;
+        Ok(there.map_or(Creation::Full, |_| Creation::Taken))
     }
 
     /// Changes an agent that has not been changed since `seen`; false when it has, or does not exist.
@@ -130,6 +157,26 @@ impl Sql {
         .await
         .map_err(query("list agents"))?;
         Ok(rows.iter().map(read).collect())
+    }
+
+    /// The names of up to `limit` agents, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`].
+    pub async fn agent_names(
+        &self,
+        place: Place<'_>,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT name FROM agents WHERE tenant = $1 AND project = $2 ORDER BY name LIMIT $3",
+        )
+        .bind(place.tenant)
+        .bind(place.project)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(query("list the names of agents"))
     }
 
     /// Removes an agent; false when there is none of this name.

@@ -58,6 +58,7 @@ impl From<AgentError> for ApiError {
             ),
             AgentError::Name(_) => Self::invalid_value("name", message),
             AgentError::Taken(_) => conflict("agent_exists"),
+            AgentError::TooMany => conflict("too_many_agents"),
             AgentError::Changed(_) => conflict("agent_changed"),
             AgentError::InFile(_) => conflict("agent_in_file"),
             AgentError::Unreadable(_) => Self::new(

@@ -1,6 +1,6 @@
 //! Model names that requests may use.
 //! Mounted by `v1`.
-//! Never lists a name that would be refused.
+//! Never lists a name that nobody has. Agents are listed by name alone: one that cannot be had says so when asked for.
 
 pub(super) mod list;
 pub(super) mod show;

@@ -24,7 +24,7 @@ use crate::http::{ApiError, Json};
         (status = 400, description = "A field is invalid; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key does not administer the tenant"),
-        (status = 409, description = "The name is taken"),
+        (status = 409, description = "The name is taken, or there are as many agents as a project may have"),
     )
 )]
 pub(crate) async fn create(
