@@ -87,6 +87,16 @@ pub enum AgentError {
     Store(#[from] StoreError),
 }
 
+impl AgentError {
+    /// As a sentence for a client.
+    pub(crate) fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string());
+        format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+    }
+}
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() {
         return "none yet: POST /v1/agents makes one".to_owned();

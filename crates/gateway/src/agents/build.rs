@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ask::{ServerTool, ToolRunner};
-use providers::Catalog;
 use providers::tools::{
     Arguments, HttpTool, HttpToolConfig, McpConfig, McpServer, Method, Outbound, Reason, Runnable,
 };
+use providers::{Catalog, Pipeline};
 use serde_json::{Value, json};
 use wire::realtime::session::Tool;
 use wire::realtime::{SessionUpdate, decode};
@@ -63,8 +63,8 @@ pub struct Built {
     pub language: Option<String>,
     /// Said first.
     pub greeting: Option<String>,
-    /// Its pipeline; the default one when absent.
-    pub pipeline: Option<String>,
+    /// Who hears, thinks and speaks for it.
+    pub pipeline: Pipeline,
     /// Longest conversation, in s.
     pub max_duration_s: Option<u64>,
     /// Functions that the server runs and that are known by now.
@@ -140,11 +140,7 @@ fn known_voice(spec: &AgentSpec, catalog: Option<&Catalog>) -> Result<(), Proble
     let (Some(voice), Some(catalog)) = (&spec.voice, catalog) else {
         return Ok(());
     };
-    let own = spec.pipeline.as_deref();
-    let pipeline = own
-        .and_then(|name| catalog.pipeline(name))
-        .unwrap_or_else(|| catalog.default_pipeline());
-    match pipeline.voice_names() {
+    match chosen(catalog, spec.pipeline.as_deref()).voice_names() {
         Some(known) if !known.contains(voice) => {
             let message = format!(
                 "there is no voice '{voice}'; there are {}",
@@ -154,6 +150,12 @@ fn known_voice(spec: &AgentSpec, catalog: Option<&Catalog>) -> Result<(), Proble
         }
         _ => Ok(()),
     }
+}
+
+/// The pipeline of this name, or the default one.
+fn chosen(catalog: &Catalog, name: Option<&str>) -> Pipeline {
+    let named = name.and_then(|name| catalog.pipeline(name));
+    named.unwrap_or_else(|| catalog.default_pipeline())
 }
 
 fn known_pipeline(
@@ -189,7 +191,7 @@ pub(super) fn build(
             .greeting
             .clone()
             .filter(|words| !words.trim().is_empty()),
-        pipeline: spec.pipeline.clone(),
+        pipeline: chosen(catalog, spec.pipeline.as_deref()),
         max_duration_s: spec.limits.max_duration_s,
         tools: building.tools,
         runnables: building.runnables,
@@ -316,11 +318,9 @@ impl<'a> Building<'a> {
                 self.tools.push(reason(filler.as_deref()));
                 if let Some((catalog, own)) = reasons_with {
                     let named = pipeline.as_deref().or(own);
-                    let found = named.and_then(|name| catalog.pipeline(name));
-                    let found = found.unwrap_or_else(|| catalog.default_pipeline());
-                    let reason = Arc::new(Reason::new(found.llm, budget));
+                    let reason = Reason::new(chosen(catalog, named).llm, budget);
                     self.runnables
-                        .insert("reason".to_owned(), Runnable::Reason(reason));
+                        .insert("reason".to_owned(), Runnable::Reason(Arc::new(reason)));
                 }
             }
         }

@@ -15,3 +15,4 @@ pub use prepare::{Prepared, Wish, prepare};
 pub use registry::{Active, Registry};
 pub(crate) use running::Running;
 pub use toolbox::Toolbox;
+pub(crate) use wiring::broke_off;

@@ -136,10 +136,7 @@ fn pipeline(
     agent: Option<&Built>,
 ) -> Result<Pipeline, ErrorBody> {
     if let Some(agent) = agent {
-        let own = agent.pipeline.as_deref();
-        return Ok(own
-            .and_then(|name| catalog.pipeline(name))
-            .unwrap_or_else(|| catalog.default_pipeline()));
+        return Ok(agent.pipeline.clone());
     }
     let found = match (&wish.model, wish.kind) {
         (Some(model), SessionKind::Realtime) => catalog.pipeline(model),
@@ -165,10 +162,10 @@ fn pipeline(
 }
 
 fn refusal(error: AgentError) -> ErrorBody {
-    let message = error.to_string();
+    let message = error.sentence();
     match error {
-        AgentError::Unknown { .. } => ErrorBody::invalid("agent_not_found", sentence(&message)),
-        AgentError::Unreadable(_) => ErrorBody::server("agent_unreadable", sentence(&message)),
+        AgentError::Unknown { .. } => ErrorBody::invalid("agent_not_found", message),
+        AgentError::Unreadable(_) => ErrorBody::server("agent_unreadable", message),
         AgentError::Store(error) => {
             tracing::error!(error = %crate::auth::chain(&error), "cannot read an agent");
             ErrorBody::server(
@@ -184,13 +181,6 @@ fn refusal(error: AgentError) -> ErrorBody {
         | AgentError::Taken(_)
         | AgentError::TooMany
         | AgentError::Changed(_)
-        | AgentError::InFile(_) => ErrorBody::invalid("agent_unusable", sentence(&message)),
+        | AgentError::InFile(_) => ErrorBody::invalid("agent_unusable", message),
     }
-}
-
-/// A message of ours as a sentence for a client.
-fn sentence(message: &str) -> String {
-    let mut letters = message.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }

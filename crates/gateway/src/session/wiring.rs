@@ -374,7 +374,8 @@ pub(super) fn report(metrics: &Metrics, session: &str, error: &ProviderError) {
     });
 }
 
-fn broke_off(provider: &str) -> ProviderError {
+/// What becomes of an answer whose stream ends without its end.
+pub(crate) fn broke_off(provider: &str) -> ProviderError {
     ProviderError::new(
         provider.to_owned(),
         providers::Kind::Protocol,

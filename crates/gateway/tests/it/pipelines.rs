@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::caller::Caller;
 use crate::mind;
+use crate::tools::on_this_machine;
 use crate::world::{KEY, World};
 
 const WRONG: &str = "sk-this-is-not-the-key";
@@ -182,4 +183,33 @@ async fn a_wrong_key_is_told_before_the_session_begins_and_never_shown() {
     // where somebody else can answer, somebody else does
     assert_eq!(first_event(&world, "safe").await["type"], "session.created");
     assert!(said(&world, "safe", "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn an_agent_whose_model_takes_no_key_is_refused_before_its_servers_are_asked() {
+    let address = unpleasable().await;
+    let world = World::start(|config| {
+        on_this_machine(config);
+        let wrong = vendor(&address, Some(WRONG));
+        config.providers.insert("acme".to_owned(), wrong);
+        add(config, "paid", &["acme/large"]);
+    })
+    .await;
+    let server = json!({ "type": "mcp", "server_label": "books", "server_url": address });
+    let body = json!({ "name": "ann", "pipeline": "paid", "tools": [server] });
+    let made = world.post("/v1/agents", &body).send().await.unwrap();
+    assert_eq!(made.status().as_u16(), 201);
+    let body = json!({ "model": "agent:ann", "messages": [{ "role": "user", "content": "hi" }] });
+    let refused = world.post("/v1/chat/completions", &body).send();
+    let refused: Value = refused.await.unwrap().json().await.unwrap();
+    assert_eq!(
+        refused["error"]["code"], "provider_unauthorized",
+        "{refused}"
+    );
+    let metrics = world.get("/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(
+        !metrics.contains("antiphon_mcp_listings_total{"),
+        "{metrics}"
+    );
 }

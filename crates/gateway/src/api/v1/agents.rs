@@ -45,10 +45,7 @@ impl From<Problem> for ApiError {
 
 impl From<AgentError> for ApiError {
     fn from(error: AgentError) -> Self {
-        let text = error.to_string();
-        let mut letters = text.chars();
-        let first = letters.next().map(|first| first.to_uppercase().to_string());
-        let message = format!("{}{}.", first.unwrap_or_default(), letters.as_str());
+        let message = error.sentence();
         let conflict = |code| Self::new(axum::http::StatusCode::CONFLICT, code, message.clone());
         match error {
             AgentError::Unknown { .. } => Self::new(

@@ -12,7 +12,6 @@ use engine::ask::{
     Finish, LlmMessage, LlmRequest, LlmUsage, ServerTool, ToolCall, ToolOutcome, ToolRunner,
 };
 use futures_util::future::join_all;
-use providers::Pipeline;
 use providers::ports::{EVENT_BUFFER, Llm, LlmEvent, LlmStream};
 use providers::tools::{McpServer, Runnable};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -36,13 +35,13 @@ const NOT_YET: &str =
 /// Begins an agent's answer, which holds `place` as long as anything is done for it.
 pub(super) fn answer(
     app: &App,
-    (agent, pipeline): (Built, &Pipeline),
+    agent: Built,
     question: LlmRequest,
     place: Arc<OwnedSemaphorePermit>,
 ) -> LlmStream {
     let (outbox, events) = mpsc::channel(EVENT_BUFFER);
     let answering = Answering {
-        llm: Arc::clone(&pipeline.llm),
+        llm: Arc::clone(&agent.pipeline.llm),
         running: Running {
             meter: app.meter.clone(),
             metrics: app.metrics.clone(),

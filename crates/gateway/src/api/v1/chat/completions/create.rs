@@ -11,7 +11,6 @@ use axum::response::{IntoResponse as _, Response};
 use engine::ask::{Finish, LlmUsage};
 use futures_util::stream;
 use providers::ports::{LlmEvent, LlmStream};
-use providers::{Kind, ProviderError};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use wire::ids::Ids;
@@ -28,6 +27,7 @@ use crate::agents;
 use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
+use crate::session::broke_off;
 
 /// The end mark of a stream of events.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -64,15 +64,13 @@ pub(in crate::api::v1) async fn create(
         }
     };
     let pipeline = match &agent {
-        Some(agent) => agent
-            .pipeline
-            .as_deref()
-            .and_then(|name| catalog.pipeline(name))
-            .unwrap_or_else(|| catalog.default_pipeline()),
+        Some(agent) => agent.pipeline.clone(),
         None => catalog
             .chat(&wanted.model)
             .ok_or_else(|| ApiError::model_not_found(&wanted.model, &catalog))?,
     };
+    let usable = pipeline.llm.usable();
+    usable.map_err(|error| failed(&app, error))?;
     let head = Head {
         id: Ids::seeded(app.seed()).next("chatcmpl"),
         created: app.clock.unix_s(),
@@ -81,7 +79,7 @@ pub(in crate::api::v1) async fn create(
     let delivery = wanted.delivery;
     let question = question(wanted, account(&app));
     let mut answer = if let Some(agent) = agent {
-        agent::answer(&app, (agent, &pipeline), question, Arc::clone(&place))
+        agent::answer(&app, agent, question, Arc::clone(&place))
     } else {
         let asked = pipeline.llm.ask(question).await;
         asked.map_err(|error| failed(&app, error))?
@@ -299,9 +297,4 @@ const fn finish_reason(finish: Finish, called: bool) -> ChatFinish {
 
 const fn counts(usage: LlmUsage) -> ChatUsage {
     ChatUsage::new(usage.input_tokens, usage.cached_tokens, usage.output_tokens)
-}
-
-fn broke_off(provider: &str) -> ProviderError {
-    let message = "the stream ended before the answer did";
-    ProviderError::new(provider.to_owned(), Kind::Protocol, message)
 }

@@ -7,8 +7,9 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::any;
 use engine::meter::PriceTable;
-use providers::ProviderError;
+use providers::guarded::Watch;
 use providers::tools::{HttpTool, HttpToolConfig, McpConfig, Method, Outbound};
+use providers::{Catalog, CatalogConfig, Pipeline, ProviderError};
 use tokio::sync::{Notify, Semaphore};
 use wire::realtime::SessionUpdate;
 
@@ -121,6 +122,15 @@ fn runnable(url: String) -> Runnable {
     Runnable::Http(Arc::new(HttpTool::new(config, outbound()).unwrap()))
 }
 
+fn scripted() -> Pipeline {
+    let config = CatalogConfig {
+        default: "scripted".to_owned(),
+        ..CatalogConfig::default()
+    };
+    let catalog = Catalog::open(config, Watch::default()).unwrap();
+    catalog.default_pipeline()
+}
+
 fn agent(look: Runnable, limit: Option<u32>) -> Built {
     let tool = ServerTool {
         name: "look".to_owned(),
@@ -137,7 +147,7 @@ fn agent(look: Runnable, limit: Option<u32>) -> Built {
         },
         language: None,
         greeting: None,
-        pipeline: None,
+        pipeline: scripted(),
         max_duration_s: None,
         tools: vec![tool],
         runnables: HashMap::from([("look".to_owned(), look)]),
