@@ -23,7 +23,7 @@ use crate::ask::{
 /// Bytes of a result that the model reads; the rest is cut off.
 const MAX_OUTPUT: usize = 16 * 1024;
 /// What labels of the agent's own MCP servers begin with; a client's never do.
-const AGENTS: &str = "agent/";
+const AGENTS: &str = wire::realtime::session::AGENT_LABEL;
 /// Calls of one answer that are run; a model that wants more at once is not thinking.
 const MAX_CALLS: usize = 16;
 /// Server label of calls that belong to no MCP server.

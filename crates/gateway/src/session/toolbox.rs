@@ -11,7 +11,7 @@ use engine::session::{Input, ToolSource};
 use providers::tools::{McpConfig, McpError, McpServer, Outbound, Runnable};
 use serde_json::{Map, Value};
 use wire::realtime::ErrorBody;
-use wire::realtime::session::Tool;
+use wire::realtime::session::{AGENT_LABEL, Tool};
 
 /// How long a call of a client's MCP server may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -19,10 +19,6 @@ const CALL_LIMIT: Duration = Duration::from_secs(30);
 const FILLER: &str = "One moment, please.";
 /// The caller hears nothing for so long before that, in ms.
 const FILLER_AFTER_MS: u64 = 1000;
-
-/// What the labels of an agent's servers begin with towards the engine, so that they are not taken for the client's,
-/// which may not begin so.
-const AGENT_LABEL: &str = "agent/";
 
 /// What a session can run.
 pub struct Toolbox {

@@ -12,7 +12,7 @@ mod schema;
 mod tool;
 
 pub use schema::SessionSchema;
-pub use tool::{NamedTool, Tool, ToolChoice};
+pub use tool::{AGENT_LABEL, NamedTool, Tool, ToolChoice};
 
 /// Which of the two session products this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]

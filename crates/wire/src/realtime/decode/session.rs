@@ -5,8 +5,8 @@
 use super::fields::{At, Fields, Read, invalid, unsupported};
 use crate::realtime::AudioFormat;
 use crate::realtime::session::{
-    Eagerness, MaxTokens, Modality, NamedTool, RetentionRatio, SessionKind, SessionUpdate, Tool,
-    ToolChoice, Transcription, Truncation, TurnDetectionUpdate, Voice,
+    AGENT_LABEL, Eagerness, MaxTokens, Modality, NamedTool, RetentionRatio, SessionKind,
+    SessionUpdate, Tool, ToolChoice, Transcription, Truncation, TurnDetectionUpdate, Voice,
 };
 use serde_json::Value;
 
@@ -42,9 +42,6 @@ const EFFORTS: [(&str, ()); 5] = [
 /// Tools of one session or response, and MCP servers among them: each is a connection of ours.
 const MAX_TOOLS: usize = 128;
 const MAX_MCP_SERVERS: usize = 8;
-
-/// What labels of the servers of an agent begin with, which a client cannot take.
-const AGENT_LABEL: &str = "agent/";
 
 /// Longest function name, in characters.
 const MAX_FUNCTION_NAME: usize = 128;

@@ -32,6 +32,9 @@ pub enum Tool {
     },
 }
 
+/// What labels of an agent's own MCP servers begin with. A client's never do, so that neither is taken for the other.
+pub const AGENT_LABEL: &str = "agent/";
+
 /// Fields of an MCP tool that open its server.
 const SECRETS: [&str; 2] = ["authorization", "headers"];
 
