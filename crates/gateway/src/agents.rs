@@ -340,6 +340,3 @@ fn is_name(name: &str) -> bool {
 pub fn named(model: &str) -> Option<&str> {
     model.strip_prefix(PREFIX)
 }
-
-/// A shared handle.
-pub type SharedAgents = Arc<Agents>;

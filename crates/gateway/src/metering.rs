@@ -196,19 +196,6 @@ impl Account {
         self.meter.turn_ended(&self.session, turn, response);
     }
 
-    /// Enters the work of something that is no provider, such as a tool.
-    pub fn note(&self, turn: u32, stage: &'static str, what: (&str, &str), units: Units) {
-        let (provider, model) = what;
-        self.meter.note(&Used {
-            session: &self.session,
-            turn,
-            stage,
-            provider,
-            model,
-            units,
-        });
-    }
-
     /// What the session has cost so far, in micro-dollars; `None` where a price is missing.
     pub fn micro_dollars(&self) -> Option<u64> {
         let books = self.meter.books();

@@ -61,7 +61,12 @@ fn what_is_used_is_shown_by_turn_by_provider_and_in_all() {
         speech_ms: 6_000,
         ..Units::default()
     };
-    account.note(2, "tts", ("deepgram", "aura-2-thalia-en"), voice);
+    meter.note(&Used {
+        stage: "tts",
+        provider: "deepgram",
+        units: voice,
+        ..read("sess_1", 2, "aura-2-thalia-en")
+    });
     account.turn_ended(1, "resp_1");
     account.turn_ended(2, "resp_2");
     account.turn_ended(2, "resp_beside");
