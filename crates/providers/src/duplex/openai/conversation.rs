@@ -57,8 +57,9 @@ pub(super) struct Conversation {
     /// Utterances whose words are waited for, by item.
     utterances: HashMap<String, UtteranceId>,
     answers: Answers,
-    /// An answer that can only be asked for when the one before it has ended.
-    held: Option<(ReplyId, Box<DuplexReply>)>,
+    /// Answers that can only be asked for when the one before them has ended: one that the session asked for, for it
+    /// waits then, and before it perhaps one that the server was not ready for.
+    held: VecDeque<(ReplyId, Box<DuplexReply>)>,
 }
 
 impl Conversation {
@@ -80,7 +81,7 @@ impl Conversation {
             commits: VecDeque::new(),
             utterances: HashMap::new(),
             answers: Answers::default(),
-            held: None,
+            held: VecDeque::new(),
         }
     }
 
@@ -143,7 +144,7 @@ impl Conversation {
 
     fn reply(&mut self, reply: ReplyId, wanted: Box<DuplexReply>, out: &mut Out) {
         if wanted.apart.is_none() && self.answers.conversation_is_busy() {
-            self.held = Some((reply, wanted));
+            self.held.push_back((reply, wanted));
         } else {
             out.say.push(self.answers.ask(reply, wanted));
         }
@@ -221,8 +222,13 @@ impl Conversation {
                 },
             });
         }
+        self.ask_held(out);
+    }
+
+    /// Asks for the answer that waits, once none is under way that it has to wait for.
+    fn ask_held(&mut self, out: &mut Out) {
         if !self.answers.conversation_is_busy()
-            && let Some((reply, wanted)) = self.held.take()
+            && let Some((reply, wanted)) = self.held.pop_front()
         {
             out.say.push(self.answers.ask(reply, wanted));
         }
@@ -319,11 +325,12 @@ impl Conversation {
         } else if let Some(answer) = self.answers.refused(event_id) {
             let reply = answer.reply;
             if code == "conversation_already_has_active_response" && !answer.cancelled {
-                // it is asked for again when that one has ended
-                self.held = Some((reply, answer.wanted));
+                // it is asked for again when that one has ended, and before any that came behind it
+                self.held.push_front((reply, answer.wanted));
             } else {
                 let error = failure;
                 out.tell.push_back(DuplexEvent::Failed { reply, error });
+                self.ask_held(out);
             }
         } else {
             // such as a cancellation that came too late: nothing hangs on it
@@ -403,15 +410,15 @@ impl Upstream for Conversation {
     }
 
     fn waits(&self) -> bool {
-        self.held.is_some()
+        !self.held.is_empty()
     }
 
     fn patience(&self) -> Option<Duration> {
-        (self.answers.any() || self.held.is_some()).then_some(SILENCE)
+        (self.answers.any() || !self.held.is_empty()).then_some(SILENCE)
     }
 
     fn leaves(&self, age: Duration) -> Option<ProviderError> {
-        let idle = !self.answers.any() && self.held.is_none() && self.appended == 0;
+        let idle = !self.answers.any() && self.held.is_empty() && self.appended == 0;
         (age >= LONGEST && idle && self.commits.is_empty() && self.utterances.is_empty()).then(
             || {
                 let message = "the connection has lasted almost as long as the server allows";

@@ -181,6 +181,79 @@ fn a_question_that_came_too_early_is_asked_again() {
     assert!(out.tell.is_empty() && !conversation.waits());
 }
 
+/// The server refuses the question that was asked as its `number`th.
+fn refuse(conversation: &mut Conversation, out: &mut Out, number: u64, code: &str) {
+    let error = json!({ "type": "invalid_request_error", "event_id": format!("reply-{number}"),
+        "code": code, "message": "m" });
+    hear(
+        conversation,
+        out,
+        &json!({ "type": "error", "error": error }),
+    );
+}
+
+/// The reply that the only message asks for.
+fn asked_for(out: &mut Out) -> ReplyId {
+    let said = std::mem::take(&mut out.say);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let event: Value = serde_json::from_str(&said[0]).unwrap();
+    assert_eq!(event["type"], "response.create");
+    let number = event["response"]["metadata"]["reply"].as_str();
+    number.unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_waits_is_asked_when_what_it_waits_for_is_refused() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 1);
+    ask(&mut conversation, &mut out, 2);
+    assert_eq!(asked_for(&mut out), 1);
+    assert!(conversation.waits());
+    refuse(&mut conversation, &mut out, 1, "invalid_value");
+    assert!(matches!(
+        out.tell.pop_front(),
+        Some(DuplexEvent::Failed { reply: 1, .. })
+    ));
+    assert_eq!(asked_for(&mut out), 2);
+    assert!(!conversation.waits());
+}
+
+#[test]
+fn a_question_that_came_too_early_does_not_displace_one_that_waits() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 1);
+    ask(&mut conversation, &mut out, 2);
+    out.say.clear();
+    let code = "conversation_already_has_active_response";
+    refuse(&mut conversation, &mut out, 1, code);
+    assert!(out.say.is_empty() && out.tell.is_empty());
+    // in the order in which they came, each behind the end of the one before it
+    for (ended, next) in [("resp_0", Some(1)), ("resp_1", Some(2)), ("resp_2", None)] {
+        assert_eq!(conversation.waits(), next.is_some(), "{ended}");
+        let response = json!({ "id": ended, "status": "completed" });
+        let done = json!({ "type": "response.done", "response": response });
+        hear(&mut conversation, &mut out, &done);
+        if let Some(next) = next {
+            assert_eq!(asked_for(&mut out), next);
+            let metadata = json!({ "reply": next.to_string() });
+            let response = json!({ "id": format!("resp_{next}"), "metadata": metadata });
+            let created = json!({ "type": "response.created", "response": response });
+            hear(&mut conversation, &mut out, &created);
+        }
+    }
+    let ended: Vec<_> = std::mem::take(&mut out.tell).into();
+    assert!(
+        matches!(
+            ended[..],
+            [
+                DuplexEvent::Done { reply: 1, .. },
+                DuplexEvent::Done { reply: 2, .. }
+            ]
+        ),
+        "{ended:?}"
+    );
+}
+
 #[test]
 fn refusals_hang_nothing() {
     let (mut conversation, mut out) = conversation();
