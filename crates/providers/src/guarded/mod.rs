@@ -4,6 +4,7 @@
 
 mod bill;
 mod duplex;
+mod feed;
 mod hedged;
 mod llm;
 mod stt;

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::{
     Attempt, Job, Member, Row, Stage, Watch,
     bill::{Account, Bill},
+    feed::{Feed, characters},
     run,
 };
 use crate::{
@@ -157,16 +158,15 @@ impl Speaking {
         let model = member.provider.model(&self.options.voice);
         let mut bill = Bill::new(member, model, &self.account);
         let mut events = stream.events;
-        let mut pieces = Some(stream.pieces);
-        let mut waiting: VecDeque<Piece> = self.unfinished.clone();
+        let mut feed = Feed::new(stream.pieces, self.unfinished.clone());
+        let mut heard = false;
         let mut overdue = Instant::now() + patience;
         // when the caller will have waited for so long in all, gaps in the speech added up
         let mut trickles: Option<Instant> = None;
         loop {
-            if waiting.is_empty() && self.inbox.is_none() {
-                pieces = None;
+            if self.inbox.is_none() {
+                feed.end();
             }
-            let sender = pieces.clone();
             tokio::select! {
                 biased;
                 event = events.recv() => {
@@ -177,9 +177,19 @@ impl Speaking {
                             let message = "the stream ended before everything was said";
                             return Attempt::Failed(ProviderError::new(name(), Kind::Protocol, message));
                         }
-                        Some(TtsEvent::Failed(error)) => return Attempt::Failed(error),
+                        Some(TtsEvent::Failed(error)) => {
+                            if !heard {
+                                // it refused: nobody charges for that
+                                bill.units.characters = 0;
+                            }
+                            return Attempt::Failed(error);
+                        }
                         Some(event) => event,
                     };
+                    heard = true;
+                    if let TtsEvent::Audio { index, .. } | TtsEvent::PieceDone { index } = &event {
+                        bill.units.characters += feed.speaks(*index);
+                    }
                     let arrived = Instant::now();
                     let before = *trickles.get_or_insert(arrived + patience);
                     let length = self.note(&event);
@@ -191,18 +201,7 @@ impl Speaking {
                     trickles = (!self.unfinished.is_empty())
                         .then(|| before + length + arrived.elapsed());
                 }
-                place = reserve(sender), if pieces.is_some() && !waiting.is_empty() => {
-                    let Some(place) = place else {
-                        // what it still says is all there will be
-                        waiting.clear();
-                        pieces = None;
-                        continue;
-                    };
-                    if let Some(piece) = waiting.pop_front() {
-                        bill.units.characters += piece.text.chars().count() as u64;
-                        place.send(piece);
-                    }
-                }
+                taken = feed.advance(), if feed.is_busy() => bill.units.characters += taken,
                 piece = receive(&mut self.inbox), if self.inbox.is_some() => match piece {
                     None => self.inbox = None,
                     Some(piece) => {
@@ -210,7 +209,7 @@ impl Speaking {
                             overdue = Instant::now() + patience;
                         }
                         self.unfinished.push_back(piece.clone());
-                        waiting.push_back(piece);
+                        feed.push(piece);
                     }
                 },
                 () = tokio::time::sleep_until(overdue), if !self.unfinished.is_empty() => {
@@ -235,7 +234,7 @@ impl Speaking {
             }
             TtsEvent::PieceDone { .. } => {
                 if let Some(piece) = self.unfinished.pop_front() {
-                    self.chars_done += piece.text.chars().count() as u64;
+                    self.chars_done += characters(&piece);
                     self.ms_done += self.spoken_ms;
                 }
                 self.spoken_ms = 0;
@@ -267,10 +266,6 @@ impl Speaking {
             .await
             .is_ok()
     }
-}
-
-async fn reserve(sender: Option<mpsc::Sender<Piece>>) -> Option<mpsc::OwnedPermit<Piece>> {
-    sender?.reserve_owned().await.ok()
 }
 
 async fn receive(inbox: &mut Option<mpsc::Receiver<Piece>>) -> Option<Piece> {

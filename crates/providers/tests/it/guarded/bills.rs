@@ -10,15 +10,15 @@ use engine::meter::Units;
 use providers::{
     Kind,
     guarded::{Incident, Watch},
-    ports::Llm as _,
+    ports::{Llm as _, Piece, Tts as _, TtsEvent},
 };
 
 use super::{
     Script,
     llm::{Act, row},
-    speech::{Hears, transcript, watched_ears},
+    speech::{Hears, Speaks, transcript, watched_ears, watched_voices},
 };
-use crate::conformance::{answer, ask};
+use crate::conformance::{answer, ask, speak_options};
 
 /// Provider, turn and units of everything that was used, in the order in which it was told.
 type Bills = Arc<Mutex<Vec<(String, u32, Units)>>>;
@@ -102,4 +102,61 @@ async fn everybody_who_heard_an_utterance_is_paid_for_what_he_heard() {
         .collect();
     // ten times 100 samples
     assert_eq!(heard, [("first", 62), ("second", 62)]);
+}
+
+/// Characters that each voice was paid for when `scripts` had five pieces of ten characters, of which `heard` were
+/// listened to.
+async fn characters(scripts: &[&Arc<Script<Speaks>>], heard: usize) -> Vec<(String, u64)> {
+    let (watch, bills) = bills();
+    let (tts, _words) = watched_voices(scripts, watch);
+    let mut stream = tts.open(speak_options("alloy")).await.unwrap();
+    for index in 0..5 {
+        let text = format!("{index} or ab cd");
+        stream.pieces.send(Piece { index, text }).await.unwrap();
+    }
+    drop(stream.pieces);
+    // it begins, and waits for whoever listens
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let mut done = 0;
+    while done < heard {
+        let event = stream.events.recv().await.unwrap();
+        done += usize::from(matches!(event, TtsEvent::PieceDone { .. }));
+    }
+    drop(stream.events);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let bills = bills.lock().unwrap();
+    let characters = bills
+        .iter()
+        .map(|(name, _, units)| (name.clone(), units.characters));
+    characters.collect()
+}
+
+fn of(name: &str, characters: u64) -> (String, u64) {
+    (name.to_owned(), characters)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voice_is_paid_for_the_pieces_that_it_took() {
+    let all = Script::new("first", vec![Speaks::All]);
+    assert_eq!(characters(&[&all], 5).await, [of("first", 50)]);
+    // interrupted in the second piece: the others had not reached it
+    let slow = Script::new("first", vec![Speaks::Slowly(Duration::from_millis(100))]);
+    assert_eq!(characters(&[&slow], 1).await, [of("first", 20)]);
+    assert_eq!(characters(&[&slow], 0).await, [of("first", 10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_piece_that_did_not_reach_a_voice_is_paid_for_once() {
+    let second = Script::new("second", vec![Speaks::All]);
+    // it breaks off behind the first of the second piece's four words
+    let breaks = Script::new("first", vec![Speaks::BreaksAfter(5)]);
+    let paid = characters(&[&breaks, &second], 5).await;
+    assert_eq!(paid, [of("first", 20), of("second", 38)]);
+    // one that fails before its first word has refused; one that is silent has been asked all the same
+    let refuses = Script::new("first", vec![Speaks::BreaksAfter(0)]);
+    let paid = characters(&[&refuses, &second], 5).await;
+    assert_eq!(paid, [of("second", 50)]);
+    let hangs = Script::new("first", vec![Speaks::HangsAfter(0)]);
+    let paid = characters(&[&hangs, &second], 5).await;
+    assert_eq!(paid, [of("first", 10), of("second", 50)]);
 }

@@ -171,7 +171,7 @@ async fn ears_without_anyone_behind_them_have_ten_seconds() {
 
 /// What a voice does with a reply: 100 ms of sound per word, until so many words are said.
 #[derive(Clone, Copy)]
-enum Speaks {
+pub(super) enum Speaks {
     All,
     BreaksAfter(usize),
     HangsAfter(usize),
@@ -239,7 +239,13 @@ impl Tts for Voice {
 
 /// Voices in a row, and what they say.
 fn voices(scripts: &[&Arc<Script<Speaks>>]) -> (GuardedTts, mpsc::Receiver<String>) {
-    let watch = Watch::default();
+    watched_voices(scripts, Watch::default())
+}
+
+pub(super) fn watched_voices(
+    scripts: &[&Arc<Script<Speaks>>],
+    watch: Watch,
+) -> (GuardedTts, mpsc::Receiver<String>) {
     let (said, words) = mpsc::channel(1000);
     let members = scripts
         .iter()
