@@ -379,6 +379,8 @@ enum Attempt {
     Unheard,
     /// It did not, or only in part.
     Failed(ProviderError),
+    /// More was asked for than anybody does; it did not fail.
+    Overflowed(ProviderError),
 }
 
 /// What members are tried at until one has done it.
@@ -420,6 +422,10 @@ async fn run<J: Job>(row: &Row<J::Provider>, job: &mut J, limit: Duration) {
         match attempt {
             Attempt::Done => return member.succeeded(),
             Attempt::Unheard => return member.abandoned(),
+            Attempt::Overflowed(error) => {
+                member.abandoned();
+                return job.fail(error).await;
+            }
             Attempt::Failed(error) => {
                 member.failed(&error);
                 if !job.hand_over().await {

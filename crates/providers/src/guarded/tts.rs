@@ -28,6 +28,9 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(10);
 /// Pieces that may wait for a voice: as many as the session hands out, which does not listen while it waits for room.
 const WAITING_PIECES: usize = 512;
+/// Pieces that may be unfinished: speech that is so far behind its text will not catch up. They are taken until then,
+/// for a session that waits for room does not listen.
+const UNFINISHED_PIECES: usize = 2 * WAITING_PIECES;
 /// Length of a character until the voice has said enough to tell, in ms: about 15 characters a second.
 const MS_PER_CHAR: u64 = 65;
 
@@ -169,6 +172,22 @@ impl Speaking {
             }
             tokio::select! {
                 biased;
+                // text first: events may come without a pause
+                piece = receive(&mut self.inbox), if self.inbox.is_some() => match piece {
+                    None => self.inbox = None,
+                    Some(_) if self.unfinished.len() >= UNFINISHED_PIECES => {
+                        let message = "the reply is longer than speech keeps up with";
+                        return Attempt::Overflowed(ProviderError::new(name(), Kind::Overloaded, message));
+                    }
+                    Some(piece) => {
+                        if self.unfinished.is_empty() {
+                            overdue = Instant::now() + patience;
+                        }
+                        self.unfinished.push_back(piece.clone());
+                        feed.push(piece);
+                    }
+                },
+                taken = feed.advance(), if feed.is_busy() => bill.units.characters += taken,
                 event = events.recv() => {
                     overdue = Instant::now() + patience;
                     let event = match event {
@@ -201,17 +220,6 @@ impl Speaking {
                     trickles = (!self.unfinished.is_empty())
                         .then(|| before + length + arrived.elapsed());
                 }
-                taken = feed.advance(), if feed.is_busy() => bill.units.characters += taken,
-                piece = receive(&mut self.inbox), if self.inbox.is_some() => match piece {
-                    None => self.inbox = None,
-                    Some(piece) => {
-                        if self.unfinished.is_empty() {
-                            overdue = Instant::now() + patience;
-                        }
-                        self.unfinished.push_back(piece.clone());
-                        feed.push(piece);
-                    }
-                },
                 () = tokio::time::sleep_until(overdue), if !self.unfinished.is_empty() => {
                     return silent("no speech came");
                 }

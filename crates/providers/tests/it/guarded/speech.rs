@@ -362,3 +362,32 @@ async fn a_session_that_takes_its_time_is_no_fault_of_the_voice() {
     assert_eq!(last, Some(TtsEvent::PieceDone { index: 1 }));
     assert_eq!(second.asked(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_no_voice_keeps_up_with_ends_and_is_no_fault_of_the_voice() {
+    let first = Script::new("first", vec![Speaks::HangsAfter(0)]);
+    let second = Script::new("second", vec![Speaks::All]);
+    let (tts, _words) = voices(&[&first, &second]);
+    for _ in 0..6 {
+        let mut stream = tts.open(speak_options("alloy")).await.unwrap();
+        // whoever sends is never left waiting: it reads no events meanwhile
+        for index in 0.. {
+            let text = "word".to_owned();
+            let sent = stream.pieces.send(Piece { index, text });
+            let sent = tokio::time::timeout(Duration::from_secs(1), sent).await;
+            if sent.expect("no piece is taken any more").is_err() {
+                break;
+            }
+            assert!(index < 10_000, "pieces are taken without end");
+        }
+        let mut last = None;
+        while let Some(event) = stream.events.recv().await {
+            last = Some(event);
+        }
+        assert!(
+            matches!(&last, Some(TtsEvent::Failed(error)) if error.kind == Kind::Overloaded),
+            "{last:?}"
+        );
+    }
+    assert_eq!((first.asked(), second.asked()), (6, 0));
+}
