@@ -1,9 +1,13 @@
 //! Two language models for one answer: where the first is slow to begin, the second is asked as well, and whoever begins
 //! first is heard.
 //! Made by the catalog for pipelines that set `hedge_ms`.
-//! Never lets both be heard, and lets go of the slower one at once; what it did until then is paid for.
+//! Never lets both be heard, and lets go of the slower one at once; what it did until then is paid for. Never asks a
+//! model twice at the same time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use engine::ask::LlmRequest;
@@ -73,6 +77,32 @@ impl Llm for HedgedLlm {
     }
 }
 
+/// Who asks the models behind the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The row, because the first one failed or rests.
+    Row,
+    /// The hedge, because the first one is slow.
+    Hedge,
+}
+
+/// The models behind the first, for one answer: whoever takes them first, asks them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Others(Arc<Mutex<Option<Asker>>>);
+
+impl Others {
+    /// Whether `asker` may ask them, now and from now on.
+    pub(super) fn take(&self, asker: Asker) -> bool {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken.get_or_insert(asker) == asker
+    }
+
+    /// They have failed: whoever wants to may try again.
+    fn give_back(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 struct Race {
     first: Arc<GuardedLlm>,
     second: Arc<GuardedLlm>,
@@ -82,15 +112,18 @@ struct Race {
 
 impl Race {
     async fn run(self, request: LlmRequest, outbox: mpsc::Sender<LlmEvent>) {
-        let Ok(mut first) = self.first.ask(request.clone()).await else {
-            return;
-        };
-        let begun = tokio::select! {
+        let others = Others::default();
+        let mut first = self.first.ask_unless_taken(request.clone(), others.clone());
+        let in_time = tokio::select! {
             biased;
-            event = first.events.recv() => event,
-            () = sleep(self.after) => {
-                let Ok(second) = self.second.ask(request).await else { return };
-                let (event, winner, second_won) = faster(first, second).await;
+            event = first.events.recv() => Some(event),
+            () = sleep(self.after) => None,
+        };
+        let begun = match in_time {
+            Some(event) => event,
+            None if others.take(Asker::Hedge) => {
+                let second = self.second.ask_unless_taken(request, Others::default());
+                let (event, winner, second_won) = faster(first, second, &others).await;
                 self.watch.tell(&Incident::Hedged {
                     provider: self.first.name(),
                     won: second_won,
@@ -98,6 +131,8 @@ impl Race {
                 first = winner;
                 event
             }
+            // the first has failed meanwhile, and they are asked in its place
+            None => first.events.recv().await,
         };
         let Some(event) = begun else { return };
         if outbox.send(event).await.is_err() {
@@ -115,6 +150,7 @@ impl Race {
 async fn faster(
     mut first: LlmStream,
     mut second: LlmStream,
+    others: &Others,
 ) -> (Option<LlmEvent>, LlmStream, bool) {
     let is_beginning =
         |event: &Option<LlmEvent>| !matches!(event, None | Some(LlmEvent::Failed(_)));
@@ -130,6 +166,7 @@ async fn faster(
             if is_beginning(&event) {
                 return (event, second, true);
             }
+            others.give_back();
             (first.events.recv().await, first, false)
         }
     }

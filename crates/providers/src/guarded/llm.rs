@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use super::{
     Attempt, Job, Member, Row, Stage, Watch,
     bill::{Account, Bill},
+    hedged::{Asker, Others},
     run,
 };
 use crate::{
@@ -44,15 +45,9 @@ impl GuardedLlm {
     pub fn new(members: Vec<Arc<Member<dyn Llm>>>, watch: Watch) -> Self {
         Self(Arc::new(Row::new(members, Stage::Llm, watch)))
     }
-}
 
-#[async_trait]
-impl Llm for GuardedLlm {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
+    /// Asks, and those behind the first member only if `others` lets it.
+    pub(super) fn ask_unless_taken(&self, request: LlmRequest, others: Others) -> LlmStream {
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
         let mut answering = Answering {
             account: Account {
@@ -65,11 +60,23 @@ impl Llm for GuardedLlm {
             },
             said: String::new(),
             called: false,
+            others,
             outbox,
         };
         let row = Arc::clone(&self.0);
         tokio::spawn(async move { run(&row, &mut answering, SILENCE).await }.in_current_span());
-        Ok(LlmStream { events })
+        LlmStream { events }
+    }
+}
+
+#[async_trait]
+impl Llm for GuardedLlm {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
+        Ok(self.ask_unless_taken(request, Others::default()))
     }
 
     fn warm(&self, request: &LlmRequest) {
@@ -91,11 +98,19 @@ struct Answering {
     said: String,
     /// Whether the session has seen the beginning of a call: nobody else can end it.
     called: bool,
+    /// Those behind the first member.
+    others: Others,
     outbox: mpsc::Sender<LlmEvent>,
 }
 
 impl Job for Answering {
     type Provider = dyn Llm;
+
+    fn may_ask(&mut self, place: usize) -> bool {
+        // whoever has begun has won: nobody else is being asked any more
+        let begun = !self.said.is_empty() || self.called;
+        place == 0 || begun || self.others.take(Asker::Row)
+    }
 
     fn unheard(&self) -> impl Future<Output = ()> + Send + 'static {
         let listener = self.outbox.clone();

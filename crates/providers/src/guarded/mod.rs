@@ -387,6 +387,10 @@ enum Attempt {
 trait Job: Send {
     /// A provider's port.
     type Provider: ?Sized + Send + Sync + 'static;
+    /// Whether the member at `place` may try: somebody else may be asking it for this very job.
+    fn may_ask(&mut self, _place: usize) -> bool {
+        true
+    }
     /// Returns when nobody waits for the outcome any more.
     fn unheard(&self) -> impl Future<Output = ()> + Send + 'static;
     /// Lets `member` try; it has so long for its first result.
@@ -410,6 +414,13 @@ async fn run<J: Job>(row: &Row<J::Provider>, job: &mut J, limit: Duration) {
             Ok(next) => next,
             Err(refused) => return job.fail(last.map_or(refused, |(_, error)| error)).await,
         };
+        if !job.may_ask(place) {
+            member.abandoned();
+            let message = "somebody else asks those behind it";
+            let name = row.name().to_owned();
+            let taken = || ProviderError::new(name, Kind::Unavailable, message);
+            return job.fail(last.map_or_else(taken, |(_, error)| error)).await;
+        }
         if let Some((from, _)) = &last {
             row.failed_over(from, &member.name);
         }

@@ -21,6 +21,10 @@ pub(super) enum Act {
     Says(u64, &'static str),
     /// Words, then a failure.
     Breaks(&'static str, Kind),
+    /// Words, so many ms apart, then a failure.
+    BreaksSlowly(u64, &'static str),
+    /// A failure, so many ms after it was asked.
+    FailsAfter(u64),
     /// Words, then nothing more.
     Hangs(&'static str),
     /// The beginning of a call, then a failure.
@@ -57,11 +61,14 @@ async fn play(name: &'static str, act: Act, request: &LlmRequest, outbox: mpsc::
     let last = request.messages.iter().rev().take(2).map(kind_of);
     let recital = last.collect::<Vec<_>>().concat();
     let (pace, words) = match &act {
-        Act::Says(pace, words) => (*pace, (*words).to_owned()),
+        Act::Says(pace, words) | Act::BreaksSlowly(pace, words) => (*pace, (*words).to_owned()),
         Act::Breaks(words, _) | Act::Hangs(words) => (1, (*words).to_owned()),
         Act::Recites => (1, recital),
-        Act::CallsAndBreaks | Act::Refuses(..) => (1, String::new()),
+        Act::CallsAndBreaks | Act::Refuses(..) | Act::FailsAfter(_) => (1, String::new()),
     };
+    if let Act::FailsAfter(ms) = act {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
     for word in words.split_inclusive(' ') {
         tokio::time::sleep(Duration::from_millis(pace)).await;
         if outbox.send(LlmEvent::Text(word.to_owned())).await.is_err() {
@@ -74,6 +81,9 @@ async fn play(name: &'static str, act: Act, request: &LlmRequest, outbox: mpsc::
             usage: LlmUsage::default(),
         },
         Act::Breaks(_, kind) => LlmEvent::Failed(failure(name, kind)),
+        Act::BreaksSlowly(..) | Act::FailsAfter(_) => {
+            LlmEvent::Failed(failure(name, Kind::Unavailable))
+        }
         Act::CallsAndBreaks => {
             let call = LlmEvent::ToolCall {
                 call_id: "call_1".to_owned(),
@@ -319,4 +329,58 @@ async fn a_model_that_is_slow_to_begin_races_the_next_one() {
     );
     let members = [member(&says, &watch)];
     assert!(HedgedLlm::new(&members, Duration::from_millis(700), watch).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_behind_the_first_model_is_asked_by_the_row_and_by_the_hedge_as_well() {
+    // when the first fails, in ms; who is asked behind it, and by whom
+    for (fails_at, hedges) in [(300, false), (900, true)] {
+        let (watch, lines) = written();
+        let first = Script::new("first", vec![Act::FailsAfter(fails_at)]);
+        let second = Script::new("second", vec![Act::Says(1_500, "second.")]);
+        let members = [member(&first, &watch), member(&second, &watch)];
+        let llm = HedgedLlm::new(&members, Duration::from_millis(700), watch).unwrap();
+        assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "second.");
+        assert_eq!(second.asked(), 1, "{fails_at}");
+        let lines = lines.lock().unwrap();
+        let hedged = lines.iter().any(|line| line.contains("hedged"));
+        assert_eq!(hedged, hedges, "{lines:?}");
+    }
+    // one that rests is not asked at all: the row begins with the second
+    let (watch, _) = written();
+    let first = Script::new("first", vec![Act::Refuses(Kind::RateLimited, None)]);
+    let second = Script::new("second", vec![Act::Says(1_500, "second.")]);
+    let members = [member(&first, &watch), member(&second, &watch)];
+    let llm = HedgedLlm::new(&members, Duration::from_millis(700), watch).unwrap();
+    for questions in 1..=2 {
+        assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "second.");
+        assert_eq!((first.asked(), second.asked()), (1, questions));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_lost_leaves_the_others_to_the_row() {
+    // the second is let go when the first begins, and continues what that breaks off
+    let (watch, _) = written();
+    let first = Script::new("first", vec![Act::BreaksSlowly(900, "So far ")]);
+    let acts = vec![Act::Hangs(""), Act::Says(1, "so good.")];
+    let second = Script::new("second", acts);
+    let members = [member(&first, &watch), member(&second, &watch)];
+    let llm = HedgedLlm::new(&members, Duration::from_millis(700), watch).unwrap();
+    assert_eq!(
+        answer(&llm, ask("?")).await.unwrap().text,
+        "So far so good."
+    );
+    assert_eq!(second.asked(), 2);
+    // and so where it failed while the first was still silent
+    let (watch, _) = written();
+    let first = Script::new("first", vec![Act::FailsAfter(2_000)]);
+    let acts = vec![
+        Act::Refuses(Kind::Unavailable, None),
+        Act::Says(1, "at last."),
+    ];
+    let second = Script::new("second", acts);
+    let members = [member(&first, &watch), member(&second, &watch)];
+    let llm = HedgedLlm::new(&members, Duration::from_millis(700), watch).unwrap();
+    assert_eq!(answer(&llm, ask("?")).await.unwrap().text, "at last.");
 }
