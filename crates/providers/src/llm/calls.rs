@@ -1,10 +1,15 @@
 //! Puts the function calls of an answer in order.
 //! Fed by the vendors whose calls come in parts.
-//! Never reorders parts of one call: events have room for one call at a time, others wait behind it.
+//! Never reorders parts of one call: events have room for one call at a time, others wait behind it, as many as a model
+//! may mean.
 
 use std::collections::BTreeMap;
 
+use super::reading::{BadEvent, EVENT_BYTES};
 use crate::ports::LlmEvent;
+
+/// Calls that may wait.
+const WAITING_CALLS: usize = 128;
 
 /// Calls as far as they have come.
 #[derive(Debug, Default)]
@@ -13,6 +18,8 @@ pub(super) struct Calls {
     live: Option<Live>,
     /// Calls behind it, by index.
     waiting: BTreeMap<u64, Call>,
+    /// Bytes of them.
+    waiting_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -33,17 +40,29 @@ pub(super) struct Call {
     pub(super) ended: bool,
 }
 
+impl Call {
+    fn bytes(&self) -> usize {
+        self.id.len() + self.name.len() + self.arguments.len()
+    }
+}
+
 impl Calls {
     /// Takes what has come of the call at `index`.
-    pub(super) fn take(&mut self, index: u64, part: Call, events: &mut Vec<LlmEvent>) {
+    ///
+    /// Errors: [`BadEvent::Malformed`] for more than can wait.
+    pub(super) fn take(
+        &mut self,
+        index: u64,
+        part: Call,
+        events: &mut Vec<LlmEvent>,
+    ) -> Result<(), BadEvent> {
         let says_nothing = part.name.is_empty() && part.arguments.is_empty();
-        let waiting = match &mut self.live {
+        match &mut self.live {
             Some(live) if live.index == index => {
                 live.argue(part.arguments, events);
                 if part.ended {
                     self.next(events);
                 }
-                return;
             }
             None if !part.name.is_empty() => {
                 let ended = part.ended;
@@ -51,11 +70,20 @@ impl Calls {
                 if ended {
                     self.next(events);
                 }
-                return;
             }
-            _ if says_nothing && !self.waiting.contains_key(&index) => return,
-            _ => self.waiting.entry(index).or_default(),
-        };
+            _ if says_nothing && !self.waiting.contains_key(&index) => {}
+            _ => return self.wait(index, part),
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, index: u64, part: Call) -> Result<(), BadEvent> {
+        let crowded = self.waiting.len() >= WAITING_CALLS && !self.waiting.contains_key(&index);
+        if crowded || self.waiting_bytes + part.bytes() > EVENT_BYTES {
+            return Err(BadEvent::Malformed);
+        }
+        let waiting = self.waiting.entry(index).or_default();
+        self.waiting_bytes -= waiting.bytes();
         if waiting.id.is_empty() {
             waiting.id = part.id;
         }
@@ -64,6 +92,8 @@ impl Calls {
         }
         waiting.arguments.push_str(&part.arguments);
         waiting.ended |= part.ended;
+        self.waiting_bytes += waiting.bytes();
+        Ok(())
     }
 
     /// The index of the call that began last.
@@ -104,6 +134,7 @@ impl Calls {
             let Some((index, call)) = self.waiting.pop_first() else {
                 return;
             };
+            self.waiting_bytes -= call.bytes();
             let ended = call.ended;
             if !call.name.is_empty() {
                 self.begin(index, call, events);

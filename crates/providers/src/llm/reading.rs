@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes of one event; the longest known ones carry the arguments of a call in one piece.
-const EVENT_BYTES: usize = 1024 * 1024;
+pub(super) const EVENT_BYTES: usize = 1024 * 1024;
 /// What follows the reason for the end (counts, the end mark) is waited for only so long.
 const AFTER_FINISH: Duration = Duration::from_secs(2);
 /// The end of the bytes behind the end mark is waited for so long: a connection read to its end

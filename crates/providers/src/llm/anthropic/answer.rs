@@ -41,14 +41,14 @@ impl Answer for Message {
         match body["type"].as_str().ok_or(BadEvent::Malformed)? {
             "ping" => return Ok(Taken::KeepAlive),
             "message_start" => self.count(&body["message"]["usage"]),
-            "content_block_start" => self.begin(index, &body["content_block"], events),
-            "content_block_delta" => self.delta(index, &body["delta"], events),
+            "content_block_start" => self.begin(index, &body["content_block"], events)?,
+            "content_block_delta" => self.delta(index, &body["delta"], events)?,
             "content_block_stop" => {
                 let ended = Call {
                     ended: true,
                     ..Call::default()
                 };
-                self.calls.take(index, ended, events);
+                self.calls.take(index, ended, events)?;
             }
             "message_delta" => {
                 self.count(&body["usage"]);
@@ -86,7 +86,12 @@ impl Answer for Message {
 }
 
 impl Message {
-    fn begin(&mut self, index: u64, block: &Value, events: &mut Vec<LlmEvent>) {
+    fn begin(
+        &mut self,
+        index: u64,
+        block: &Value,
+        events: &mut Vec<LlmEvent>,
+    ) -> Result<(), BadEvent> {
         match block["type"].as_str() {
             Some("text") => say(&block["text"], events),
             Some("tool_use") => {
@@ -102,13 +107,19 @@ impl Message {
                     arguments,
                     ended: false,
                 };
-                self.calls.take(index, call, events);
+                self.calls.take(index, call, events)?;
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn delta(&mut self, index: u64, delta: &Value, events: &mut Vec<LlmEvent>) {
+    fn delta(
+        &mut self,
+        index: u64,
+        delta: &Value,
+        events: &mut Vec<LlmEvent>,
+    ) -> Result<(), BadEvent> {
         match delta["type"].as_str() {
             Some("text_delta") => say(&delta["text"], events),
             Some("input_json_delta") => {
@@ -116,10 +127,11 @@ impl Message {
                     arguments: text(&delta["partial_json"]),
                     ..Call::default()
                 };
-                self.calls.take(index, more, events);
+                self.calls.take(index, more, events)?;
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Counts are cumulative, and later ones may leave some out.

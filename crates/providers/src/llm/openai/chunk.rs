@@ -76,7 +76,7 @@ impl Assembly {
             events.push(LlmEvent::Text(text));
         }
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
-            self.call(call, events);
+            self.call(call, events)?;
         }
         if let Some(reason) = choice["finish_reason"].as_str() {
             self.finish = Some(match reason {
@@ -88,7 +88,7 @@ impl Assembly {
         Ok(())
     }
 
-    fn call(&mut self, delta: &Value, events: &mut Vec<LlmEvent>) {
+    fn call(&mut self, delta: &Value, events: &mut Vec<LlmEvent>) -> Result<(), BadEvent> {
         let function = &delta["function"];
         let id = delta["id"].as_str().unwrap_or_default();
         let name = function["name"].as_str().unwrap_or_default();
@@ -106,7 +106,7 @@ impl Assembly {
             arguments,
             ended: false,
         };
-        self.calls.take(index, part, events);
+        self.calls.take(index, part, events)
     }
 
     /// Without an index, a name begins a call and anything else belongs to the call that began last.

@@ -48,21 +48,21 @@ impl Answer for Response {
                     arguments: text(&body["item"]["arguments"]),
                     ended: false,
                 };
-                self.calls.take(index, call, events);
+                self.calls.take(index, call, events)?;
             }
             "response.function_call_arguments.delta" => {
                 let more = Call {
                     arguments: text(&body["delta"]),
                     ..Call::default()
                 };
-                self.calls.take(index, more, events);
+                self.calls.take(index, more, events)?;
             }
             "response.output_item.done" if body["item"]["type"] == "function_call" => {
                 let ended = Call {
                     ended: true,
                     ..Call::default()
                 };
-                self.calls.take(index, ended, events);
+                self.calls.take(index, ended, events)?;
             }
             "response.completed" => return Ok(self.end(&body["response"], Finish::Stop)),
             "response.incomplete" => {
