@@ -12,10 +12,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::template::{Template, plain};
-use super::{Arguments, Caller, Outbound, OutboundError, Ran, SchemaError, signature};
+use super::{Arguments, Caller, MAX_RESULT, Outbound, OutboundError, Ran, SchemaError, signature};
 
-/// Bytes of a result that are read.
-const MAX_RESULT: usize = 64 * 1024;
 /// Characters of an error's body that the model is told.
 const MAX_REASON: usize = 500;
 

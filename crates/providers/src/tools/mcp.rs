@@ -3,13 +3,14 @@
 //! Never offers such a server anything: no sampling, no files, no questions to the caller.
 
 mod listing;
+mod result;
 mod trouble;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use engine::ask::{ServerTool, ToolCall, ToolOutcome};
+use engine::ask::{ServerTool, ToolCall};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, ClientConfig, JsonObject, PaginatedRequestParams};
@@ -194,26 +195,7 @@ impl McpServer {
         let result = connection.call_tool(call).await;
         let result = result
             .map_err(|error| self.problem(&format!("failed: {}", trouble::of_service(&error))))?;
-        let mut text = String::new();
-        for part in &result.content {
-            if let Some(part) = part.as_text() {
-                if !text.is_empty() {
-                    text.push('\n');
-                }
-                text.push_str(&part.text);
-            }
-        }
-        if let Some(structured) = result.structured_content.filter(|_| text.is_empty()) {
-            text = structured.to_string();
-        }
-        Ok(if result.is_error == Some(true) {
-            Ran {
-                outcome: ToolOutcome::Failed(text),
-                cause: Some("the tool says that it failed".to_owned()),
-            }
-        } else {
-            Ran::returned(text)
-        })
+        Ok(result::read(result))
     }
 
     async fn connect(&self) -> Result<Arc<RunningService<RoleClient, ClientConfig>>, McpError> {

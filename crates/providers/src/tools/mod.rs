@@ -20,6 +20,9 @@ pub use self::mcp::{McpConfig, McpError, McpServer};
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::reason::{Reason, STANDARD_SCRIPT};
 
+/// Bytes of a result that a model reads; what is longer is cut.
+const MAX_RESULT: usize = 64 * 1024;
+
 /// For whom a function is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
