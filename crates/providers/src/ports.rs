@@ -306,6 +306,8 @@ pub enum DuplexEvent {
         reply: ReplyId,
         /// Why.
         error: ProviderError,
+        /// Token counts of what came of it; zero where the upstream gives none.
+        usage: DuplexUsage,
     },
     /// The connection is gone, and with it everything that is under way; last. Opening again with what was said makes
     /// sense unless the error is [`crate::Kind::Unauthorized`] or [`crate::Kind::Rejected`].

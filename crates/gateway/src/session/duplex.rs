@@ -123,7 +123,7 @@ fn heard(event: DuplexEvent) -> Input {
             finish,
             usage,
         }),
-        DuplexEvent::Failed { reply, error } => {
+        DuplexEvent::Failed { reply, error, .. } => {
             Input::Llm(reply, LlmNews::Failed(told(&error).into()))
         }
         DuplexEvent::Lost(error) => Input::Duplex(DuplexNews::Lost(told(&error).into())),

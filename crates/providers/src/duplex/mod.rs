@@ -5,7 +5,7 @@
 pub mod gemini;
 mod live;
 pub mod openai;
-mod sound;
+pub(crate) mod sound;
 
 pub use gemini::GeminiLive;
 pub use openai::OpenAiRealtime;

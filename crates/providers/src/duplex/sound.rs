@@ -9,7 +9,7 @@ use wire::realtime::AudioFormat;
 const MESSAGE_MS: u64 = 20_000;
 
 /// What the bytes of the session's audio are.
-pub(super) fn format(audio: AudioFormat) -> Format {
+pub(crate) fn format(audio: AudioFormat) -> Format {
     match audio {
         AudioFormat::Pcm24k(_) => Format::Pcm24k,
         AudioFormat::Pcmu => Format::Pcmu,

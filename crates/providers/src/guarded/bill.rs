@@ -1,5 +1,5 @@
 //! Counts what one attempt made a provider do, and tells it however the attempt ends.
-//! Held by the attempts of `llm`, `stt` and `tts` while they run.
+//! Held by the attempts of `llm`, `stt` and `tts` while they run, and by the open answers of `duplex`.
 //! Never knows what anything costs.
 
 use engine::ask::{DuplexUsage, LlmMessage, LlmRequest, LlmUsage};
@@ -8,7 +8,7 @@ use engine::meter::Units;
 use super::{Incident, Member, Watch};
 
 /// Characters of English text in a token, for answers whose tokens nobody counted.
-const CHARS_PER_TOKEN: u64 = 4;
+pub(super) const CHARS_PER_TOKEN: u64 = 4;
 
 /// For whom something is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,11 @@ impl Bill {
         }
     }
 
-    /// A speech-to-speech model has counted.
-    pub(super) fn speaks(mut self, usage: DuplexUsage) {
+    /// A speech-to-speech model has counted, or has not.
+    pub(super) fn speaks(&mut self, usage: DuplexUsage) {
+        if usage == DuplexUsage::default() {
+            return;
+        }
         let (text, audio) = (usage.text, usage.audio);
         self.units = Units {
             input_tokens: text.input_tokens.into(),
@@ -100,7 +103,8 @@ impl Drop for Bill {
     }
 }
 
-fn chars(message: &LlmMessage) -> u64 {
+/// The length of a message, as far as it is text.
+pub(super) fn chars(message: &LlmMessage) -> u64 {
     let bytes = match message {
         LlmMessage::System(text) | LlmMessage::Assistant(text) | LlmMessage::User { text, .. } => {
             text.len()

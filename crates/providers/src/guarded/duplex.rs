@@ -2,21 +2,17 @@
 //! Opened by the session at its beginning, and again whenever the connection is lost.
 //! Never moves a conversation that has begun: the session knows what was said and heard, and tells it anew.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use engine::ask::{DuplexCommand, DuplexItem, DuplexOptions};
-use engine::session::ReplyId;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::Instrument as _;
 
-use super::{
-    Member, Row, Stage, Watch,
-    bill::{Account, Bill},
-};
+use super::{Member, Row, Stage, Watch, answers::Answers};
 use crate::{
     Kind, ProviderError, failure,
     ports::{DUPLEX_BEHIND, Duplex, DuplexEvent, DuplexStream, EVENT_BUFFER},
@@ -178,7 +174,7 @@ impl Conversing {
         let mut event = Some(DuplexEvent::Ready);
         let mut command = None;
         let mut is_heard = true;
-        let mut turns: HashMap<ReplyId, u32> = HashMap::new();
+        let mut answers = Answers::new(member, &self.options, &self.history);
         loop {
             tokio::select! {
                 () = self.outbox.closed() => break,
@@ -205,15 +201,7 @@ impl Conversing {
                             Err(error) => member.failed(error),
                         }
                     }
-                    if let DuplexEvent::Done { reply, usage, .. } = &heard {
-                        let turn = turns.remove(reply).unwrap_or_default();
-                        let account = Account {
-                            session: self.options.session.clone(),
-                            turn,
-                        };
-                        // told as it is dropped
-                        Bill::new(member, member.provider.model(), &account).speaks(*usage);
-                    }
+                    answers.heard(&heard);
                     event = Some(heard);
                 }
                 // a stream that takes no more commands says why in its last event
@@ -226,9 +214,7 @@ impl Conversing {
                 told = self.inbox.recv(), if command.is_none() && is_heard => {
                     match told {
                         Some(told) => {
-                            if let DuplexCommand::Reply(id, reply) = &told {
-                                turns.insert(*id, reply.turn);
-                            }
+                            answers.told(&told);
                             command = Some(told);
                         }
                         // the session hangs up by dropping either end

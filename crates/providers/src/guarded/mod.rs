@@ -2,6 +2,7 @@
 //! Made by the catalog for every configured pipeline; the session sees one provider per stage.
 //! Never says or hears anything twice: what was already said is known, and what was heard is kept until it is understood.
 
+mod answers;
 mod bill;
 mod duplex;
 mod feed;

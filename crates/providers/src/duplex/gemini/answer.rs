@@ -160,15 +160,20 @@ async fn pass_on(
             break;
         }
     }
+    let failed = |error| DuplexEvent::Failed {
+        reply,
+        error,
+        usage: DuplexUsage::default(),
+    };
     loop {
         let event = match stream.events.recv().await {
             Some(DuplexEvent::Ready) => continue,
-            Some(DuplexEvent::Lost(error)) => DuplexEvent::Failed { reply, error },
+            Some(DuplexEvent::Lost(error)) => failed(error),
             Some(event) => event,
             None => {
                 let message = "the stream ended before the answer did";
                 let error = ProviderError::new("gemini", Kind::Protocol, message);
-                DuplexEvent::Failed { reply, error }
+                failed(error)
             }
         };
         let last = matches!(event, DuplexEvent::Done { .. } | DuplexEvent::Failed { .. });

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use engine::{
-    ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexReply, Finish},
+    ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexReply, DuplexUsage, Finish},
     audio::b64,
     session::{ReplyId, UtteranceId},
 };
@@ -213,6 +213,7 @@ impl Conversation {
                 Err(error) if !answer.cancelled => DuplexEvent::Failed {
                     reply,
                     error: self.failure(error),
+                    usage: read::usage(response),
                 },
                 // what was cancelled has still been paid for
                 outcome => DuplexEvent::Done {
@@ -328,8 +329,11 @@ impl Conversation {
                 // it is asked for again when that one has ended, and before any that came behind it
                 self.held.push_front((reply, answer.wanted));
             } else {
-                let error = failure;
-                out.tell.push_back(DuplexEvent::Failed { reply, error });
+                out.tell.push_back(DuplexEvent::Failed {
+                    reply,
+                    error: failure,
+                    usage: DuplexUsage::default(),
+                });
                 self.ask_held(out);
             }
         } else {

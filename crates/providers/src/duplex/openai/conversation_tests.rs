@@ -203,6 +203,25 @@ fn asked_for(out: &mut Out) -> ReplyId {
 }
 
 #[test]
+fn what_failed_has_been_paid_for_as_well() {
+    let (mut conversation, mut out) = conversation();
+    ask(&mut conversation, &mut out, 1);
+    let response = json!({ "id": "resp_1", "status": "failed", "metadata": { "reply": "1" },
+        "status_details": { "type": "failed", "error": { "type": "server_error", "code": null } },
+        "usage": { "input_tokens": 12, "output_tokens": 3 } });
+    let done = json!({ "type": "response.done", "response": response });
+    hear(&mut conversation, &mut out, &done);
+    let told = out.tell.pop_front();
+    let Some(DuplexEvent::Failed {
+        reply: 1, usage, ..
+    }) = told
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!((usage.text.input_tokens, usage.text.output_tokens), (12, 3));
+}
+
+#[test]
 fn what_waits_is_asked_when_what_it_waits_for_is_refused() {
     let (mut conversation, mut out) = conversation();
     ask(&mut conversation, &mut out, 1);
@@ -297,7 +316,10 @@ fn refusals_hang_nothing() {
     // an answer
     ask(&mut conversation, &mut out, 3);
     let told = refuse(&mut conversation, "invalid_value", Some("reply-1")).unwrap();
-    let Some(DuplexEvent::Failed { reply: 3, error }) = told else {
+    let Some(DuplexEvent::Failed {
+        reply: 3, error, ..
+    }) = told
+    else {
         panic!("{told:?}")
     };
     assert_eq!(error.kind, Kind::Rejected);

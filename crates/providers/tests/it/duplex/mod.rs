@@ -172,7 +172,7 @@ impl Heard {
                 own(reply);
                 self.ended = Some(Ended::Done(finish, usage));
             }
-            DuplexEvent::Failed { reply, error } => {
+            DuplexEvent::Failed { reply, error, .. } => {
                 own(reply);
                 self.ended = Some(Ended::Failed(error));
             }

@@ -5,20 +5,25 @@ use std::{
     time::Duration,
 };
 
-use engine::ask::LlmMessage;
+use bytes::Bytes;
+use engine::ask::{DuplexCommand, DuplexItem, DuplexReply, DuplexUsage, Finish, LlmMessage};
 use engine::meter::Units;
+use engine::session::ReplyId;
 use providers::{
     Kind,
     guarded::{Incident, Watch},
-    ports::{Llm as _, Piece, Tts as _, TtsEvent},
+    ports::{Duplex as _, DuplexEvent, Llm as _, Piece, Tts as _, TtsEvent},
 };
 
 use super::{
     Script,
+    duplex::{Joins, watched_row},
+    failure,
     llm::{Act, row},
     speech::{Hears, Speaks, transcript, watched_ears, watched_voices},
 };
 use crate::conformance::{answer, ask, speak_options};
+use crate::duplex::{options, user};
 
 /// Provider, turn and units of everything that was used, in the order in which it was told.
 type Bills = Arc<Mutex<Vec<(String, u32, Units)>>>;
@@ -159,4 +164,142 @@ async fn a_piece_that_did_not_reach_a_voice_is_paid_for_once() {
     let hangs = Script::new("first", vec![Speaks::HangsAfter(0)]);
     let paid = characters(&[&hangs, &second], 5).await;
     assert_eq!(paid, [of("first", 10), of("second", 50)]);
+}
+
+/// Eight characters and half a second of speech.
+fn part(reply: ReplyId) -> Vec<DuplexEvent> {
+    let text = "eight ch".to_owned();
+    let audio = Bytes::from(vec![0; 24_000]);
+    vec![
+        DuplexEvent::Text { reply, text },
+        DuplexEvent::Audio { reply, audio },
+    ]
+}
+
+/// What the vendor of these tests counts, where it does.
+fn counts() -> DuplexUsage {
+    let mut usage = DuplexUsage::default();
+    usage.text.input_tokens = 77;
+    usage
+}
+
+fn with(mut events: Vec<DuplexEvent>, last: DuplexEvent) -> Vec<DuplexEvent> {
+    events.push(last);
+    events
+}
+
+fn done(reply: ReplyId, usage: DuplexUsage) -> DuplexEvent {
+    let finish = Finish::Stop;
+    DuplexEvent::Done {
+        reply,
+        finish,
+        usage,
+    }
+}
+
+fn failed(reply: ReplyId, usage: DuplexUsage) -> DuplexEvent {
+    let error = failure("only", Kind::Unavailable);
+    DuplexEvent::Failed {
+        reply,
+        error,
+        usage,
+    }
+}
+
+fn lost() -> DuplexEvent {
+    DuplexEvent::Lost(failure("only", Kind::Unavailable))
+}
+
+/// What a model says to its first question.
+type Says = fn(ReplyId) -> Vec<DuplexEvent>;
+
+/// The bills of a conversation that began with 40 characters, and heard a second of speech before it was asked for
+/// the answer of turn 3.
+async fn conversation(says: Says, cancels: bool) -> Vec<(u32, Units)> {
+    let (watch, bills) = bills();
+    let only = Script::new("only", vec![Joins::Says(says)]);
+    let history = vec![DuplexItem::Message(user(&"x".repeat(40)))];
+    let options = engine::ask::DuplexOptions {
+        instructions: String::new(),
+        ..options()
+    };
+    let stream = watched_row(&[&only], watch).open(options, history).await;
+    let stream = stream.unwrap();
+    let wanted = DuplexReply {
+        turn: 3,
+        ..DuplexReply::default()
+    };
+    let mut commands = vec![
+        DuplexCommand::Audio(vec![0; 48_000].into()),
+        DuplexCommand::Commit(1),
+        DuplexCommand::Reply(1, Box::new(wanted)),
+    ];
+    commands.extend(cancels.then_some(DuplexCommand::Cancel(1)));
+    for command in commands {
+        stream.commands.send(command).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let bills = bills.lock().unwrap();
+    let units = bills.iter().map(|(_, turn, units)| (*turn, *units));
+    units.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_a_speech_model_is_paid_for_however_it_ends() {
+    let counted = Units {
+        input_tokens: 77,
+        ..Units::default()
+    };
+    let estimated = Units {
+        input_tokens: 10,
+        output_tokens: 2,
+        audio_input_tokens: 10,
+        audio_output_tokens: 10,
+        estimated: true,
+        ..Units::default()
+    };
+    let cases: [(&str, Says, bool, &[Units]); 9] = [
+        (
+            "done",
+            |id| with(part(id), done(id, counts())),
+            false,
+            &[counted],
+        ),
+        (
+            "failed",
+            |id| with(part(id), failed(id, counts())),
+            false,
+            &[counted],
+        ),
+        (
+            "failed at once",
+            |id| vec![failed(id, counts())],
+            false,
+            &[counted],
+        ),
+        // nobody has counted
+        (
+            "done",
+            |id| with(part(id), done(id, DuplexUsage::default())),
+            false,
+            &[estimated],
+        ),
+        (
+            "failed",
+            |id| with(part(id), failed(id, DuplexUsage::default())),
+            false,
+            &[estimated],
+        ),
+        ("hung up", part, false, &[estimated]),
+        ("cancelled", part, true, &[estimated]),
+        ("lost", |id| with(part(id), lost()), false, &[estimated]),
+        // nothing came: nobody knows whether the question was read
+        ("hung up at once", |_| Vec::new(), false, &[]),
+    ];
+    for (how, says, cancels, expected) in cases {
+        let expected: Vec<_> = expected.iter().map(|units| (3, *units)).collect();
+        assert_eq!(conversation(says, cancels).await, expected, "{how}");
+    }
 }

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use engine::ask::{DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, LlmMessage};
+use engine::session::ReplyId;
 use providers::{
     Kind, ProviderError,
-    guarded::{GuardedDuplex, Member, Stage},
+    guarded::{GuardedDuplex, Member, Stage, Watch},
     ports::{DUPLEX_BEHIND, Duplex, DuplexEvent, DuplexStream, EVENT_BUFFER},
 };
 use tokio::{
@@ -22,7 +23,7 @@ use crate::{
 
 /// What a model does with a conversation.
 #[derive(Clone, Copy)]
-enum Joins {
+pub(super) enum Joins {
     /// Answers every question with the number of items of history and the utterances it heard.
     Gladly,
     /// Is never ready.
@@ -31,6 +32,8 @@ enum Joins {
     Not(Kind),
     /// Is lost so long after it was ready.
     For(Duration),
+    /// Says this to the first question, and the end without counts to a cancellation.
+    Says(fn(ReplyId) -> Vec<DuplexEvent>),
 }
 
 struct Model(Arc<Script<Joins>>);
@@ -54,7 +57,7 @@ impl Duplex for Model {
             match joins {
                 Joins::Never => return outbox.closed().await,
                 Joins::Not(kind) => return drop(outbox.send(lost(kind)).await),
-                Joins::Gladly | Joins::For(_) => {}
+                Joins::Gladly | Joins::For(_) | Joins::Says(_) => {}
             }
             let _ = outbox.send(DuplexEvent::Ready).await;
             if let Joins::For(time) = joins {
@@ -65,6 +68,11 @@ impl Duplex for Model {
             while let Some(command) = inbox.recv().await {
                 match command {
                     DuplexCommand::Commit(_) => utterances += 1,
+                    DuplexCommand::Reply(reply, _) if let Joins::Says(events) = joins => {
+                        for event in events(reply) {
+                            let _ = outbox.send(event).await;
+                        }
+                    }
                     DuplexCommand::Reply(reply, _) => {
                         let text = format!("{name} {} {utterances}", history.len());
                         let (finish, usage) = (Finish::Stop, DuplexUsage::default());
@@ -77,6 +85,15 @@ impl Duplex for Model {
                         for event in [text, done] {
                             let _ = outbox.send(event).await;
                         }
+                    }
+                    DuplexCommand::Cancel(reply) => {
+                        let (finish, usage) = (Finish::Stop, DuplexUsage::default());
+                        let done = DuplexEvent::Done {
+                            reply,
+                            finish,
+                            usage,
+                        };
+                        let _ = outbox.send(done).await;
                     }
                     _ => {}
                 }
@@ -93,6 +110,13 @@ struct Row {
 
 fn row(scripts: &[&Arc<Script<Joins>>]) -> Row {
     let (watch, lines) = written();
+    Row {
+        duplex: watched_row(scripts, watch),
+        lines,
+    }
+}
+
+pub(super) fn watched_row(scripts: &[&Arc<Script<Joins>>], watch: Watch) -> GuardedDuplex {
     let members = scripts
         .iter()
         .map(|script| {
@@ -105,10 +129,7 @@ fn row(scripts: &[&Arc<Script<Joins>>]) -> Row {
             ))
         })
         .collect();
-    Row {
-        duplex: GuardedDuplex::new(members, watch),
-        lines,
-    }
+    GuardedDuplex::new(members, watch)
 }
 
 impl Row {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::ask::{DuplexCommand, Finish};
 
-use super::{Activity, Call, Conversation, Link, Progress, Void};
+use super::{Activity, Call, Conversation, Late, Link, Progress, Void};
 use crate::{
     Kind, ProviderError,
     duplex::{
@@ -79,6 +79,7 @@ impl Conversation {
         if self.void != Void::None {
             self.void = Void::None;
             self.turn_is_open = self.answer.is_some();
+            self.late = Late::Count;
             return self.end_cancelled(out);
         }
         self.turn_is_open = false;
@@ -101,6 +102,7 @@ impl Conversation {
             out.tell.push_back(DuplexEvent::Failed {
                 reply: answer.reply,
                 error: ProviderError::new(name, Kind::Unavailable, message),
+                usage: self.take_usage(answer.come),
             });
         }
         self.catch_up(out);
@@ -198,7 +200,10 @@ impl Upstream for Conversation {
             self.made_ready(out);
         }
         if let Some(told) = &message.usage_metadata {
-            read::add(&mut self.usage, read::usage(told));
+            let late = self.answer.is_none() || self.void != Void::None;
+            if !late || self.late == Late::Count {
+                read::add(&mut self.usage, read::usage(told));
+            }
         }
         if message.go_away.is_some() {
             self.leaving = Some("the server is about to close the connection");

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Inner,
-    answer::{Answer, Apart},
+    answer::{Answer, Apart, Come},
     setup, turns,
     voice::Ears,
 };
@@ -55,6 +55,15 @@ enum Void {
     Running,
     /// It is, but its end has not been told.
     Interrupted,
+}
+
+/// What counts are worth that come behind the end of their answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Late {
+    /// They are told with the next.
+    Count,
+    /// Nothing: the answer was told without, and whoever heard it has estimated them then.
+    Known,
 }
 
 /// Whether the connection can be used.
@@ -112,8 +121,9 @@ pub(super) struct Conversation {
     turn_is_open: bool,
     void: Void,
     /// The answer that was made void, until its end is told.
-    cancelled: Option<ReplyId>,
+    cancelled: Option<(ReplyId, Come)>,
     usage: DuplexUsage,
+    late: Late,
     apart: HashMap<ReplyId, Apart>,
 }
 
@@ -145,6 +155,7 @@ impl Conversation {
             void: Void::None,
             cancelled: None,
             usage: DuplexUsage::default(),
+            late: Late::Count,
             apart: HashMap::new(),
         }
     }
@@ -312,6 +323,10 @@ impl Conversation {
             out.say.extend(turns::contents(turns, true));
         }
         self.turn_is_open = true;
+        // nothing more comes of what was before, unless it was interrupted
+        if self.void == Void::None {
+            self.late = Late::Count;
+        }
         let format = sound::format(self.options.output_format);
         self.answer = Some(Answer::new(reply, &wanted, format));
     }
@@ -330,12 +345,8 @@ impl Conversation {
             };
             return out.tell.push_back(event);
         }
-        if self
-            .answer
-            .take_if(|answer| answer.reply == reply)
-            .is_some()
-        {
-            self.cancelled = Some(reply);
+        if let Some(answer) = self.answer.take_if(|answer| answer.reply == reply) {
+            self.cancelled = Some((reply, answer.come));
             if self.void == Void::None {
                 self.void = Void::Running;
             }
@@ -391,18 +402,27 @@ impl Conversation {
     }
 
     fn end_cancelled(&mut self, out: &mut Out) {
-        if let Some(reply) = self.cancelled.take() {
+        if let Some((reply, come)) = self.cancelled.take() {
             out.tell.push_back(DuplexEvent::Done {
                 reply,
                 finish: Finish::Stop,
-                usage: std::mem::take(&mut self.usage),
+                usage: self.take_usage(come),
             });
         }
     }
 
+    /// What has been counted, for an answer that ends when so much of it has come.
+    fn take_usage(&mut self, come: Come) -> DuplexUsage {
+        let usage = std::mem::take(&mut self.usage);
+        let untold = usage == DuplexUsage::default() && come != Come::Nothing;
+        self.late = if untold { Late::Known } else { Late::Count };
+        usage
+    }
+
     fn end_answer(&mut self, finish: Finish, out: &mut Out) {
         if let Some(answer) = self.answer.take() {
-            answer.end(finish, std::mem::take(&mut self.usage), out);
+            let usage = self.take_usage(answer.come);
+            answer.end(finish, usage, out);
         }
         self.catch_up(out);
     }
@@ -412,6 +432,7 @@ impl Conversation {
         if self.void == Void::Interrupted && self.answer.is_some() {
             // behind the interruption the next turn has begun, and the end of the last was not told
             self.void = Void::None;
+            self.late = Late::Count;
         }
         self.void == Void::None && self.answer.is_some()
     }

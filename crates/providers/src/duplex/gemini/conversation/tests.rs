@@ -163,6 +163,44 @@ fn behind_an_interruption_the_next_turn_begins_even_if_the_last_was_not_ended() 
     }
 }
 
+/// The end of a turn, with what it cost.
+fn turn_complete(conversation: &mut Conversation, out: &mut Out, tokens: u32) {
+    let end = json!({ "serverContent": { "turnComplete": true },
+        "usageMetadata": { "promptTokenCount": tokens } });
+    hear(conversation, out, &end);
+}
+
+#[test]
+fn counts_that_come_late_are_not_told_twice() {
+    let words = json!({ "outputTranscription": { "text": "x" } });
+    // whether anything had come of the first answer, so that its listener could estimate it
+    for (came, expected) in [(true, 7), (false, 17)] {
+        let (mut conversation, mut out) = conversation();
+        ask(&mut conversation, &mut out, 1);
+        if came {
+            content(&mut conversation, &mut out, &words);
+        }
+        conversation.obey(DuplexCommand::Cancel(1), &mut out);
+        ask(&mut conversation, &mut out, 2);
+        content(&mut conversation, &mut out, &json!({ "interrupted": true }));
+        turn_complete(&mut conversation, &mut out, 10);
+        content(&mut conversation, &mut out, &words);
+        turn_complete(&mut conversation, &mut out, 7);
+        // and of one that is cancelled before the server has told its end, whatever was before
+        ask(&mut conversation, &mut out, 3);
+        conversation.obey(DuplexCommand::Cancel(3), &mut out);
+        turn_complete(&mut conversation, &mut out, 5);
+        let usages: Vec<u32> = told(&mut out)
+            .iter()
+            .filter_map(|event| match event {
+                DuplexEvent::Done { usage, .. } => Some(usage.text.input_tokens),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(usages, [0, expected, 5]);
+    }
+}
+
 #[test]
 fn an_end_that_crossed_the_next_question_is_that_of_the_last_turn() {
     let (mut conversation, mut out) = conversation();
@@ -274,12 +312,15 @@ fn a_turn_says_why_it_ended() {
         let (mut conversation, mut out) = conversation();
         ask(&mut conversation, &mut out, 1);
         let end = json!({ "turnComplete": true, "turnCompleteReason": reason });
-        content(&mut conversation, &mut out, &end);
+        let end = json!({ "serverContent": end, "usageMetadata": { "promptTokenCount": 9 } });
+        hear(&mut conversation, &mut out, &end);
         match (told(&mut out).pop(), expected) {
             (Some(DuplexEvent::Done { finish, .. }), Some(expected)) => {
                 assert_eq!(finish, expected);
             }
-            (Some(DuplexEvent::Failed { .. }), None) => {}
+            (Some(DuplexEvent::Failed { usage, .. }), None) => {
+                assert_eq!(usage.text.input_tokens, 9);
+            }
             other => panic!("{reason}: {other:?}"),
         }
     }
