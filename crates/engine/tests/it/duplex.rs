@@ -77,6 +77,14 @@ fn done(world: &mut World, id: u64) {
     }));
 }
 
+/// The answer that was asked for last comes, and is heard whole.
+fn assert_answers(world: &mut World) {
+    let id = reply(world);
+    say(world, id, "Here again.", 500);
+    done(world, id);
+    assert_eq!(transcript(world), "Here again.");
+}
+
 fn lose(world: &mut World) {
     let error = ErrorBody::server("provider_unavailable", "gone");
     world.input(Input::Duplex(DuplexNews::Lost(error.into())));
@@ -303,10 +311,7 @@ fn a_model_that_cannot_be_reached_is_told_once_and_asked_again_when_it_is_needed
     assert_eq!(world.count("error"), 1);
     world.client(json!({"type": "response.create"}));
     world.input(Input::Duplex(DuplexNews::Ready));
-    let id = reply(&world);
-    say(&mut world, id, "Here again.", 500);
-    done(&mut world, id);
-    assert_eq!(transcript(&world), "Here again.");
+    assert_answers(&mut world);
 }
 
 #[test]
@@ -386,10 +391,7 @@ fn a_call_of_the_clients_that_broke_off_fails_and_is_not_continued() {
     assert_eq!(replies(&world), 1);
     // and the next one is answered
     world.client(json!({"type": "response.create"}));
-    let id = reply(&world);
-    say(&mut world, id, "Here again.", 500);
-    self::done(&mut world, id);
-    assert_eq!(transcript(&world), "Here again.");
+    assert_answers(&mut world);
 }
 
 #[test]
@@ -447,10 +449,7 @@ fn a_vendor_that_lets_nobody_stay_is_not_asked_without_end() {
     world.silence(700);
     assert!(world.joined.len() > joined);
     world.input(Input::Duplex(DuplexNews::Ready));
-    let id = reply(&world);
-    say(&mut world, id, "Here again.", 500);
-    done(&mut world, id);
-    assert_eq!(transcript(&world), "Here again.");
+    assert_answers(&mut world);
 }
 
 #[test]
@@ -464,10 +463,7 @@ fn a_connection_that_closes_while_nobody_needs_it_is_no_failure() {
     assert_eq!(world.count("error"), 0);
     world.client(json!({"type": "response.create"}));
     world.input(Input::Duplex(DuplexNews::Ready));
-    let id = reply(&world);
-    say(&mut world, id, "Still here.", 500);
-    done(&mut world, id);
-    assert_eq!(transcript(&world), "Still here.");
+    assert_answers(&mut world);
 }
 
 #[test]

@@ -25,19 +25,25 @@ fn a_long_result_is_cut_before_the_model_reads_it() {
     assert!(output.len() < 17 * 1024 && output.ends_with("(cut off)"));
 }
 
-#[test]
-fn a_result_that_comes_after_an_interruption_is_told() {
+/// A caller has spoken into the answer that waits for a function, and was answered; `last` is what comes next.
+fn interrupted(last: &'static str) -> World {
     let mut world = world();
     world.answers.extend([
         Answer::Call("look_up", "{}"),
         Answer::Say("Yes, I am still here."),
-        Answer::Say("It is booked."),
+        Answer::Say(last),
     ]);
     ask(&mut world, "book it");
     world.pass(300);
     world.speak(400);
     world.silence(900);
     world.settle();
+    world
+}
+
+#[test]
+fn a_result_that_comes_after_an_interruption_is_told() {
+    let mut world = interrupted("It is booked.");
     let read = &world.asked[1].messages;
     let told = read.iter().any(|message| {
         matches!(message, LlmMessage::ToolOutput { output, .. } if output.contains("do not call it again"))
@@ -55,17 +61,7 @@ fn a_result_that_comes_after_an_interruption_is_told() {
 
 #[test]
 fn a_result_that_comes_into_a_noise_is_told_behind_it() {
-    let mut world = world();
-    world.answers.extend([
-        Answer::Call("look_up", "{}"),
-        Answer::Say("Yes, I am still here."),
-        Answer::Say("It is booked."),
-    ]);
-    ask(&mut world, "book it");
-    world.pass(300);
-    world.speak(400);
-    world.silence(900);
-    world.settle();
+    let mut world = interrupted("It is booked.");
     world.transcripts.extend([Ok("")]);
     world.speak(200);
     world.returns("booked");
@@ -79,17 +75,7 @@ fn a_result_that_comes_into_a_noise_is_told_behind_it() {
 
 #[test]
 fn a_result_that_comes_into_a_question_is_told_with_its_answer() {
-    let mut world = world();
-    world.answers.extend([
-        Answer::Call("look_up", "{}"),
-        Answer::Say("Yes, I am still here."),
-        Answer::Say("It is booked, and it is noon."),
-    ]);
-    ask(&mut world, "book it");
-    world.pass(300);
-    world.speak(400);
-    world.silence(900);
-    world.settle();
+    let mut world = interrupted("It is booked, and it is noon.");
     world.speak(400);
     world.returns("booked");
     world.silence(900);
