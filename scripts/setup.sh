@@ -63,6 +63,19 @@ need_node() {
   [ "$major" -ge 20 ] || fail "Node.js $(node --version) is older than 20"
 }
 
+# PostgreSQL's programs for the tests, which start clusters of their own. The distribution's package would make and start
+# one more when it is installed: it is told not to, and told nothing any more afterwards.
+need_postgres() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+  command -v dpkg >/dev/null || { command -v initdb >/dev/null || fail "please install PostgreSQL 15 or later"; return; }
+  need_packages postgresql-common openssl
+  local settings=/etc/postgresql-common/createcluster.conf root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  "${root[@]}" pg_conftool "$settings" set create_main_cluster off
+  need_packages postgresql
+  "${root[@]}" pg_conftool "$settings" remove create_main_cluster
+}
+
 need_nextest() {
   cargo nextest --version >/dev/null 2>&1 && return
   say "==> installing cargo-nextest, the test runner (a few minutes, once)"

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need_server
 need_packages chromium shellcheck
+need_postgres
 need_nextest
 need_node
 need_python scripts/requirements.txt tests/clients/python/requirements.txt

@@ -59,7 +59,7 @@ pub(crate) async fn run(
     config: &Config,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let sql = Sql::open(&config.database_url()).await?;
+    let sql = Sql::open(&config.database()).await?;
     let done = match command {
         KeysCommand::Create(args) => create(&sql, args, out).await,
         KeysCommand::List { json } => list(&sql, json, out).await,
@@ -151,6 +151,8 @@ async fn revoke(sql: &Sql, id: &str, out: &mut impl Write) -> anyhow::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use store::Settings;
+
     use super::*;
 
     async fn run_in(dir: &std::path::Path, command: KeysCommand) -> anyhow::Result<String> {
@@ -179,9 +181,12 @@ mod tests {
         let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
         assert_eq!(made["scopes"], json!(["realtime:connect"]));
 
-        let sql = Sql::open(&format!("sqlite:{}", dir.join("antiphon.db").display()))
-            .await
-            .unwrap();
+        let sql = Sql::open(&Settings::at(format!(
+            "sqlite:{}",
+            dir.join("antiphon.db").display()
+        )))
+        .await
+        .unwrap();
         let keys = ApiKeys::open(sql.clone(), Clock::default(), None)
             .await
             .unwrap();

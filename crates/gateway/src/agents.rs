@@ -228,7 +228,8 @@ impl Agents {
             updated_at: at,
         };
         let place = place(tenant);
-        match self.sql.create_agent(place, &new, MAX_AGENTS).await? {
+        let created = self.sql.create_agent(place, &new, MAX_AGENTS).await;
+        match created.map_err(not_written)? {
             Creation::Done => self.find(tenant, name).await,
             Creation::Taken => Err(AgentError::Taken(new.name)),
             Creation::Full => Err(AgentError::TooMany),
@@ -256,11 +257,8 @@ impl Agents {
             updated_at,
         };
         let json = serde_json::to_value(spec).unwrap_or_default();
-        if !self
-            .sql
-            .update_agent(place(tenant), &seen, &json, at)
-            .await?
-        {
+        let updated = self.sql.update_agent(place(tenant), &seen, &json, at).await;
+        if !updated.map_err(not_written)? {
             return Err(AgentError::Changed(agent.name.clone()));
         }
         self.find(tenant, &agent.name).await
@@ -298,6 +296,17 @@ impl Agents {
     /// The way out for MCP servers that clients name.
     pub fn outbound(&self) -> &Outbound {
         &self.outbound
+    }
+}
+
+/// A text that no database takes is the client's mistake, anything else ours.
+fn not_written(error: StoreError) -> AgentError {
+    match error {
+        StoreError::Nul => {
+            let message = "an agent's texts may not contain the character U+0000";
+            Problem::new("agent", message).into()
+        }
+        error => error.into(),
     }
 }
 

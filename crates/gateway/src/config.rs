@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -115,11 +116,22 @@ impl Config {
             .map_or_else(|| self.data_dir().join("models"), PathBuf::from)
     }
 
-    /// The database address: as configured, or `antiphon.db` in the data folder.
-    pub fn database_url(&self) -> String {
-        self.database.url.as_ref().map_or_else(
+    /// The database: as configured, or `antiphon.db` in the data folder.
+    pub fn database(&self) -> store::Settings {
+        let database = &self.database;
+        let url = database.url.as_ref().map_or_else(
             || format!("sqlite:{}", self.data_dir().join("antiphon.db").display()),
             |url| url.reveal().to_owned(),
-        )
+        );
+        store::Settings {
+            url,
+            owner_url: database
+                .owner_url
+                .as_ref()
+                .map(|url| url.reveal().to_owned()),
+            max_connections: database.max_connections,
+            acquire_within: Duration::from_millis(database.acquire_timeout_ms),
+            statement_within: Duration::from_millis(database.statement_timeout_ms),
+        }
     }
 }

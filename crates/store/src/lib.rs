@@ -6,18 +6,45 @@ pub mod live;
 pub mod sql;
 
 pub use live::Live;
-pub use sql::Sql;
 pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::keys::{ApiKey, NewApiKey};
+pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The address names something this build cannot open.
+    /// The address cannot be opened. What is expected; nothing of the address, which may hold a password.
+    #[error("cannot use the database address, expected {0}")]
+    Address(&'static str),
+    /// PostgreSQL cannot be reached, or lets nobody in.
     #[error(
-        "database address must start with sqlite:, other databases are not supported by this build yet"
+        "cannot reach PostgreSQL at {server}: {reason}; see that it runs, and that DATABASE_URL (for the owner of the tables DATABASE_OWNER_URL) has its host, port, database, user and password"
     )]
-    UnsupportedAddress,
+    Unreachable {
+        /// Host, port and database.
+        server: String,
+        /// What the system or the server said.
+        reason: String,
+    },
+    /// The role would see the rows of every tenant.
+    #[error(
+        "the database role {role} is a superuser or has BYPASSRLS, so that row-level security does not bind it; make a role of its own for DATABASE_URL as docs/operate.md shows"
+    )]
+    Role {
+        /// Its name.
+        role: String,
+    },
+    /// The tables are not those of this build, and the role may not change them.
+    #[error(
+        "the tables are not up to date and the database role {role} may not change them; set DATABASE_OWNER_URL to the role that may"
+    )]
+    Behind {
+        /// Its name.
+        role: String,
+    },
+    /// A text with the character U+0000, which PostgreSQL cannot store.
+    #[error("text with the character U+0000 cannot be stored")]
+    Nul,
     /// The database's folder cannot be made or its file cannot be opened.
     #[error("cannot open database {path}: {reason}")]
     Open {
@@ -61,6 +88,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Names what was tried when a statement fails.
+    pub(crate) fn query(action: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Query { action, source }
+    }
+}
+
 /// All state of the server.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -71,15 +105,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite:PATH` or `sqlite::memory:`), creating and migrating it as needed.
+    /// Opens the database of `settings`, creating and migrating it as needed.
     ///
     /// `max_client_secrets` bounds the ephemeral secrets kept at the same time.
     ///
     /// # Errors
-    /// [`StoreError::UnsupportedAddress`], [`StoreError::Open`] or [`StoreError::Migrate`].
-    pub async fn open(url: &str, max_client_secrets: usize) -> Result<Self, StoreError> {
+    /// [`StoreError::Address`], [`StoreError::Open`] or [`StoreError::Unreachable`], [`StoreError::Role`],
+    /// [`StoreError::Migrate`] or [`StoreError::Behind`].
+    pub async fn open(settings: &Settings, max_client_secrets: usize) -> Result<Self, StoreError> {
         Ok(Self {
-            sql: Sql::open(url).await?,
+            sql: Sql::open(settings).await?,
             live: Live::memory(max_client_secrets),
         })
     }

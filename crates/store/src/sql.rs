@@ -1,169 +1,100 @@
-//! Durable rows: SQLite with one writer and a few readers.
+//! Durable rows: SQLite or PostgreSQL behind one type, with one SQL text for both.
 //! Opened by [`crate::Store::open`]; the tables' functions are in the modules below.
 //! Never builds SQL text at run time.
+
+mod postgres;
+mod settings;
+mod sqlite;
+#[macro_use]
+mod work;
 
 pub mod agents;
 mod installation;
 pub mod keys;
 
-#[cfg(unix)]
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::str::FromStr as _;
-use std::time::Duration;
-
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+pub use settings::{Settings, check_address};
 
 use crate::StoreError;
-
-/// Connections that only read; SQLite in WAL mode lets them run beside the writer.
-const READERS: u32 = 4;
-
-/// How long a statement waits for another process's lock (the command line writes to the same file).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Mode of the database's files: they hold key hashes.
-#[cfg(unix)]
-const PRIVATE: u32 = 0o600;
-
-/// How long a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Sql {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    db: Db,
+}
+
+/// Which one it is.
+#[derive(Debug, Clone)]
+enum Db {
+    Sqlite(sqlite::Pools),
+    Postgres(postgres::Server),
+}
+
+/// What a piece of work does with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Which rows a piece of work may see. PostgreSQL holds it to that; SQLite has no such wall.
+#[derive(Debug, Clone, Copy)]
+enum Scope<'a> {
+    /// Only what belongs to the installation.
+    Installation,
+    /// One tenant's.
+    Tenant(&'a str),
+    /// The API key with this public id.
+    Key(&'a str),
+    /// One tenant's, while nobody else adds to this project.
+    Project(agents::Place<'a>),
 }
 
 impl Sql {
-    /// Opens and migrates the database.
+    /// Opens the database and brings its tables up to date.
     ///
     /// # Errors
     /// See [`crate::Store::open`].
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            return Err(StoreError::UnsupportedAddress);
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let db = match settings.url.strip_prefix("sqlite:") {
+            Some(path) => Db::Sqlite(sqlite::Pools::open(&settings.url, path).await?),
+            None => Db::Postgres(postgres::Server::open(settings).await?),
         };
-        let open_error = |error: sqlx::Error| StoreError::Open {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let in_memory = path.starts_with(":memory:");
-        if !in_memory {
-            make_folder(path)?;
-        }
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(open_error)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // with a write-ahead log, NORMAL loses no consistency, only the last commits at a power cut
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        if !in_memory {
-            make_private(options.get_filename()).map_err(|error| StoreError::Open {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
-        }
-        let pool = |connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // an in-memory database lives as long as its one connection
-                .min_connections(u32::from(in_memory))
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(open_error)?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&writer)
-            .await
-            .map_err(StoreError::Migrate)?;
-        let reader = if in_memory {
-            writer.clone()
-        } else {
-            pool(READERS)
-                .connect_with(options.read_only(true))
-                .await
-                .map_err(open_error)?
-        };
-        Ok(Self { writer, reader })
+        Ok(Self { db })
     }
 
     /// Asks the database for an answer, for `/ready`.
     ///
     /// # Errors
-    /// [`StoreError::Query`] when it gives none.
+    /// [`StoreError::Query`] or [`StoreError::Unreachable`] when it gives none.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.reader)
-            .await
-            .map(drop)
-            .map_err(query("reach the database"))
-    }
-
-    /// Finishes pending work and closes the files.
-    pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// Names what was tried when a statement fails.
-fn query(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Query { action, source }
-}
-
-/// Makes the database file readable by its owner only, creating it if need be; SQLite gives its `-wal` and `-shm`
-/// files the same mode. Files of an earlier start that were open to others are closed to them.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
-    drop(options.open(file)?);
-    #[cfg(unix)]
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = file.as_os_str().to_owned();
-        name.push(suffix);
-        let Ok(found) = std::fs::metadata(&name) else {
-            continue;
-        };
-        let mut mode = found.permissions();
-        if mode.mode() & 0o077 != 0 {
-            mode.set_mode(PRIVATE);
-            // some mounted volumes fix the modes of their files: whoever mounted them chose who reads them
-            let _ = std::fs::set_permissions(&name, mode);
+        match &self.db {
+            Db::Sqlite(pools) => pools
+                .ping()
+                .await
+                .map_err(StoreError::query("reach the database")),
+            Db::Postgres(server) => server.ping().await,
         }
     }
-    Ok(())
-}
 
-/// Creates the folder of the database file, readable by its owner only: it holds key hashes.
-fn make_folder(path: &str) -> Result<(), StoreError> {
-    let file = path.split('?').next().unwrap_or(path);
-    let file = file.strip_prefix("//").unwrap_or(file);
-    let Some(folder) = Path::new(file)
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    if folder.is_dir() {
-        return Ok(());
+    /// What it is and where, for people.
+    ///
+    /// # Errors
+    /// As [`Sql::ping`].
+    pub async fn describe(&self) -> Result<String, StoreError> {
+        match &self.db {
+            Db::Sqlite(_) => {
+                self.ping().await?;
+                Ok("SQLite".to_owned())
+            }
+            Db::Postgres(server) => server.describe().await,
+        }
     }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| StoreError::Open {
-        path: file.to_owned(),
-        reason: error.to_string(),
-    })
+
+    /// Finishes pending work and closes files and connections.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite(pools) => pools.close().await,
+            Db::Postgres(server) => server.close().await,
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use std::{io, path::Path, time::Duration};
 
 use rustix::process::{Resource, getrlimit};
-use store::Sql;
+use store::{Settings, Sql};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -83,20 +83,22 @@ pub(super) fn disk(data_dir: &Path) -> Finding {
     }
 }
 
-pub(super) async fn database(url: &str) -> Finding {
+pub(super) async fn database(settings: &Settings) -> Finding {
     let opened = async {
-        let sql = Sql::open(url).await?;
-        let answered = sql.ping().await;
+        let sql = Sql::open(settings).await?;
+        let described = sql.describe().await;
         sql.close().await;
-        answered
+        described
     };
     match opened.await {
-        // the address may hold a password
-        Ok(()) => Finding::ok("database", "opens, and its tables are up to date"),
+        Ok(described) => {
+            let says = format!("{described} opens, and its tables are up to date");
+            Finding::ok("database", says)
+        }
         Err(error) => Finding::fail(
             "database",
             format!("{:#}", anyhow::Error::from(error)),
-            "check DATABASE_URL, and that the data directory belongs to this user",
+            "check DATABASE_URL, and for SQLite that the data directory belongs to this user",
         ),
     }
 }
@@ -171,9 +173,16 @@ mod tests {
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
         let url = format!("sqlite:{}", file.join("below/antiphon.db").display());
-        assert_eq!(database(&url).await.level, Level::Fail);
+        assert_eq!(database(&Settings::at(url)).await.level, Level::Fail);
         let url = format!("sqlite:{}", dir.path().join("new/antiphon.db").display());
-        assert_eq!(database(&url).await.level, Level::Ok);
+        let finding = database(&Settings::at(url)).await;
+        assert_eq!(finding.level, Level::Ok);
+        assert!(finding.says.starts_with("SQLite"), "{finding:?}");
+        let url = "postgres://antiphon:hunter2@127.0.0.1:1/antiphon";
+        let finding = database(&Settings::at(url)).await;
+        assert_eq!(finding.level, Level::Fail);
+        assert!(finding.says.contains("127.0.0.1:1"), "{finding:?}");
+        assert!(!format!("{finding:?}").contains("hunter2"), "{finding:?}");
     }
 
     #[test]

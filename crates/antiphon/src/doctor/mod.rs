@@ -65,7 +65,7 @@ pub(crate) async fn run(config: &Config, out: &mut impl Write) -> anyhow::Result
     let mut findings = vec![
         machine::address(&config.server.listen).await,
         machine::disk(&config.data_dir()),
-        machine::database(&config.database_url()).await,
+        machine::database(&config.database()).await,
         machine::clock(gateway::clock::Clock::default().utc()),
         machine::cores(),
         machine::open_files(),

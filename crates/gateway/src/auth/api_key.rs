@@ -193,15 +193,15 @@ impl ApiKeys {
             scopes: Scopes::from_names(&row.scopes),
             stored_session: None,
         };
-        self.touch(&principal.key_id, row.last_used_at).await?;
+        self.touch(&principal, row.last_used_at).await?;
         self.cache.put(print, principal.clone(), self.clock.now());
         Ok(principal)
     }
 
-    async fn touch(&self, id: &str, last: Option<DateTime<Utc>>) -> Result<(), AuthError> {
+    async fn touch(&self, of: &Principal, last: Option<DateTime<Utc>>) -> Result<(), AuthError> {
         let now = self.clock.utc();
         if last.is_none_or(|last| now - last >= TOUCH_EVERY) {
-            self.sql.touch_key(id, now).await?;
+            self.sql.touch_key(&of.tenant, &of.key_id, now).await?;
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, Secret, named};
+use store::sql::check_address;
+
+use super::{Config, Database, Secret, named};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -54,15 +56,8 @@ fn check_places(config: &Config) -> Result<(), Problem> {
             "at least 16 characters",
         );
     }
-    if let Some(url) = &config.database.url
-        && !url.reveal().starts_with("sqlite:")
-    {
-        let scheme = url.reveal().split(':').next().unwrap_or_default();
-        return problem(
-            "database.url",
-            &format!("an address with scheme {scheme:?}"),
-            "sqlite:PATH; other databases are not supported by this build yet",
-        );
+    if let Err((key, expected)) = check_database(&config.database) {
+        return problem(key, Secret::HIDDEN, expected);
     }
     if config.redis.url.is_some() {
         return problem(
@@ -86,6 +81,29 @@ fn check_places(config: &Config) -> Result<(), Problem> {
             &config.log.level,
             "error, warn, info, debug, trace or directives such as info,gateway=debug",
         );
+    }
+    Ok(())
+}
+
+/// The key whose address cannot be opened, and what is expected of it.
+fn check_database(database: &Database) -> Result<(), (&'static str, &'static str)> {
+    let checked = |key, url: &Option<Secret>| match url {
+        Some(url) => check_address(url.reveal()).map_err(|expected| (key, expected)),
+        None => Ok(()),
+    };
+    checked("database.url", &database.url)?;
+    checked("database.owner_url", &database.owner_url)?;
+    let of_postgres = |url: &Option<Secret>| {
+        let url = url.as_ref().map_or("", Secret::reveal);
+        !url.is_empty() && !url.starts_with("sqlite:")
+    };
+    if database.owner_url.is_some()
+        && !(of_postgres(&database.url) && of_postgres(&database.owner_url))
+    {
+        return Err((
+            "database.owner_url",
+            "no value without a postgres:// address in database.url, and a postgres:// address with it",
+        ));
     }
     Ok(())
 }
@@ -117,6 +135,22 @@ fn check_ranges(config: &Config) -> Result<(), Problem> {
         "sessions.retained_audio_bytes",
         sessions.retained_audio_bytes,
         4800..=1 << 30,
+    )?;
+    let database = &config.database;
+    within(
+        "database.max_connections",
+        database.max_connections,
+        1..=10_000,
+    )?;
+    within(
+        "database.acquire_timeout_ms",
+        database.acquire_timeout_ms,
+        10..=600_000,
+    )?;
+    within(
+        "database.statement_timeout_ms",
+        database.statement_timeout_ms,
+        10..=3_600_000,
     )?;
     within("sessions.max_items", sessions.max_items, 1..=1_000_000)?;
     within(

@@ -9,13 +9,14 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 9] = [
+const SHORT_NAMES: [(&str, &str); 10] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
     ("ANTIPHON_PIPELINE", "pipeline.name"),
     ("ANTIPHON_BOOTSTRAP_API_KEY", "auth.bootstrap_api_key"),
     ("DATABASE_URL", "database.url"),
+    ("DATABASE_OWNER_URL", "database.owner_url"),
     ("REDIS_URL", "redis.url"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "llm.api_key"),

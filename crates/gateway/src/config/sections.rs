@@ -275,12 +275,35 @@ impl Default for Sessions {
 }
 
 /// `[database]`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
-    /// `sqlite:PATH`, or `sqlite::memory:`; a file in the data folder when unset. Also `DATABASE_URL`.
+    /// `sqlite:PATH`, `sqlite::memory:` or the address of a PostgreSQL database, which begins with `postgres:`; a file in the data
+    /// folder when unset. Also `DATABASE_URL`.
     #[schema(value_type = Option<String>, format = "password")]
     pub url: Option<Secret>,
+    /// The same with the role that owns the tables: it changes them at start, and `url` may then be a role that cannot.
+    /// Also `DATABASE_OWNER_URL`.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub owner_url: Option<Secret>,
+    /// Connections to PostgreSQL at the same time.
+    pub max_connections: u32,
+    /// How long a request waits for a connection to PostgreSQL, in ms.
+    pub acquire_timeout_ms: u64,
+    /// How long a statement may run on PostgreSQL, in ms.
+    pub statement_timeout_ms: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            owner_url: None,
+            max_connections: 16,
+            acquire_timeout_ms: 5000,
+            statement_timeout_ms: 10_000,
+        }
+    }
 }
 
 /// `[redis]`

@@ -30,7 +30,7 @@ fn defaults_listen_on_loopback_and_keep_data_in_the_home_folder() {
         Some("/home/ada/.local/share/antiphon/models")
     );
     assert_eq!(
-        config.database_url(),
+        config.database().url,
         "sqlite:/home/ada/.local/share/antiphon/antiphon.db"
     );
     assert_eq!(config.pipeline.name, "local");
@@ -142,12 +142,66 @@ fn a_short_bootstrap_key_is_refused_and_never_shown() {
 }
 
 #[test]
+fn the_database_is_sqlite_or_postgres_and_may_have_an_owner() {
+    let url = "postgres://antiphon:secret@db/x?sslmode=verify-full";
+    let owner = "postgresql://owner:secret@db/x";
+    let config = load(&[
+        ("DATABASE_URL", url),
+        ("DATABASE_OWNER_URL", owner),
+        ("ANTIPHON_DATABASE__MAX_CONNECTIONS", "3"),
+        ("ANTIPHON_DATABASE__STATEMENT_TIMEOUT_MS", "1500"),
+    ])
+    .unwrap();
+    let database = config.database();
+    assert_eq!(
+        (database.url.as_str(), database.owner_url.as_deref()),
+        (url, Some(owner))
+    );
+    assert_eq!(database.max_connections, 3);
+    assert_eq!(
+        (
+            database.acquire_within.as_millis(),
+            database.statement_within.as_millis()
+        ),
+        (5000, 1500)
+    );
+    for (variables, expected) in [
+        (
+            vec![("DATABASE_URL", "mysql://user:secret@db/x")],
+            "sqlite:PATH or postgres://",
+        ),
+        (
+            vec![("DATABASE_URL", "postgres://user:1/secret@db/x")],
+            "%2F",
+        ),
+        (
+            vec![("DATABASE_URL", "postgres://db/x?sslmode=secret")],
+            "verify-full",
+        ),
+        (
+            vec![("DATABASE_OWNER_URL", "postgres://user:secret@db/x")],
+            "database.owner_url",
+        ),
+        (
+            vec![
+                ("DATABASE_URL", url),
+                ("DATABASE_OWNER_URL", "sqlite:secret"),
+            ],
+            "database.owner_url",
+        ),
+        (
+            vec![("ANTIPHON_DATABASE__MAX_CONNECTIONS", "0")],
+            "1 to 10000",
+        ),
+    ] {
+        let error = load(&variables).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
 fn state_that_this_build_cannot_keep_is_refused() {
-    let error = load(&[("DATABASE_URL", "postgres://user:secret@db/x")])
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("not supported by this build yet"), "{error}");
-    assert!(!error.contains("secret"), "{error}");
     let error = load(&[("REDIS_URL", "redis://:secret@cache")])
         .unwrap_err()
         .to_string();

@@ -2,7 +2,7 @@
 //! Used by the gateway for the key of API-key checksums.
 //! Never changes a value once it is written.
 
-use super::{Sql, query};
+use super::{Scope, Sql};
 use crate::StoreError;
 
 impl Sql {
@@ -10,24 +10,26 @@ impl Sql {
     /// Two processes that start at the same time agree on one value.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn installation_value(
         &self,
         name: &str,
         fresh: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
-        sqlx::query(
-            "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(name)
-        .bind(fresh)
-        .execute(&self.writer)
-        .await
-        .map_err(query("write an installation value"))?;
-        sqlx::query_scalar("SELECT value FROM installation WHERE name = $1")
+        let action = "agree on an installation value";
+        work!(self, Write, Scope::Installation, action, |on| {
+            sqlx::query(
+                "INSERT INTO installation (name, value) VALUES ($1, $2) \
+                 ON CONFLICT (name) DO NOTHING",
+            )
             .bind(name)
-            .fetch_one(&self.writer)
-            .await
-            .map_err(query("read an installation value"))
+            .bind(fresh)
+            .execute(&mut *on)
+            .await?;
+            sqlx::query_scalar("SELECT value FROM installation WHERE name = $1")
+                .bind(name)
+                .fetch_one(on)
+                .await
+        })
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
-use super::{Sql, query};
+use super::{Scope, Sql};
 use crate::StoreError;
 
 /// A key as stored.
@@ -67,96 +67,115 @@ impl Sql {
     /// Stores a key.
     ///
     /// # Errors
-    /// [`StoreError::Query`], also when the id exists.
+    /// [`StoreError::Query`], also when the id exists; [`StoreError::Unreachable`].
     pub async fn create_key(&self, key: &NewApiKey<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+        work!(
+            self,
+            Write,
+            Scope::Tenant(key.tenant),
+            "create a key",
+            |on| {
+                sqlx::query(
+                    "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                )
+                .bind(key.id)
+                .bind(key.tenant)
+                .bind(key.name)
+                .bind(Json(key.scopes))
+                .bind(key.hash)
+                .bind(key.created_at)
+                .execute(on)
+                .await
+                .map(drop)
+            }
         )
-        .bind(key.id)
-        .bind(key.tenant)
-        .bind(key.name)
-        .bind(Json(key.scopes))
-        .bind(key.hash)
-        .bind(key.created_at)
-        .execute(&self.writer)
-        .await
-        .map(drop)
-        .map_err(query("create a key"))
     }
 
     /// All keys of `tenant`, revoked ones included, oldest first.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn list_keys(&self, tenant: &str) -> Result<Vec<ApiKey>, StoreError> {
-        sqlx::query_as("SELECT * FROM api_keys WHERE tenant = $1 ORDER BY created_at, id")
-            .bind(tenant)
-            .fetch_all(&self.reader)
-            .await
-            .map_err(query("list keys"))
+        work!(self, Read, Scope::Tenant(tenant), "list keys", |on| {
+            sqlx::query_as("SELECT * FROM api_keys WHERE tenant = $1 ORDER BY created_at, id")
+                .bind(tenant)
+                .fetch_all(on)
+                .await
+        })
     }
 
-    /// The key with this public id, revoked or not.
+    /// The key with this public id, revoked or not. Whose it is comes out here, so no tenant goes in.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn find_key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
-        sqlx::query_as("SELECT * FROM api_keys WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(query("find a key"))
+        work!(self, Read, Scope::Key(id), "find a key", |on| {
+            sqlx::query_as("SELECT * FROM api_keys WHERE id = $1")
+                .bind(id)
+                .fetch_optional(on)
+                .await
+        })
     }
 
     /// Whether this key exists and has not been revoked.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn key_is_active(&self, id: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM api_keys WHERE id = $1 AND revoked_at IS NULL")
-                .bind(id)
-                .fetch_optional(&self.reader)
-                .await
-                .map_err(query("check a key"))?;
-        Ok(found.is_some())
+        work!(self, Read, Scope::Key(id), "check a key", |on| {
+            sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = $1 AND revoked_at IS NULL)",
+            )
+            .bind(id)
+            .fetch_one(on)
+            .await
+        })
     }
 
     /// Revokes a key of `tenant`; false when there is no such active key.
     ///
     /// # Errors
-    /// [`StoreError::Query`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn revoke_key(
         &self,
         tenant: &str,
         id: &str,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        sqlx::query(
-            "UPDATE api_keys SET revoked_at = $3 \
-             WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL",
-        )
-        .bind(tenant)
-        .bind(id)
-        .bind(at)
-        .execute(&self.writer)
-        .await
-        .map(|done| done.rows_affected() == 1)
-        .map_err(query("revoke a key"))
-    }
-
-    /// Notes that a key was used.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`].
-    pub async fn touch_key(&self, id: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE api_keys SET last_used_at = $2 WHERE id = $1")
+        work!(self, Write, Scope::Tenant(tenant), "revoke a key", |on| {
+            sqlx::query(
+                "UPDATE api_keys SET revoked_at = $3 \
+                 WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL",
+            )
+            .bind(tenant)
             .bind(id)
             .bind(at)
-            .execute(&self.writer)
+            .execute(on)
             .await
-            .map(drop)
-            .map_err(query("note the use of a key"))
+            .map(|done| done.rows_affected() == 1)
+        })
+    }
+
+    /// Notes that a key of `tenant` was used.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn touch_key(
+        &self,
+        tenant: &str,
+        id: &str,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let action = "note the use of a key";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query("UPDATE api_keys SET last_used_at = $3 WHERE tenant = $1 AND id = $2")
+                .bind(tenant)
+                .bind(id)
+                .bind(at)
+                .execute(on)
+                .await
+                .map(drop)
+        })
     }
 }

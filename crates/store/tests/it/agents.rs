@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use store::{Creation, Place, Sql, StoreError, StoredAgent};
+use tokio::task::JoinSet;
+
+use crate::backend::{Backend, Kind};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
@@ -31,16 +34,15 @@ async fn create(
     sql.create_agent(place, &agent, MANY).await.unwrap()
 }
 
-#[tokio::test]
-async fn agents_live_in_their_project() {
-    let sql = Sql::open("sqlite::memory:").await.unwrap();
+async fn agents_live_in_their_project(on: Backend) {
+    let sql = &on.sql;
     let spec = json!({ "greeting": "Hello." });
     assert_eq!(
-        create(&sql, HERE, ("ann", &spec), at(0)).await,
+        create(sql, HERE, ("ann", &spec), at(0)).await,
         Creation::Done
     );
     assert_eq!(
-        create(&sql, HERE, ("ann", &json!({})), at(1)).await,
+        create(sql, HERE, ("ann", &json!({})), at(1)).await,
         Creation::Taken
     );
     let found = sql.find_agent(HERE, "ann").await.unwrap().unwrap();
@@ -62,12 +64,12 @@ async fn agents_live_in_their_project() {
         assert!(!sql.delete_agent(elsewhere, "ann").await.unwrap());
         assert!(sql.list_agents(elsewhere).await.unwrap().is_empty());
         assert_eq!(
-            create(&sql, elsewhere, ("ann", &json!({})), at(2)).await,
+            create(sql, elsewhere, ("ann", &json!({})), at(2)).await,
             Creation::Done
         );
     }
     assert_eq!(
-        create(&sql, HERE, ("Bob", &json!({})), at(3)).await,
+        create(sql, HERE, ("Bob", &json!({})), at(3)).await,
         Creation::Done
     );
     let names: Vec<String> = sql
@@ -82,10 +84,9 @@ async fn agents_live_in_their_project() {
     assert!(!sql.delete_agent(HERE, "ann").await.unwrap());
 }
 
-#[tokio::test]
-async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again() {
-    let sql = Sql::open("sqlite::memory:").await.unwrap();
-    create(&sql, HERE, ("ann", &json!({ "voice": "a" })), at(0)).await;
+async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again(on: Backend) {
+    let sql = &on.sql;
+    create(sql, HERE, ("ann", &json!({ "voice": "a" })), at(0)).await;
     let seen = sql.find_agent(HERE, "ann").await.unwrap().unwrap();
     assert!(
         sql.update_agent(HERE, &seen, &json!({ "voice": "b" }), at(0))
@@ -101,26 +102,42 @@ async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again() {
     assert_eq!(now.spec, json!({ "voice": "b" }));
 }
 
-#[tokio::test]
-async fn a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
-    let sql = Sql::open(&url).await.unwrap();
+async fn a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_removed(on: Backend) {
+    let sql = &on.sql;
     for name in ["ann", "bob", "eve"] {
         let spec = json!({ "greeting": name });
         assert_eq!(
-            create(&sql, HERE, (name, &spec), at(0)).await,
+            create(sql, HERE, (name, &spec), at(0)).await,
             Creation::Done
         );
     }
-    let hand = sqlx::SqlitePool::connect(&url).await.unwrap();
-    for statement in [
+    let statements = [
         "UPDATE agents SET spec = '{\"greeting\":' WHERE name = 'ann'",
-        "UPDATE agents SET created_at = 'yesterday' WHERE name = 'eve'",
-    ] {
-        sqlx::query(statement).execute(&hand).await.unwrap();
+        "UPDATE agents SET created_at = 'infinity' WHERE name = 'eve'",
+    ];
+    match on.kind {
+        // no other process sees it, so there is no hand that could spoil it
+        Kind::Memory => return,
+        Kind::File => {
+            for statement in statements {
+                on.by_hand(statement).await.unwrap();
+            }
+        }
+        Kind::Postgres(_) => {
+            // its types let no such row in, not even by hand
+            for statement in statements {
+                on.by_hand(statement).await.unwrap_err();
+            }
+            assert!(
+                sql.list_agents(HERE)
+                    .await
+                    .unwrap()
+                    .iter()
+                    .all(Result::is_ok)
+            );
+            return;
+        }
     }
-    hand.close().await;
     let listed = sql.list_agents(HERE).await.unwrap();
     let [ann, bob, eve] = listed.as_slice() else {
         panic!("{listed:?}");
@@ -134,24 +151,23 @@ async fn a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_remo
     assert_eq!(sql.find_agent(HERE, "ann").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_project_has_so_many_agents_and_no_more() {
-    let sql = Sql::open("sqlite::memory:").await.unwrap();
+async fn a_project_has_so_many_agents_and_no_more(on: Backend) {
+    let sql = &on.sql;
     let spec = json!({});
     for n in 0..MANY {
         let name = format!("agent_{n}");
         assert_eq!(
-            create(&sql, HERE, (&name, &spec), at(0)).await,
+            create(sql, HERE, (&name, &spec), at(0)).await,
             Creation::Done
         );
     }
     assert_eq!(
-        create(&sql, HERE, ("ann", &spec), at(1)).await,
+        create(sql, HERE, ("ann", &spec), at(1)).await,
         Creation::Full
     );
     // whoever meant one that is there is told so
     assert_eq!(
-        create(&sql, HERE, ("agent_0", &spec), at(1)).await,
+        create(sql, HERE, ("agent_0", &spec), at(1)).await,
         Creation::Taken
     );
     let elsewhere = Place {
@@ -159,7 +175,7 @@ async fn a_project_has_so_many_agents_and_no_more() {
         ..HERE
     };
     assert_eq!(
-        create(&sql, elsewhere, ("ann", &spec), at(1)).await,
+        create(sql, elsewhere, ("ann", &spec), at(1)).await,
         Creation::Done
     );
     assert_eq!(sql.agent_names(elsewhere, MANY).await.unwrap(), ["ann"]);
@@ -167,7 +183,93 @@ async fn a_project_has_so_many_agents_and_no_more() {
     assert_eq!(names, ["agent_0", "agent_1"]);
     assert!(sql.delete_agent(HERE, "agent_7").await.unwrap());
     assert_eq!(
-        create(&sql, HERE, ("ann", &spec), at(2)).await,
+        create(sql, HERE, ("ann", &spec), at(2)).await,
         Creation::Done
     );
 }
+
+async fn many_who_create_at_once_do_not_exceed_the_limit(on: Backend) {
+    let mut creating = JoinSet::new();
+    for number in 0..4 * MANY {
+        // half of them through another process's connections
+        let sql = match number % 2 {
+            0 => None,
+            _ if number < 8 => on.opened_again().await,
+            _ => None,
+        };
+        let sql = sql.unwrap_or_else(|| on.sql.clone());
+        creating.spawn(async move {
+            let name = format!("agent_{number}");
+            create(&sql, HERE, (&name, &json!({})), at(0)).await
+        });
+    }
+    let outcomes = creating.join_all().await;
+    let done = outcomes.iter().filter(|one| **one == Creation::Done);
+    assert_eq!(done.count(), MANY as usize, "{outcomes:?}");
+    let names = on.sql.agent_names(HERE, 4 * MANY).await.unwrap();
+    assert_eq!(names.len(), MANY as usize);
+}
+
+async fn of_many_who_change_the_same_agent_at_once_one_does(on: Backend) {
+    create(&on.sql, HERE, ("ann", &json!({})), at(0)).await;
+    let seen = on.sql.find_agent(HERE, "ann").await.unwrap().unwrap();
+    let mut changing = JoinSet::new();
+    for number in 0..MANY {
+        let (sql, seen) = (on.sql.clone(), seen.clone());
+        changing.spawn(async move {
+            let spec = json!({ "voice": number });
+            let changed = sql.update_agent(HERE, &seen, &spec, at(1)).await;
+            changed.unwrap()
+        });
+    }
+    let changed = changing.join_all().await;
+    assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
+}
+
+/// Numbers, nesting, order and letters that a database might bend.
+async fn what_is_stored_comes_back_as_it_was(on: Backend) {
+    let sql = &on.sql;
+    let spec = json!({
+        "z": [1.0, 1e-9, 1e100, 0.1, -0.0, 18_446_744_073_709_551_615_u64, null, true, {}],
+        "a": "\u{1}\u{7f}\u{fffd}\u{1f600} \\u0000 '; DROP TABLE agents; --",
+        "": { "": [] },
+    });
+    let micro = DateTime::from_timestamp_micros(1_795_000_000_123_457).unwrap();
+    create(sql, HERE, ("ann", &spec), micro).await;
+    let found = sql.find_agent(HERE, "ann").await.unwrap().unwrap();
+    assert_eq!(found.spec, spec);
+    assert_eq!(found.created_at, micro);
+    // what was read is what an update compares with
+    let changed = sql.update_agent(HERE, &found, &json!({}), micro).await;
+    assert!(changed.unwrap());
+}
+
+async fn a_text_with_the_one_character_that_not_every_database_stores_is_refused(on: Backend) {
+    let sql = &on.sql;
+    for spec in [json!("\0"), json!([{ "a": "b\0" }]), json!({ "\0": 1 })] {
+        let agent = StoredAgent {
+            name: "ann".to_owned(),
+            spec: spec.clone(),
+            created_at: at(0),
+            updated_at: at(0),
+        };
+        let refused = sql.create_agent(HERE, &agent, MANY).await;
+        assert!(matches!(refused, Err(StoreError::Nul)), "{refused:?}");
+        let refused = sql.update_agent(HERE, &agent, &spec, at(1)).await;
+        assert!(matches!(refused, Err(StoreError::Nul)), "{refused:?}");
+    }
+    // a name that cannot be is a name of nobody
+    assert_eq!(sql.find_agent(HERE, "a\0").await.unwrap(), None);
+    assert!(!sql.delete_agent(HERE, "a\0").await.unwrap());
+}
+
+stories!(
+    agents_live_in_their_project,
+    of_two_changes_to_the_same_agent_one_is_told_to_look_again,
+    a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_removed,
+    a_project_has_so_many_agents_and_no_more,
+    many_who_create_at_once_do_not_exceed_the_limit,
+    of_many_who_change_the_same_agent_at_once_one_does,
+    what_is_stored_comes_back_as_it_was,
+    a_text_with_the_one_character_that_not_every_database_stores_is_refused,
+);

@@ -1,7 +1,9 @@
 //! Keys: made, found, listed, revoked, touched; on every database.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{NewApiKey, Sql, Store, StoreError};
+use store::{NewApiKey, Sql, StoreError};
+
+use crate::backend::{Backend, Kind};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_760_000_000 + second, 123_456_000).unwrap()
@@ -21,8 +23,8 @@ async fn create(sql: &Sql, id: &str, tenant: &str, second: i64) {
     .unwrap();
 }
 
-/// What every database must do with keys.
-async fn conformance(sql: &Sql) {
+async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
+    let sql = &on.sql;
     assert_eq!(sql.find_key("none").await.unwrap(), None);
     create(sql, "k2", "default", 2).await;
     create(sql, "k1", "default", 1).await;
@@ -41,7 +43,8 @@ async fn conformance(sql: &Sql) {
     assert_eq!(ids(sql.list_keys("default").await.unwrap()), ["k1", "k2"]);
     assert_eq!(ids(sql.list_keys("other").await.unwrap()), ["k3"]);
 
-    sql.touch_key("k1", at(60)).await.unwrap();
+    sql.touch_key("other", "k1", at(50)).await.unwrap();
+    sql.touch_key("default", "k1", at(60)).await.unwrap();
     assert_eq!(
         sql.find_key("k1").await.unwrap().unwrap().last_used_at,
         Some(at(60))
@@ -81,86 +84,53 @@ async fn conformance(sql: &Sql) {
         })
     ));
 
+    // what a failed statement did is undone, and the next one works
+    create(sql, "k4", "default", 3).await;
+    sql.ping().await.unwrap();
+    sql.close().await;
+    assert!(sql.ping().await.is_err());
+}
+
+async fn an_installation_value_is_written_once(on: Backend) {
+    let sql = &on.sql;
     let first = sql.installation_value("checksum", &[1, 2]).await.unwrap();
     let second = sql.installation_value("checksum", &[3, 4]).await.unwrap();
     assert_eq!(
         (first.as_slice(), second.as_slice()),
         (&[1_u8, 2][..], &[1_u8, 2][..])
     );
-    sql.ping().await.unwrap();
 }
 
-#[tokio::test]
-async fn sqlite_in_memory() {
-    conformance(&Store::open("sqlite::memory:", 1).await.unwrap().sql).await;
+async fn processes_that_start_together_agree_on_a_value(on: Backend) {
+    let mut starting = tokio::task::JoinSet::new();
+    for number in 0..16_u8 {
+        let sql = on.opened_again().await.unwrap_or_else(|| on.sql.clone());
+        starting.spawn(async move { sql.installation_value("checksum", &[number]).await.unwrap() });
+    }
+    let mut values = starting.join_all().await;
+    values.dedup();
+    assert_eq!(values.len(), 1, "{values:?}");
 }
 
-#[tokio::test]
-async fn sqlite_in_a_file_survives_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!(
-        "sqlite:{}",
-        folder.path().join("new/folder/antiphon.db").display()
-    );
-    let store = Store::open(&url, 1).await.unwrap();
-    conformance(&store.sql).await;
-    store.sql.close().await;
-    assert!(store.sql.ping().await.is_err());
-    let again = Store::open(&url, 1).await.unwrap();
-    assert_eq!(again.sql.list_keys("default").await.unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn two_processes_may_write_to_one_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
-    let server = Store::open(&url, 1).await.unwrap().sql;
-    let command_line = Store::open(&url, 1).await.unwrap().sql;
-    create(&command_line, "k1", "default", 1).await;
-    assert!(server.key_is_active("k1").await.unwrap());
-    assert!(
-        command_line
-            .revoke_key("default", "k1", at(2))
-            .await
-            .unwrap()
-    );
-    assert!(!server.key_is_active("k1").await.unwrap());
-}
-
-#[tokio::test]
-async fn other_addresses_are_refused() {
-    let refused = Store::open("postgres://localhost/x", 1).await;
-    assert!(matches!(refused, Err(StoreError::UnsupportedAddress)));
-    let unusable = Store::open("sqlite:/dev/null/antiphon.db", 1).await;
-    assert!(matches!(unusable, Err(StoreError::Open { .. })));
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn the_files_are_readable_by_their_owner_only() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
-    let assert_private = || {
-        let mut names = Vec::new();
-        for file in std::fs::read_dir(folder.path()).unwrap() {
-            let file = file.unwrap();
-            let mode = file.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{:?}", file.file_name());
-            names.push(file.file_name());
-        }
-        names.sort();
-        names
+async fn another_process_sees_what_was_written_and_a_restart_keeps_it(on: Backend) {
+    let Some(command_line) = on.opened_again().await else {
+        return assert!(matches!(on.kind, Kind::Memory));
     };
-    let store = Store::open(&url, 1).await.unwrap();
-    create(&store.sql, "k1", "default", 1).await;
-    let names = assert_private();
-    assert_eq!(names, ["antiphon.db", "antiphon.db-shm", "antiphon.db-wal"]);
-    store.sql.close().await;
-
-    // a database of an earlier build, which everybody could read
-    let file = folder.path().join("antiphon.db");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let _again = Store::open(&url, 1).await.unwrap();
-    assert_private();
+    create(&command_line, "k1", "default", 1).await;
+    assert!(on.sql.key_is_active("k1").await.unwrap());
+    let revoked = command_line.revoke_key("default", "k1", at(2)).await;
+    assert!(revoked.unwrap());
+    assert!(!on.sql.key_is_active("k1").await.unwrap());
+    on.sql.close().await;
+    command_line.close().await;
+    let again = on.opened_again().await.unwrap();
+    let kept = again.find_key("k1").await.unwrap().unwrap();
+    assert_eq!((kept.created_at, kept.revoked_at), (at(1), Some(at(2))));
 }
+
+stories!(
+    keys_are_made_found_listed_touched_and_revoked,
+    an_installation_value_is_written_once,
+    processes_that_start_together_agree_on_a_value,
+    another_process_sees_what_was_written_and_a_restart_keeps_it,
+);

@@ -5,6 +5,15 @@
     reason = "tests; a failed step ends them with its line"
 )]
 
+#[macro_use]
+mod backend;
+
 mod agents;
 mod client_secrets;
 mod keys;
+mod outages;
+mod postgres;
+mod roles;
+mod schema;
+mod sqlite_files;
+mod walls;

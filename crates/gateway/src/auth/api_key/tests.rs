@@ -1,8 +1,10 @@
 use super::*;
-use store::Store;
+use store::{Settings, Store};
 
 async fn keys(bootstrap: Option<&str>) -> ApiKeys {
-    let store = Store::open("sqlite::memory:", 1).await.unwrap();
+    let store = Store::open(&Settings::at("sqlite::memory:"), 1)
+        .await
+        .unwrap();
     let bootstrap = bootstrap.map(Secret::new);
     ApiKeys::open(store.sql, Clock::default(), bootstrap.as_ref())
         .await
@@ -124,7 +126,9 @@ async fn a_revoked_key_stops_within_seconds_although_it_was_cached() {
 
 #[tokio::test]
 async fn keys_outlive_a_restart_but_not_another_installation() {
-    let store = Store::open("sqlite::memory:", 1).await.unwrap();
+    let store = Store::open(&Settings::at("sqlite::memory:"), 1)
+        .await
+        .unwrap();
     let first = ApiKeys::open(store.sql.clone(), Clock::default(), None)
         .await
         .unwrap();

@@ -1,0 +1,103 @@
+//! Both databases have the same tables, and every wall of PostgreSQL stands.
+
+use std::path::Path;
+
+use store::{Settings, Sql};
+
+use crate::backend::as_application;
+use crate::postgres::{Database, OWNER, SUPERUSER, Server};
+
+fn migrations(database: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("migrations")
+        .join(database);
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+async fn migrated() -> Database<'static> {
+    let database = Server::shared().database(OWNER);
+    Sql::open(&as_application(&database)).await.unwrap();
+    database
+}
+
+#[test]
+fn migrations_have_the_same_numbers_and_names() {
+    let names = migrations("sqlite");
+    assert!(!names.is_empty());
+    assert_eq!(names, migrations("postgres"));
+}
+
+#[tokio::test]
+async fn tables_have_the_same_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
+    Sql::open(&Settings::at(&url)).await.unwrap();
+    let hand = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let columns: Vec<String> = sqlx::query_scalar(
+        "SELECT t.name || '.' || c.name || CASE WHEN c.\"notnull\" THEN '' ELSE ' nullable' END \
+         FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+         WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> '_sqlx_migrations' \
+         ORDER BY t.name, c.cid",
+    )
+    .fetch_all(&hand)
+    .await
+    .unwrap();
+    assert!(
+        columns.contains(&"api_keys.revoked_at nullable".to_owned()),
+        "{columns:?}"
+    );
+    let there = migrated()
+        .await
+        .psql(
+            SUPERUSER,
+            "SELECT table_name || '.' || column_name || \
+             CASE is_nullable WHEN 'NO' THEN '' ELSE ' nullable' END \
+             FROM information_schema.columns \
+             WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations' \
+             ORDER BY table_name COLLATE \"C\", ordinal_position",
+        )
+        .unwrap();
+    assert_eq!(columns, there.lines().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn times_documents_and_bytes_have_types_of_their_own() {
+    let types = migrated()
+        .await
+        .psql(
+            SUPERUSER,
+            "SELECT DISTINCT data_type FROM information_schema.columns \
+             WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations' \
+             AND (column_name LIKE '%\\_at' OR column_name IN ('spec', 'scopes', 'value')) \
+             ORDER BY data_type",
+        )
+        .unwrap();
+    assert_eq!(types, "bytea\njsonb\ntimestamp with time zone");
+}
+
+#[tokio::test]
+async fn every_table_with_a_tenant_has_a_forced_policy() {
+    let database = migrated().await;
+    let walled = database
+        .psql(
+            SUPERUSER,
+            "SELECT DISTINCT tablename FROM pg_policies JOIN pg_class ON relname = tablename \
+             WHERE schemaname = 'public' AND relrowsecurity AND relforcerowsecurity \
+             AND qual LIKE '%antiphon.tenant%' ORDER BY tablename",
+        )
+        .unwrap();
+    let of_tenants = database
+        .psql(
+            SUPERUSER,
+            "SELECT table_name FROM information_schema.columns \
+             WHERE table_schema = 'public' AND column_name = 'tenant' ORDER BY table_name",
+        )
+        .unwrap();
+    assert!(of_tenants.contains("api_keys"), "{of_tenants}");
+    assert_eq!(walled, of_tenants);
+}
