@@ -25,6 +25,15 @@ mod mind;
 mod models;
 mod operations;
 mod pipelines;
+// `test` tells the linter what this is
+#[cfg(test)]
+#[path = "../../../store/tests/it/postgres.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod postgres;
+mod postgres_outage;
 mod realtime;
 mod session;
 mod speech;
