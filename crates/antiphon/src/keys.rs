@@ -80,6 +80,7 @@ async fn create(sql: &Sql, args: CreateArgs, out: &mut impl Write) -> anyhow::Re
         tenant: DEFAULT_TENANT.to_owned(),
         name: args.name,
         scopes,
+        expires_at: None,
     };
     let made = keys.create(&new).await?;
     let key = made.text.reveal();

@@ -10,7 +10,7 @@ pub mod extract;
 pub mod key_text;
 pub mod principal;
 
-pub use api_key::{ApiKeys, NewKey};
+pub use api_key::{ApiKeys, MAX_KEYS, MintedKey, NewKey};
 pub use credentials::Credential;
 pub use extract::{Administrator, Caller, Payer};
 pub use principal::{Principal, Scope, Scopes};
@@ -39,6 +39,9 @@ pub enum AuthError {
     /// It was revoked.
     #[error("the api key was revoked")]
     Revoked,
+    /// It has ended by itself.
+    #[error("the api key has expired")]
+    Expired,
     /// The ephemeral secret was used before, has expired or never was.
     #[error("the client secret was used, has expired or does not exist")]
     Spent,
@@ -67,6 +70,7 @@ impl AuthError {
             Self::Malformed => Some("malformed"),
             Self::Wrong => Some("wrong"),
             Self::Revoked => Some("revoked"),
+            Self::Expired => Some("expired"),
             Self::Spent => Some("spent"),
             Self::EphemeralRefused => Some("ephemeral"),
             Self::ForeignOrigin => Some("foreign_origin"),

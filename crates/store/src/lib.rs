@@ -7,7 +7,7 @@ pub mod sql;
 
 pub use live::Live;
 pub use sql::agents::{Creation, Place, StoredAgent};
-pub use sql::keys::{ApiKey, NewApiKey};
+pub use sql::keys::{ApiKey, NewApiKey, Rotation};
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.

@@ -2,6 +2,7 @@
 //! Mounted by `api`.
 //! Never answers by itself.
 
+mod admin;
 mod agents;
 mod asking;
 mod audio;
@@ -36,6 +37,12 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
             agents::update::update,
             agents::delete::delete
         ))
+        .routes(routes!(
+            admin::keys::list::list,
+            admin::keys::create::create
+        ))
+        .routes(routes!(admin::keys::revoke::revoke))
+        .routes(routes!(admin::keys::rotate::rotate))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))

@@ -8,7 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use aws_lc_rs::{constant_time, hmac, rand};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{NewApiKey, Sql};
+use store::{ApiKey, NewApiKey, Rotation, Sql};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Fingerprint, Known};
@@ -25,6 +25,9 @@ const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
 /// `last_used_at` is written at most so often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::seconds(60);
 
+/// Keys of one tenant that work at the same time. Two that are made at once may both be the last.
+pub const MAX_KEYS: i64 = 1000;
+
 /// Name of the checksum key among the installation's values.
 const CHECKSUM_VALUE: &str = "api_key_checksum";
 
@@ -40,6 +43,8 @@ pub struct NewKey {
     pub name: String,
     /// What it may do.
     pub scopes: Scopes,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// A key that was just made: the only time its text exists.
@@ -106,25 +111,98 @@ impl ApiKeys {
     /// # Errors
     /// [`AuthError::Store`] or [`AuthError::Hashing`].
     pub async fn create(&self, new: &NewKey) -> Result<MintedKey, AuthError> {
-        let text = key_text::mint(&self.checksum_key)?;
-        let parts = key_text::parse(&self.checksum_key, &text)?;
-        let secret = parts.secret.to_owned();
-        let hash = self.blocking(move || hash(&secret)).await??;
-        let created_at = self.clock.utc();
+        let (minted, hash) = self.mint().await?;
         self.sql
             .create_key(&NewApiKey {
-                id: parts.id,
+                id: &minted.id,
                 tenant: &new.tenant,
                 name: &new.name,
                 scopes: &new.scopes.names(),
                 hash: &hash,
-                created_at,
+                created_at: self.clock.utc(),
+                expires_at: new.expires_at,
             })
             .await?;
-        Ok(MintedKey {
+        Ok(minted)
+    }
+
+    /// Makes a key of the same name and scopes in the place of `old`, which goes on working for `grace`; `None` when
+    /// it does not work any more.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`] or [`AuthError::Hashing`].
+    pub async fn rotate(
+        &self,
+        old: &ApiKey,
+        grace: TimeDelta,
+    ) -> Result<Option<MintedKey>, AuthError> {
+        let (minted, hash) = self.mint().await?;
+        let now = self.clock.utc();
+        let rotation = Rotation {
+            old: &old.id,
+            old_ends_at: now + grace,
+            new: NewApiKey {
+                id: &minted.id,
+                tenant: &old.tenant,
+                name: &old.name,
+                scopes: &old.scopes,
+                hash: &hash,
+                created_at: now,
+                expires_at: None,
+            },
+        };
+        let is_done = self.sql.rotate_key(&rotation).await?;
+        self.cache.forget(&old.id);
+        Ok(is_done.then_some(minted))
+    }
+
+    /// All keys of `tenant`, oldest first.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn list(&self, tenant: &str) -> Result<Vec<ApiKey>, AuthError> {
+        Ok(self.sql.list_keys(tenant).await?)
+    }
+
+    /// The key of `tenant` with this public id; another tenant's is as one that does not exist.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn find(&self, tenant: &str, id: &str) -> Result<Option<ApiKey>, AuthError> {
+        let found = self.sql.find_key(id).await?;
+        Ok(found.filter(|key| key.tenant == tenant))
+    }
+
+    /// Whether `tenant` has as many keys that work as it may have.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn is_full(&self, tenant: &str) -> Result<bool, AuthError> {
+        let active = self.sql.count_active_keys(tenant, self.clock.utc()).await?;
+        Ok(active >= MAX_KEYS)
+    }
+
+    /// Makes a key of `tenant` open nothing from now on; false when it has no such key that works.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn revoke(&self, tenant: &str, id: &str) -> Result<bool, AuthError> {
+        let is_done = self.sql.revoke_key(tenant, id, self.clock.utc()).await?;
+        self.cache.forget(id);
+        Ok(is_done)
+    }
+
+    /// The text of a new key and the hash of its secret.
+    async fn mint(&self) -> Result<(MintedKey, String), AuthError> {
+        let text = key_text::mint(&self.checksum_key)?;
+        let parts = key_text::parse(&self.checksum_key, &text)?;
+        let secret = parts.secret.to_owned();
+        let hash = self.blocking(move || hash(&secret)).await??;
+        let minted = MintedKey {
             id: parts.id.to_owned(),
             text: Secret::new(text.as_str()),
-        })
+        };
+        Ok((minted, hash))
     }
 
     /// Says whose key `text` is.
@@ -157,11 +235,11 @@ impl ApiKeys {
         if id == BOOTSTRAP_ID {
             return Ok(self.bootstrap.is_some());
         }
-        Ok(self.sql.key_is_active(id).await?)
+        Ok(self.sql.key_is_active(id, self.clock.utc()).await?)
     }
 
     async fn recheck(&self, print: &Fingerprint, known: Principal) -> Result<Principal, AuthError> {
-        if self.sql.key_is_active(&known.key_id).await? {
+        if self.is_active(&known.key_id).await? {
             self.cache.checked(print, self.clock.now());
             return Ok(known);
         }
@@ -186,6 +264,9 @@ impl ApiKeys {
         };
         if row.revoked_at.is_some() {
             return Err(AuthError::Revoked);
+        }
+        if !row.is_active(self.clock.utc()) {
+            return Err(AuthError::Expired);
         }
         let principal = Principal {
             tenant: row.tenant,

@@ -11,9 +11,9 @@ use super::Principal;
 /// How long Argon2's verdict holds (spec/dependencies §5).
 const VERDICT_HOLDS: Duration = Duration::from_mins(5);
 
-/// How long a verdict is used without asking the database whether the key was revoked meanwhile:
-/// the command line revokes keys from another process.
-const UNCHECKED: Duration = Duration::from_secs(10);
+/// How long a verdict is used without asking the database whether the key was revoked meanwhile: another node or the
+/// command line may have done it, and it holds everywhere within a second.
+const UNCHECKED: Duration = Duration::from_secs(1);
 
 /// Keys kept; beyond that the whole cache is dropped, which costs one Argon2 run per key.
 const LIMIT: usize = 10_000;
@@ -82,6 +82,11 @@ impl Cache {
 
     pub(super) fn remove(&self, key: &Fingerprint) {
         self.lock().remove(key);
+    }
+
+    /// Drops what is known of the key with this public id.
+    pub(super) fn forget(&self, id: &str) {
+        self.lock().retain(|_, entry| entry.principal.key_id != id);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fingerprint, Entry>> {

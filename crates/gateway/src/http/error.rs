@@ -189,9 +189,11 @@ impl From<AuthError> for ApiError {
                 "No API key was given. Send it as the header 'Authorization: Bearer KEY'.",
             ),
             // one text for all of them: which part was wrong is nobody's business
-            AuthError::Malformed | AuthError::Wrong | AuthError::Revoked => unauthorized(
-                "Incorrect API key provided. Check the key, or make one with 'antiphon keys create'.",
-            ),
+            AuthError::Malformed | AuthError::Wrong | AuthError::Revoked | AuthError::Expired => {
+                unauthorized(
+                    "Incorrect API key provided. Check the key, or make one with 'antiphon keys create'.",
+                )
+            }
             AuthError::Spent => unauthorized(
                 "The client secret was used, has expired or does not exist. Make a new one with POST /v1/realtime/client_secrets.",
             ),

@@ -47,6 +47,7 @@ async fn key(world: &World, scope: Scope) -> gateway::auth::api_key::MintedKey {
         tenant: "default".to_owned(),
         name: "story".to_owned(),
         scopes,
+        expires_at: None,
     };
     world.app().keys.create(&new).await.unwrap()
 }

@@ -221,6 +221,7 @@ async fn only_keys_that_administer_may_see_and_change_agents() {
         tenant: "default".to_owned(),
         name: "browser".to_owned(),
         scopes: [Scope::RealtimeConnect].into_iter().collect::<Scopes>(),
+        expires_at: None,
     };
     let key = world.app().keys.create(&new).await.unwrap().text;
     let refused = [

@@ -84,6 +84,7 @@ async fn a_made_key_opens_the_door_until_it_is_revoked() {
         tenant: "default".to_owned(),
         name: "story".to_owned(),
         scopes: [Scope::RealtimeConnect].into_iter().collect(),
+        expires_at: None,
     };
     let key = app.keys.create(&new).await.unwrap();
     let ask = || {
@@ -115,6 +116,7 @@ async fn a_key_without_the_scope_is_forbidden() {
         tenant: "default".to_owned(),
         name: "books".to_owned(),
         scopes,
+        expires_at: None,
     };
     let key = world.app().keys.create(&new).await.unwrap();
     let request = world

@@ -19,6 +19,7 @@ mod client_secrets;
 mod clips;
 mod duplex;
 mod keys;
+mod keys_admin;
 mod limits;
 mod mcp;
 mod mind;

@@ -37,6 +37,7 @@ async fn the_server_is_unready_while_postgres_is_away_and_ready_again_by_itself(
         tenant: "default".to_owned(),
         name: "laptop".to_owned(),
         scopes: Scopes::full(),
+        expires_at: None,
     };
     let (first, second) = (
         keys.create(&new).await.unwrap(),

@@ -171,6 +171,7 @@ async fn a_key_that_only_pays_may_read_usage_and_one_that_only_administers_may_n
             tenant: "default".to_owned(),
             name: "books".to_owned(),
             scopes: [scope].into_iter().collect::<Scopes>(),
+            expires_at: None,
         };
         let key = world.app().keys.create(&new).await.unwrap().text;
         let read = world

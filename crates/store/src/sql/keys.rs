@@ -29,6 +29,15 @@ pub struct ApiKey {
     pub last_used_at: Option<DateTime<Utc>>,
     /// Since when it opens nothing.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl ApiKey {
+    /// Whether it opens anything at this time.
+    pub fn is_active(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
 }
 
 impl std::fmt::Debug for ApiKey {
@@ -42,6 +51,7 @@ impl std::fmt::Debug for ApiKey {
             .field("created_at", &self.created_at)
             .field("last_used_at", &self.last_used_at)
             .field("revoked_at", &self.revoked_at)
+            .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
 }
@@ -61,6 +71,19 @@ pub struct NewApiKey<'a> {
     pub hash: &'a str,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A key that takes the place of another.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// Public id of the key that ends.
+    pub old: &'a str,
+    /// When it ends, unless it ends sooner anyway.
+    pub old_ends_at: DateTime<Utc>,
+    /// The key that takes its place, made now.
+    pub new: NewApiKey<'a>,
 }
 
 impl Sql {
@@ -76,8 +99,8 @@ impl Sql {
             "create a key",
             |on| {
                 sqlx::query(
-                    "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                    "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at, expires_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 )
                 .bind(key.id)
                 .bind(key.tenant)
@@ -85,11 +108,74 @@ impl Sql {
                 .bind(Json(key.scopes))
                 .bind(key.hash)
                 .bind(key.created_at)
+                .bind(key.expires_at)
                 .execute(on)
                 .await
                 .map(drop)
             }
         )
+    }
+
+    /// Stores a key in the place of another, which goes on working until `old_ends_at`: both or nothing. False when
+    /// the tenant has no such key that works.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], also when the new id exists; [`StoreError::Unreachable`].
+    pub async fn rotate_key(&self, rotation: &Rotation<'_>) -> Result<bool, StoreError> {
+        let new = &rotation.new;
+        let scope = Scope::Tenant(new.tenant);
+        work!(self, Write, scope, "rotate a key", |on| {
+            let ended = sqlx::query(
+                "UPDATE api_keys SET expires_at = \
+                 CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END \
+                 WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL \
+                 AND (expires_at IS NULL OR expires_at > $3)",
+            )
+            .bind(new.tenant)
+            .bind(rotation.old)
+            .bind(new.created_at)
+            .bind(rotation.old_ends_at)
+            .execute(&mut *on)
+            .await?;
+            if ended.rows_affected() != 1 {
+                return Ok(false);
+            }
+            sqlx::query(
+                "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at, expires_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(new.id)
+            .bind(new.tenant)
+            .bind(new.name)
+            .bind(Json(new.scopes))
+            .bind(new.hash)
+            .bind(new.created_at)
+            .bind(new.expires_at)
+            .execute(on)
+            .await
+            .map(|_| true)
+        })
+    }
+
+    /// How many keys of `tenant` work at this time.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn count_active_keys(
+        &self,
+        tenant: &str,
+        now: DateTime<Utc>,
+    ) -> Result<i64, StoreError> {
+        work!(self, Read, Scope::Tenant(tenant), "count keys", |on| {
+            sqlx::query_scalar(
+                "SELECT COUNT(*) FROM api_keys WHERE tenant = $1 AND revoked_at IS NULL \
+                 AND (expires_at IS NULL OR expires_at > $2)",
+            )
+            .bind(tenant)
+            .bind(now)
+            .fetch_one(on)
+            .await
+        })
     }
 
     /// All keys of `tenant`, revoked ones included, oldest first.
@@ -118,16 +204,18 @@ impl Sql {
         })
     }
 
-    /// Whether this key exists and has not been revoked.
+    /// Whether this key exists, has not been revoked and has not ended.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn key_is_active(&self, id: &str) -> Result<bool, StoreError> {
+    pub async fn key_is_active(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
         work!(self, Read, Scope::Key(id), "check a key", |on| {
             sqlx::query_scalar(
-                "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = $1 AND revoked_at IS NULL)",
+                "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = $1 AND revoked_at IS NULL \
+                 AND (expires_at IS NULL OR expires_at > $2))",
             )
             .bind(id)
+            .bind(now)
             .fetch_one(on)
             .await
         })

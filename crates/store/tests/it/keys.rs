@@ -1,7 +1,7 @@
 //! Keys: made, found, listed, revoked, touched; on every database.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{NewApiKey, Sql, StoreError};
+use store::{NewApiKey, Rotation, Sql, StoreError};
 
 use crate::backend::{Backend, Kind};
 
@@ -18,9 +18,59 @@ async fn create(sql: &Sql, id: &str, tenant: &str, second: i64) {
         scopes: &scopes,
         hash: "$argon2id$…",
         created_at: at(second),
+        expires_at: None,
     })
     .await
     .unwrap();
+}
+
+async fn a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed(on: Backend) {
+    let sql = &on.sql;
+    create(sql, "old", "acme", 0).await;
+    let scopes = vec!["realtime:connect".to_owned()];
+    let rotation = |tenant: &'static str, new: &'static str, grace: i64| Rotation {
+        old: "old",
+        old_ends_at: at(10 + grace),
+        new: NewApiKey {
+            id: new,
+            tenant,
+            name: "laptop",
+            scopes: &scopes,
+            hash: "$argon2id$…",
+            created_at: at(10),
+            expires_at: None,
+        },
+    };
+    // nobody rotates what is another's
+    assert!(!sql.rotate_key(&rotation("other", "n0", 5)).await.unwrap());
+    assert_eq!(sql.find_key("n0").await.unwrap(), None);
+    assert!(sql.rotate_key(&rotation("acme", "n1", 60)).await.unwrap());
+    let ends = |key: Option<store::ApiKey>| key.unwrap().expires_at;
+    assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(70)));
+    // a second rotation brings the end nearer and never puts it off
+    assert!(sql.rotate_key(&rotation("acme", "n2", 30)).await.unwrap());
+    assert!(sql.rotate_key(&rotation("acme", "n3", 90)).await.unwrap());
+    assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(40)));
+    assert!(sql.key_is_active("old", at(39)).await.unwrap());
+    assert!(!sql.key_is_active("old", at(40)).await.unwrap());
+    assert!(sql.key_is_active("n1", at(4000)).await.unwrap());
+    assert_eq!(sql.count_active_keys("acme", at(39)).await.unwrap(), 4);
+    assert_eq!(sql.count_active_keys("acme", at(40)).await.unwrap(), 3);
+    assert_eq!(sql.count_active_keys("other", at(40)).await.unwrap(), 0);
+    // the new id is taken: the old key keeps its end
+    let taken = sql.rotate_key(&rotation("acme", "n1", 0)).await;
+    assert!(matches!(taken, Err(StoreError::Query { .. })));
+    assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(40)));
+    // what has ended or was revoked is not rotated
+    let late = Rotation {
+        new: NewApiKey {
+            created_at: at(40),
+            ..rotation("acme", "n4", 0).new
+        },
+        ..rotation("acme", "n4", 100)
+    };
+    assert!(!sql.rotate_key(&late).await.unwrap());
+    sql.close().await;
 }
 
 async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
@@ -50,7 +100,7 @@ async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
         Some(at(60))
     );
 
-    assert!(sql.key_is_active("k1").await.unwrap());
+    assert!(sql.key_is_active("k1", at(70)).await.unwrap());
     assert!(
         !sql.revoke_key("other", "k1", at(61)).await.unwrap(),
         "another tenant's key"
@@ -60,7 +110,7 @@ async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
         !sql.revoke_key("default", "k1", at(62)).await.unwrap(),
         "revoked already"
     );
-    assert!(!sql.key_is_active("k1").await.unwrap());
+    assert!(!sql.key_is_active("k1", at(70)).await.unwrap());
     assert_eq!(
         sql.find_key("k1").await.unwrap().unwrap().revoked_at,
         Some(at(61))
@@ -74,6 +124,7 @@ async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
             scopes: &[],
             hash: "",
             created_at: at(0) + TimeDelta::seconds(9),
+            expires_at: None,
         })
         .await;
     assert!(matches!(
@@ -117,10 +168,10 @@ async fn another_process_sees_what_was_written_and_a_restart_keeps_it(on: Backen
         return assert!(matches!(on.kind, Kind::Memory));
     };
     create(&command_line, "k1", "default", 1).await;
-    assert!(on.sql.key_is_active("k1").await.unwrap());
+    assert!(on.sql.key_is_active("k1", at(70)).await.unwrap());
     let revoked = command_line.revoke_key("default", "k1", at(2)).await;
     assert!(revoked.unwrap());
-    assert!(!on.sql.key_is_active("k1").await.unwrap());
+    assert!(!on.sql.key_is_active("k1", at(70)).await.unwrap());
     on.sql.close().await;
     command_line.close().await;
     let again = on.opened_again().await.unwrap();
@@ -129,6 +180,7 @@ async fn another_process_sees_what_was_written_and_a_restart_keeps_it(on: Backen
 }
 
 stories!(
+    a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed,
     keys_are_made_found_listed_touched_and_revoked,
     an_installation_value_is_written_once,
     processes_that_start_together_agree_on_a_value,

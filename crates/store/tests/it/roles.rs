@@ -19,6 +19,7 @@ async fn create_key(sql: &Sql) {
         scopes: &[],
         hash: "$argon2id$…",
         created_at: chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap(),
+        expires_at: None,
     };
     sql.create_key(&key).await.unwrap();
 }

@@ -23,6 +23,7 @@ async fn two_tenants() -> Database<'static> {
             scopes: &[],
             hash: "$argon2id$…",
             created_at: at(),
+            expires_at: None,
         };
         sql.create_key(&key).await.unwrap();
         let agent = StoredAgent {

@@ -15,6 +15,29 @@ pub struct NewKey {
     /// `realtime:connect`, `realtime:admin`, `billing:read`, `tenant:admin`.
     #[serde(default = "connect_only")]
     pub scopes: Vec<String>,
+    /// Seconds until it ends by itself; it does not where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// How a key is to be replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// Seconds for which the old key goes on working; a day where this is absent, 30 days at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u64>,
+}
+
+/// A key that was revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct KeyRevoked {
+    /// `api_key.revoked`.
+    pub object: &'static str,
+    /// Its public id.
+    pub id: String,
+    /// True.
+    pub revoked: bool,
 }
 
 fn connect_only() -> Vec<String> {
@@ -34,8 +57,10 @@ pub struct Key {
     pub created_at: i64,
     /// Unix seconds; null until it is used.
     pub last_used_at: Option<i64>,
-    /// Unix seconds; null while it works.
+    /// Unix seconds; null unless it was revoked.
     pub revoked_at: Option<i64>,
+    /// Unix seconds; null where it does not end by itself.
+    pub expires_at: Option<i64>,
 }
 
 /// The answer to making a key; the only place that has the secret.
@@ -60,6 +85,8 @@ impl std::fmt::Debug for CreatedKey {
 /// Every key of the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyList {
+    /// `list`.
+    pub object: String,
     /// The keys, newest first.
     pub data: Vec<Key>,
 }

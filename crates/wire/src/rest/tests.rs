@@ -254,6 +254,7 @@ fn a_new_key_is_shown_and_never_logged() {
             created_at: 1,
             last_used_at: None,
             revoked_at: None,
+            expires_at: None,
         },
         key: "ap_secret".into(),
     };

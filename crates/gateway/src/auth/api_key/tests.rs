@@ -16,6 +16,7 @@ async fn create(keys: &ApiKeys) -> MintedKey {
         tenant: "acme".to_owned(),
         name: "laptop".to_owned(),
         scopes: Scopes::full(),
+        expires_at: None,
     };
     keys.create(&new).await.unwrap()
 }

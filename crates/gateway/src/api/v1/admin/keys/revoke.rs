@@ -1,0 +1,42 @@
+//! `DELETE /v1/admin/keys/{id}`.
+//! Called when somebody is to have no access any more; every node refuses the key within a second.
+//! Never ends a conversation that runs.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use wire::rest::keys::KeyRevoked;
+
+use super::missing;
+use crate::App;
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json};
+
+/// Revoke an API key.
+#[utoipa::path(
+    delete,
+    path = "/v1/admin/keys/{id}",
+    tag = "admin",
+    params(("id" = String, Path, description = "The key's public id")),
+    responses(
+        (status = 200, description = "It opens nothing any more", body = KeyRevoked),
+        (status = 401, description = "No usable key"),
+        (status = 403, description = "The key does not administer the tenant"),
+        (status = 404, description = "No key of the tenant that works has this id"),
+    )
+)]
+pub(crate) async fn revoke(
+    Administrator(principal): Administrator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<KeyRevoked>, ApiError> {
+    if !app.keys.revoke(&principal.tenant, &id).await? {
+        return Err(missing(&id));
+    }
+    tracing::info!(tenant = %principal.tenant, by = %principal.key_id, key_id = %id, "a key was revoked");
+    Ok(Json(KeyRevoked {
+        object: "api_key.revoked",
+        id,
+        revoked: true,
+    }))
+}
