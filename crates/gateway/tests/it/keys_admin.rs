@@ -116,7 +116,7 @@ async fn a_key_that_was_given_a_life_ends_with_it() {
 }
 
 #[tokio::test]
-async fn nobody_gives_what_he_does_not_have_or_touches_what_is_anothers() {
+async fn nobody_gives_what_he_does_not_have_or_touches_what_belongs_to_another() {
     let world = World::start(|_| {}).await;
     let admin = key_of(
         &world,
