@@ -14,6 +14,9 @@ pub(crate) const KEY: &str = "a-key-for-stories-only";
 /// How long anything in a story may take before it counts as broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a server may take to load its models: voice and ears from a cold disk, in a test build, beside other tests.
+const LOADING: Duration = Duration::from_secs(150);
+
 /// A running server.
 pub(crate) struct World {
     server: Option<Server>,
@@ -39,7 +42,7 @@ impl World {
         let mut config = config(&folder);
         change(&mut config);
         let server = Server::start(config).await.unwrap();
-        server.app.catalog.wait(PATIENCE).await.unwrap();
+        server.app.catalog.wait(LOADING).await.unwrap();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self {
             server: Some(server),
