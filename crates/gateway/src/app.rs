@@ -81,7 +81,7 @@ impl App {
         let clock = Clock::default();
         let prices = metering::load(config.metering.prices.as_deref().map(Path::new))?;
         let metrics = Metrics::default();
-        let store = Store::open(&config.database(), config.auth.max_client_secrets).await?;
+        let store = Store::open(&config.database(), &config.live()).await?;
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;

@@ -9,6 +9,7 @@ pub mod ephemeral;
 pub mod extract;
 pub mod key_text;
 pub mod principal;
+pub(crate) mod rates;
 
 pub use api_key::{ApiKeys, MAX_KEYS, MintedKey, NewKey};
 pub use credentials::Credential;

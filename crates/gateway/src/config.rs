@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub use layers::ConfigError;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
-    Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools,
+    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -53,6 +53,8 @@ pub struct Config {
     pub database: Database,
     /// Shared state.
     pub redis: Redis,
+    /// How much anybody may ask.
+    pub rate_limits: RateLimits,
     /// Agents in files.
     pub agents: AgentFiles,
     /// What functions of agents may reach.
@@ -114,6 +116,16 @@ impl Config {
             .dir
             .as_ref()
             .map_or_else(|| self.data_dir().join("models"), PathBuf::from)
+    }
+
+    /// Where short-lived state is.
+    pub fn live(&self) -> store::LiveOptions {
+        store::LiveOptions {
+            redis_url: self.redis.url.as_ref().map(|url| url.reveal().to_owned()),
+            namespace: self.redis.namespace.clone(),
+            max_client_secrets: self.auth.max_client_secrets,
+            share_percent: self.redis.local_share_percent,
+        }
     }
 
     /// The database: as configured, or `antiphon.db` in the data folder.

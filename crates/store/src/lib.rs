@@ -1,11 +1,11 @@
-//! What is remembered: durable rows in SQL, short-lived state in memory.
+//! What is remembered: durable rows in SQL, short-lived state in memory or in Redis.
 //! Opened once by the gateway's composition root and by the command line's `keys`.
 //! Never sees HTTP, and never reads a clock: time is an argument.
 
 pub mod live;
 pub mod sql;
 
-pub use live::Live;
+pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
 pub use sql::{Settings, Sql};
@@ -86,6 +86,12 @@ pub enum StoreError {
         /// Bytes that may be held.
         limit: usize,
     },
+    /// The address of Redis is none.
+    #[error("redis address is unusable, expected {0}")]
+    RedisAddress(#[from] live::AddressError),
+    /// Redis keeps the short-lived state and does not answer.
+    #[error("cannot reach the client secrets")]
+    RedisAway(#[from] live::link::Away),
 }
 
 impl StoreError {
@@ -107,15 +113,15 @@ pub struct Store {
 impl Store {
     /// Opens the database of `settings`, creating and migrating it as needed.
     ///
-    /// `max_client_secrets` bounds the ephemeral secrets kept at the same time.
+    /// `live` says where short-lived state is.
     ///
     /// # Errors
     /// [`StoreError::Address`], [`StoreError::Open`] or [`StoreError::Unreachable`], [`StoreError::Role`],
-    /// [`StoreError::Migrate`] or [`StoreError::Behind`].
-    pub async fn open(settings: &Settings, max_client_secrets: usize) -> Result<Self, StoreError> {
+    /// [`StoreError::Migrate`] [`StoreError::Behind`] or [`StoreError::RedisAddress`].
+    pub async fn open(settings: &Settings, live: &LiveOptions) -> Result<Self, StoreError> {
         Ok(Self {
             sql: Sql::open(settings).await?,
-            live: Live::memory(max_client_secrets),
+            live: Live::open(live).await?,
         })
     }
 }

@@ -1,26 +1,77 @@
-//! Short-lived state, lost with the process.
-//! Used by `gateway::auth` for ephemeral client secrets.
-//! Never grows without bound and never reads a clock.
+//! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
+//! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`.
+//! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
+pub mod limiter;
+pub mod link;
 pub mod secrets;
 
+pub use limiter::Limiter;
+pub use link::{AddressError, Health, Link};
 pub use secrets::{ClientSecret, Secrets};
 
 /// Session configurations kept for client secrets, in bytes of JSON: 100,000 ordinary ones of 600 bytes.
 const CLIENT_SECRET_BYTES: usize = 64 * 1024 * 1024;
 
-/// Short-lived state in the memory of this process.
+/// Where short-lived state is, and how much of it there may be.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// Address of Redis; this process's memory without one.
+    pub redis_url: Option<String>,
+    /// What keys in Redis begin with.
+    pub namespace: String,
+    /// Bounds the client secrets kept at the same time.
+    pub max_client_secrets: usize,
+    /// What this process gives of each limit while Redis is away, in per cent.
+    pub share_percent: u64,
+}
+
+impl LiveOptions {
+    /// State of this process alone.
+    pub fn memory(max_client_secrets: usize) -> Self {
+        Self {
+            redis_url: None,
+            namespace: "antiphon".to_owned(),
+            max_client_secrets,
+            share_percent: 100,
+        }
+    }
+}
+
+/// Short-lived state; clones share it.
 #[derive(Debug, Clone)]
 pub struct Live {
     /// Ephemeral client secrets.
     pub secrets: Secrets,
+    /// Who may have how much.
+    pub limiter: Limiter,
+    link: Option<Link>,
 }
 
 impl Live {
-    /// State of one process; `max_client_secrets` bounds the secrets kept.
-    pub fn memory(max_client_secrets: usize) -> Self {
-        Self {
-            secrets: Secrets::memory(max_client_secrets, CLIENT_SECRET_BYTES),
-        }
+    /// Opens the state. A Redis that does not answer is sought in the background.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub async fn open(options: &LiveOptions) -> Result<Self, AddressError> {
+        let limit = options.max_client_secrets;
+        let Some(url) = &options.redis_url else {
+            return Ok(Self {
+                secrets: Secrets::memory(limit, CLIENT_SECRET_BYTES),
+                limiter: Limiter::memory(),
+                link: None,
+            });
+        };
+        let link = Link::open(url, &options.namespace).await?;
+        Ok(Self {
+            secrets: Secrets::redis(link.clone(), limit, CLIENT_SECRET_BYTES),
+            limiter: Limiter::redis(link.clone(), options.share_percent),
+            link: Some(link),
+        })
+    }
+
+    /// The connection to Redis, where there is one.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
     }
 }

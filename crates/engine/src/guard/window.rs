@@ -69,6 +69,10 @@ const fn into_bounds(value: u64, max: u64) -> u64 {
     }
 }
 
+const fn at_most_max(count: u64) -> u64 {
+    if count < LIMIT_MAX { count } else { LIMIT_MAX }
+}
+
 /// What is left of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -98,7 +102,25 @@ pub struct Window {
     current: u64,
 }
 
+impl std::fmt::Display for Window {
+    /// As Redis keeps it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.bucket, self.previous, self.current)
+    }
+}
+
 impl Window {
+    /// A window that was kept elsewhere: `current` was taken in `bucket` and `previous` in the one before. No bucket
+    /// holds more than [`LIMIT_MAX`].
+    #[must_use]
+    pub const fn of(bucket: u64, previous: u64, current: u64) -> Self {
+        Self {
+            bucket,
+            previous: at_most_max(previous),
+            current: at_most_max(current),
+        }
+    }
+
     /// Whether `amount` may be taken, and how it stands afterwards; takes nothing.
     ///
     /// # Errors
@@ -178,13 +200,8 @@ impl Window {
     }
 
     const fn plus(self, amount: u64) -> Self {
-        let current = self.current.saturating_add(amount);
         Self {
-            current: if current < LIMIT_MAX {
-                current
-            } else {
-                LIMIT_MAX
-            },
+            current: at_most_max(self.current.saturating_add(amount)),
             ..self
         }
     }

@@ -1,9 +1,10 @@
 //! Client secrets (`ek_…`): made with a server key, handed to a browser, good for one connection.
 //! Made by the `client_secrets` and `sessions` routes, taken by `authenticate`.
-//! Never outlive the process that made them.
+//! Never live longer than ten minutes; in Redis they outlive the process that made them.
 
 use serde_json::Value;
 use store::live::ClientSecret;
+use store::live::secrets::LIFETIME_MAX_S;
 
 use super::{AuthError, Credential, Principal, Scope, key_text};
 use crate::App;
@@ -24,11 +25,12 @@ pub struct MintedSecret {
     pub expires_at: i64,
 }
 
-/// Makes a client secret of `owner`'s tenant that carries `session` and lives for `ttl_s` seconds.
+/// Makes a client secret of `owner`'s tenant that carries `session` and lives for `ttl_s` seconds, at most
+/// [`LIFETIME_MAX_S`]: the answer tells when it really ends.
 ///
 /// # Errors
 /// [`AuthError::Store`] when too many are waiting to be used.
-pub fn mint(
+pub async fn mint(
     app: &App,
     owner: &Principal,
     session: Value,
@@ -36,14 +38,14 @@ pub fn mint(
 ) -> Result<MintedSecret, AuthError> {
     let value = format!("{PREFIX}{}", key_text::random_text(LENGTH)?);
     let now = app.clock.unix_s();
-    let expires_at = now + i64::from(ttl_s);
+    let expires_at = now + i64::from(ttl_s.min(LIFETIME_MAX_S));
     let entry = ClientSecret {
         tenant: owner.tenant.clone(),
         key_id: owner.key_id.clone(),
         session,
         expires_at,
     };
-    app.store.live.secrets.put(&value, entry, now)?;
+    app.store.live.secrets.put(&value, entry, now).await?;
     Ok(MintedSecret {
         value: Secret::new(value),
         expires_at,
@@ -57,6 +59,7 @@ pub(super) async fn take(app: &App, credential: &Credential) -> Result<Principal
         .live
         .secrets
         .take(credential.reveal(), app.clock.unix_s())
+        .await?
         .ok_or(AuthError::Spent)?;
     if !app.keys.is_active(&entry.key_id).await? {
         return Err(AuthError::Revoked);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::{AuthError, Credential, Principal, Scope, admit_any};
+use super::{AuthError, Credential, Principal, Scope, admit_any, rates};
 use crate::App;
 use crate::http::ApiError;
 
@@ -66,5 +66,7 @@ async fn principal(parts: &Parts, app: &Arc<App>, scopes: &[Scope]) -> Result<Pr
     if credential.is_ephemeral() {
         return Err(AuthError::EphemeralRefused.into());
     }
-    Ok(admit_any(app, &credential, &parts.headers, scopes).await?)
+    let who = admit_any(app, &credential, &parts.headers, scopes).await?;
+    rates::count(app, &who, parts).await?;
+    Ok(who)
 }

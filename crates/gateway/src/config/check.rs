@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use engine::guard::window::LIMIT_MAX;
+use store::live::Link;
 use store::sql::check_address;
 
 use super::{Config, Database, Secret, named};
@@ -27,6 +29,7 @@ pub(super) struct Problem {
 pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     named::check(config)?;
+    check_rates(config)?;
     check_ranges(config)
 }
 
@@ -59,11 +62,24 @@ fn check_places(config: &Config) -> Result<(), Problem> {
     if let Err((key, expected)) = check_database(&config.database) {
         return problem(key, Secret::HIDDEN, expected);
     }
-    if config.redis.url.is_some() {
+    if let Some(Err(error)) = config
+        .redis
+        .url
+        .as_ref()
+        .map(|url| Link::check(url.reveal()))
+    {
+        return Err(Problem {
+            key: "redis.url".into(),
+            value: Secret::HIDDEN.to_owned(),
+            expected: error.to_string().into(),
+        });
+    }
+    let namespace = &config.redis.namespace;
+    if namespace.is_empty() || namespace.contains(['{', '}']) {
         return problem(
-            "redis.url",
-            Secret::HIDDEN,
-            "no value; redis is not supported by this build yet",
+            "redis.namespace",
+            namespace,
+            "a name without braces such as antiphon",
         );
     }
     if let Some(base) = &config.llm.base_url
@@ -104,6 +120,33 @@ fn check_database(database: &Database) -> Result<(), (&'static str, &'static str
             "database.owner_url",
             "no value without a postgres:// address in database.url, and a postgres:// address with it",
         ));
+    }
+    Ok(())
+}
+
+fn check_rates(config: &Config) -> Result<(), Problem> {
+    within(
+        "redis.local_share_percent",
+        config.redis.local_share_percent,
+        1..=100,
+    )?;
+    let rates = &config.rate_limits;
+    for (key, limit) in [
+        ("rate_limits.requests_per_minute", rates.requests_per_minute),
+        (
+            "rate_limits.tenant_requests_per_minute",
+            rates.tenant_requests_per_minute,
+        ),
+        (
+            "rate_limits.key_requests_per_minute",
+            rates.key_requests_per_minute,
+        ),
+        (
+            "rate_limits.ip_requests_per_minute",
+            rates.ip_requests_per_minute,
+        ),
+    ] {
+        within(key, limit, 0..=LIMIT_MAX)?;
     }
     Ok(())
 }

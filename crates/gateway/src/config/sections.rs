@@ -307,12 +307,43 @@ impl Default for Database {
 }
 
 /// `[redis]`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// Not supported by this build yet: leave unset. Also `REDIS_URL`.
+    /// Keeps client secrets and rate limits for several servers: `redis://cache.example:6379`, `rediss://` with TLS,
+    /// `redis+sentinel://a.example:26379,b.example:26379/mymaster` or
+    /// `redis+cluster://a.example:7001,b.example:7001`; this server's memory when unset. Also `REDIS_URL`.
     #[schema(value_type = Option<String>, format = "password")]
     pub url: Option<Secret>,
+    /// What keys in Redis begin with; servers that share it share limits and client secrets.
+    pub namespace: String,
+    /// What this server gives of each rate limit while Redis does not answer, in per cent.
+    pub local_share_percent: u64,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: None,
+            namespace: "antiphon".to_owned(),
+            local_share_percent: 50,
+        }
+    }
+}
+
+/// `[rate_limits]`: calls over REST and sockets opened, within any minute; audio is never counted. 0 is no limit. What
+/// is refused gets 429 `rate_limit_exceeded` and is told when to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Of the whole installation.
+    pub requests_per_minute: u64,
+    /// Of each tenant.
+    pub tenant_requests_per_minute: u64,
+    /// Of each API key. A client secret counts when it is made, not when it opens its socket.
+    pub key_requests_per_minute: u64,
+    /// Of each network address; of IPv6 the first 64 bits count as one.
+    pub ip_requests_per_minute: u64,
 }
 
 /// `[agents]`

@@ -201,12 +201,20 @@ fn the_database_is_sqlite_or_postgres_and_may_have_an_owner() {
 }
 
 #[test]
-fn state_that_this_build_cannot_keep_is_refused() {
-    let error = load(&[("REDIS_URL", "redis://:secret@cache")])
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("not supported by this build yet"), "{error}");
-    assert!(!error.contains("secret"), "{error}");
+fn redis_is_reached_in_three_ways_and_no_other() {
+    for url in [
+        "memcached://:secret@cache",
+        "redis+sentinel://:secret@cache",
+    ] {
+        let error = load(&[("REDIS_URL", url)]).unwrap_err().to_string();
+        assert!(
+            error.contains("redis.url") && error.contains("redis+sentinel://"),
+            "{error}"
+        );
+        assert!(!error.contains("secret@"), "{error}");
+    }
+    let config = load(&[("REDIS_URL", "redis+sentinel://:secret@cache/mymaster")]).unwrap();
+    assert!(!format!("{}{config:?}", config.printed()).contains("secret@"));
 }
 
 #[test]

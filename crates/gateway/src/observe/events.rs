@@ -169,6 +169,13 @@ pub enum Event<'a> {
         /// Public id of the key, where it has one.
         key_id: Option<&'a str>,
     },
+    /// A request was refused because a rate limit was used up.
+    RateLimited {
+        /// Whose limit: `global`, `tenant`, `key` or `ip`.
+        level: &'static str,
+        /// Whose request.
+        tenant: &'a str,
+    },
     /// A request was answered.
     RequestServed {
         /// HTTP method.

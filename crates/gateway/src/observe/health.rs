@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use wire::rest::status::{Check, Health, Info, Readiness};
+use store::live::Health;
+use wire::rest::status::{Check, Health as Alive, Info, Readiness};
 
 use crate::App;
 use crate::auth::chain;
@@ -25,8 +26,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 }
 
 /// The process answers.
-async fn health() -> axum::Json<Health> {
-    axum::Json(Health::ok(env!("CARGO_PKG_VERSION")))
+async fn health() -> axum::Json<Alive> {
+    axum::Json(Alive::ok(env!("CARGO_PKG_VERSION")))
 }
 
 /// Whether to send traffic here: the database answers, the models are loaded, the server is not stopping.
@@ -42,17 +43,32 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     } else {
         Ok(())
     };
-    let readiness = Readiness::of(vec![
+    let needed = vec![
         check("database", database),
         check("models", models),
         check("lifecycle", running),
-    ]);
+    ];
+    let readiness = Readiness::of(needed, redis(&app).await.into_iter().collect());
     let status = if readiness.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, axum::Json(readiness)).into_response()
+}
+
+/// Whether Redis answers, where there is one. Without it calls go on: limits are this server's own, and no client secret
+/// is made or taken.
+async fn redis(app: &App) -> Option<Check> {
+    let answer = app.store.live.link()?.ping().await;
+    Some(check(
+        "redis",
+        answer.map_err(|error| {
+            format!(
+                "{error}: rate limits are kept by this server alone, client secrets do not work"
+            )
+        }),
+    ))
 }
 
 fn check(name: &str, outcome: Result<(), String>) -> Check {
@@ -87,6 +103,9 @@ async fn info(State(app): State<Arc<App>>) -> Result<axum::Json<Info>, ApiError>
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    if let Some(link) = app.store.live.link() {
+        app.metrics.redis_away(link.health() != Health::Here);
+    }
     if let Ok(catalog) = app.catalog.get() {
         let depths = catalog.queue_depths();
         for (queue, depth) in [

@@ -19,6 +19,7 @@ pub(super) fn log(event: &Event<'_>) {
         | Event::ToolsListed { .. }
         | Event::Used { .. } => log_work(event),
         Event::KeyRefused { .. }
+        | Event::RateLimited { .. }
         | Event::RequestServed { .. }
         | Event::ConnectionRefused
         | Event::PipelineReady { .. }
@@ -144,6 +145,9 @@ fn log_work(event: &Event<'_>) {
 /// What happens to the server.
 fn log_server(event: &Event<'_>) {
     match event {
+        Event::RateLimited { level, tenant } => {
+            tracing::debug!(level, tenant, "refused a request: rate limit");
+        }
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
         // orchestrators ask every few seconds
         Event::RequestServed {

@@ -66,6 +66,11 @@ struct TimedRouteLabel {
     route: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabel {
+    level: &'static str,
+}
+
 #[derive(Debug, Default)]
 struct Families {
     sessions_active: Gauge<i64, AtomicI64>,
@@ -78,6 +83,9 @@ struct Families {
     connections_refused: Counter,
     connections_open: Gauge<i64, AtomicI64>,
     pipeline_ready: Gauge<i64, AtomicI64>,
+    redis_away: Gauge<i64, AtomicI64>,
+    rate_limited: Family<LevelLabel, Counter>,
+    decided_locally: Counter,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
     incidents: Incidents,
     usage: Usage,
@@ -177,6 +185,21 @@ fn register(registry: &mut Registry, families: &Families) {
         "Work waiting, by queue",
         families.queue_depth.clone(),
     );
+    r.register(
+        "redis_away",
+        "1 while Redis is configured and does not answer",
+        families.redis_away.clone(),
+    );
+    r.register(
+        "rate_limited",
+        "Requests refused because a rate limit was used up, by level",
+        families.rate_limited.clone(),
+    );
+    r.register(
+        "rate_limits_decided_locally",
+        "Rate limits decided by this server alone because Redis did not answer",
+        families.decided_locally.clone(),
+    );
     families.incidents.register(r);
     families.usage.register(r);
 }
@@ -228,6 +251,7 @@ impl Metrics {
                 };
                 families.provider_failures.get_or_create(&label).inc();
             }
+            Event::RateLimited { level, .. } => self.rate_limited(level),
             Event::KeyRefused { reason, .. } => {
                 families
                     .keys_refused
@@ -271,6 +295,21 @@ impl Metrics {
                 families.pipeline_ready.set(0);
             }
         }
+    }
+
+    fn rate_limited(&self, level: &'static str) {
+        let label = LevelLabel { level };
+        self.families.rate_limited.get_or_create(&label).inc();
+    }
+
+    /// Notes whether Redis is away.
+    pub(crate) fn redis_away(&self, away: bool) {
+        self.families.redis_away.set(away.into());
+    }
+
+    /// Counts a decision of this server alone.
+    pub(crate) fn decided_locally(&self) {
+        self.families.decided_locally.inc();
     }
 
     /// Sets how much work waits in `queue`.
@@ -332,6 +371,7 @@ pub fn metrics_markdown() -> String {
         status: 200,
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
+    drop(f.rate_limited.get_or_create(&LevelLabel { level: "" }));
     f.incidents.show();
     f.usage.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -432,6 +472,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 23);
+        assert_eq!(table.lines().count(), 2 + 26);
     }
 }

@@ -242,12 +242,12 @@ async fn expired_secrets_are_forgotten_though_nobody_asks() {
     let body = json!({ "expires_after": { "anchor": "created_at", "seconds": 10 } });
     make(&world, PATH, &body).await;
     let secrets = &world.app().store.live.secrets;
-    assert_eq!(secrets.len(), 1);
+    assert_eq!(secrets.waiting().await.unwrap(), 1);
     world.app().clock.advance(Duration::from_secs(11));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
     let forgotten = async {
-        while !secrets.is_empty() {
+        while secrets.waiting().await.unwrap() > 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -36,6 +36,9 @@ mod pipelines;
 mod postgres;
 mod postgres_outage;
 mod realtime;
+mod redis;
+#[path = "../../../store/tests/it/redis_servers.rs"]
+mod redis_servers;
 mod session;
 mod speech;
 mod tools;

@@ -2,11 +2,15 @@
 
 use serde_json::json;
 use store::StoreError;
-use store::live::{ClientSecret, Secrets};
+use store::live::secrets::LIFETIME_MAX_S;
+use store::live::{ClientSecret, Live, Secrets};
 
+use crate::live::Gateways;
+
+/// What sessions may have in the story of large ones.
 const BYTES: usize = 1000;
 
-fn entry(expires_at: i64) -> ClientSecret {
+pub(crate) fn entry(expires_at: i64) -> ClientSecret {
     ClientSecret {
         tenant: "default".to_owned(),
         key_id: "k1".to_owned(),
@@ -15,76 +19,106 @@ fn entry(expires_at: i64) -> ClientSecret {
     }
 }
 
-#[test]
-fn a_secret_is_handed_out_once() {
-    let secrets = Secrets::memory(10, BYTES);
-    secrets.put("ek_a", entry(100), 0).unwrap();
-    assert_eq!(secrets.take("ek_b", 1), None);
-    assert_eq!(secrets.take("ek_a", 99), Some(entry(100)));
-    assert_eq!(secrets.take("ek_a", 99), None);
+/// Opens two gateways with keys of their own for a story, and so many secrets at the same time.
+pub(crate) async fn all(open: impl AsyncFn(&'static str, usize) -> Gateways) {
+    a_secret_is_handed_out_once(open("once", 10).await).await;
+    a_secret_ends_at_its_time(open("time", 10).await).await;
+    a_secret_lives_ten_minutes_at_most(open("life", 10).await).await;
+    a_full_store_makes_room_from_expired_ones_only(open("full", 2).await).await;
+    of_many_who_show_the_same_secret_one_wins(open("many", 10).await).await;
+    large_sessions_find_the_store_full_before_many_do(open("large", 10).await).await;
 }
 
-#[test]
-fn a_secret_ends_at_its_time() {
-    let secrets = Secrets::memory(10, BYTES);
-    secrets.put("ek_a", entry(100), 0).unwrap();
-    assert_eq!(secrets.take("ek_a", 100), None);
-    assert!(secrets.is_empty());
+async fn a_secret_is_handed_out_once(Gateways { one, other }: Gateways) {
+    one.secrets.put("ek_a", entry(100), 0).await.unwrap();
+    assert_eq!(other.secrets.take("ek_b", 1).await.unwrap(), None);
+    assert_eq!(
+        other.secrets.take("ek_a", 99).await.unwrap(),
+        Some(entry(100))
+    );
+    assert_eq!(one.secrets.take("ek_a", 99).await.unwrap(), None);
+    assert_eq!(one.secrets.waiting().await.unwrap(), 0);
 }
 
-#[test]
-fn a_full_store_makes_room_from_expired_ones_only() {
-    let secrets = Secrets::memory(2, BYTES);
-    secrets.put("ek_a", entry(100), 0).unwrap();
-    secrets.put("ek_b", entry(200), 0).unwrap();
+async fn a_secret_ends_at_its_time(Gateways { one, .. }: Gateways) {
+    one.secrets.put("ek_a", entry(100), 0).await.unwrap();
+    assert_eq!(one.secrets.take("ek_a", 100).await.unwrap(), None);
+    assert_eq!(one.secrets.waiting().await.unwrap(), 0);
+}
+
+async fn a_secret_lives_ten_minutes_at_most(Gateways { one, .. }: Gateways) {
+    let latest = 50 + i64::from(LIFETIME_MAX_S);
+    one.secrets.put("ek_a", entry(7200), 50).await.unwrap();
+    let taken = one.secrets.take("ek_a", latest - 1).await.unwrap();
+    assert_eq!(taken, Some(entry(latest)));
+}
+
+async fn a_full_store_makes_room_from_expired_ones_only(Gateways { one, other }: Gateways) {
+    one.secrets.put("ek_a", entry(100), 0).await.unwrap();
+    other.secrets.put("ek_b", entry(200), 0).await.unwrap();
     assert!(matches!(
-        secrets.put("ek_c", entry(300), 50),
+        one.secrets.put("ek_c", entry(300), 50).await,
         Err(StoreError::Full { limit: 2 })
     ));
-    secrets.put("ek_c", entry(300), 150).unwrap();
-    assert_eq!(secrets.len(), 2);
-    assert!(secrets.take("ek_b", 150).is_some() && secrets.take("ek_c", 150).is_some());
+    other.secrets.put("ek_c", entry(300), 150).await.unwrap();
+    assert_eq!(one.secrets.waiting().await.unwrap(), 2);
+    for secret in ["ek_b", "ek_c"] {
+        assert!(one.secrets.take(secret, 150).await.unwrap().is_some());
+    }
 }
 
-#[test]
-fn of_many_who_show_the_same_secret_one_wins() {
-    let secrets = Secrets::memory(10, BYTES);
-    secrets.put("ek_a", entry(100), 0).unwrap();
-    let winners: usize = std::thread::scope(|scope| {
-        let takers: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| usize::from(secrets.take("ek_a", 1).is_some())))
+async fn of_many_who_show_the_same_secret_one_wins(Gateways { one, other }: Gateways) {
+    for round in 0..20 {
+        let secret = format!("ek_{round}");
+        one.secrets.put(&secret, entry(100), 0).await.unwrap();
+        let takers: Vec<_> = (0..100)
+            .map(|taker| {
+                let secrets = [&one, &other][taker % 2].secrets.clone();
+                let secret = secret.clone();
+                tokio::spawn(async move { secrets.take(&secret, 1).await.unwrap().is_some() })
+            })
             .collect();
-        takers.into_iter().map(|taker| taker.join().unwrap()).sum()
-    });
-    assert_eq!(winners, 1);
+        let mut winners = 0;
+        for taker in takers {
+            winners += usize::from(taker.await.unwrap());
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
 }
 
-#[test]
-fn large_sessions_find_the_store_full_before_many_do() {
-    let secrets = Secrets::memory(10, BYTES);
+/// The same backend with fewer bytes.
+fn small(live: &Live) -> Secrets {
+    match live.link() {
+        Some(link) => Secrets::redis(link.clone(), 10, BYTES),
+        None => Secrets::memory(10, BYTES),
+    }
+}
+
+async fn large_sessions_find_the_store_full_before_many_do(gateways: Gateways) {
+    let secrets = small(&gateways.one);
     let large = |expires_at| ClientSecret {
         session: json!({ "instructions": "x".repeat(BYTES * 2 / 3) }),
         ..entry(expires_at)
     };
-    secrets.put("ek_a", large(100), 0).unwrap();
+    secrets.put("ek_a", large(100), 0).await.unwrap();
     assert!(matches!(
-        secrets.put("ek_b", large(200), 50),
+        secrets.put("ek_b", large(200), 50).await,
         Err(StoreError::FullBytes { limit: BYTES })
     ));
-    secrets.put("ek_small", entry(200), 50).unwrap();
-    secrets.put("ek_b", large(200), 150).unwrap();
-    assert_eq!(secrets.len(), 2);
+    secrets.put("ek_small", entry(200), 50).await.unwrap();
+    secrets.put("ek_b", large(200), 150).await.unwrap();
+    assert_eq!(secrets.waiting().await.unwrap(), 2);
     // what was taken makes room as well
-    assert_eq!(secrets.take("ek_b", 150), Some(large(200)));
-    secrets.put("ek_c", large(200), 150).unwrap();
+    assert_eq!(secrets.take("ek_b", 150).await.unwrap(), Some(large(200)));
+    secrets.put("ek_c", large(200), 150).await.unwrap();
 }
 
-#[test]
-fn a_purge_forgets_what_has_expired() {
+#[tokio::test]
+async fn a_purge_forgets_what_has_expired() {
     let secrets = Secrets::memory(10, BYTES);
-    secrets.put("ek_a", entry(100), 0).unwrap();
-    secrets.put("ek_b", entry(200), 0).unwrap();
+    secrets.put("ek_a", entry(100), 0).await.unwrap();
+    secrets.put("ek_b", entry(200), 0).await.unwrap();
     secrets.purge(100);
-    assert_eq!(secrets.len(), 1);
-    assert!(secrets.take("ek_b", 100).is_some());
+    assert_eq!(secrets.waiting().await.unwrap(), 1);
+    assert!(secrets.take("ek_b", 100).await.unwrap().is_some());
 }

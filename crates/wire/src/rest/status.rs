@@ -36,21 +36,42 @@ pub struct Check {
     pub detail: Option<String>,
 }
 
-/// `/ready`: 200 when every check passes, otherwise 503.
+/// How ready the server is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadyStatus {
+    /// Everything works.
+    Ready,
+    /// Calls may come in; something that the server can do without for a while does not work.
+    Degraded,
+    /// Calls must not come in.
+    NotReady,
+}
+
+/// `/ready`: 200 when every check that calls depend on passes, otherwise 503.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     /// Whether calls may come in.
     pub ready: bool,
+    /// The same with a word for what is in between.
+    pub status: ReadyStatus,
     /// What was looked at.
     pub checks: Vec<Check>,
 }
 
 impl Readiness {
-    /// Ready when all of `checks` pass.
-    pub fn of(checks: Vec<Check>) -> Self {
+    /// Ready when all of `needed` pass, degraded when one of `useful` does not.
+    pub fn of(needed: Vec<Check>, useful: Vec<Check>) -> Self {
+        let pass = |checks: &[Check]| checks.iter().all(|check| check.ok);
+        let status = match (pass(&needed), pass(&useful)) {
+            (false, _) => ReadyStatus::NotReady,
+            (true, false) => ReadyStatus::Degraded,
+            (true, true) => ReadyStatus::Ready,
+        };
         Self {
-            ready: checks.iter().all(|check| check.ok),
-            checks,
+            ready: status != ReadyStatus::NotReady,
+            status,
+            checks: [needed, useful].concat(),
         }
     }
 }

@@ -272,8 +272,13 @@ fn a_server_is_ready_when_every_check_passes() {
         ok,
         detail: (!ok).then(|| "run `antiphon models pull`".to_owned()),
     };
-    let ready = json!(status::Readiness::of(vec![check(true)]));
-    let expected = json!({"ready": true, "checks": [{"name": "models", "ok": true}]});
+    let ready = json!(status::Readiness::of(vec![check(true)], vec![]));
+    let expected =
+        json!({"ready": true, "status": "ready", "checks": [{"name": "models", "ok": true}]});
     assert_eq!(ready, expected);
-    assert!(!status::Readiness::of(vec![check(true), check(false)]).ready);
+    let of = |needed, useful| status::Readiness::of(vec![check(needed)], vec![check(useful)]);
+    assert!(of(true, false).ready && !of(false, true).ready);
+    assert_eq!(of(true, false).status, status::ReadyStatus::Degraded);
+    assert_eq!(of(false, false).status, status::ReadyStatus::NotReady);
+    assert_eq!(of(true, false).checks.len(), 2);
 }

@@ -103,7 +103,7 @@ fn prepare(
 ///
 /// # Errors
 /// A setting that is invalid, or whatever [`prepare`] refuses.
-fn beta_session(
+async fn beta_session(
     app: &App,
     who: &Principal,
     body: Value,
@@ -111,7 +111,7 @@ fn beta_session(
 ) -> Result<Json<BetaSession>, ApiError> {
     let update = decode(body.clone(), kind)?;
     let prepared = prepare(app, Some(beta::session_to_ga(body, kind)), &update)?;
-    let secret = ephemeral::mint(app, who, prepared.stored, LIFETIME_S)?;
+    let secret = ephemeral::mint(app, who, prepared.stored, LIFETIME_S).await?;
     let client_secret = BetaClientSecret {
         value: secret.value.reveal().to_owned(),
         expires_at: secret.expires_at,

@@ -1,8 +1,8 @@
 use super::*;
-use store::{Settings, Store};
+use store::{LiveOptions, Settings, Store};
 
 async fn keys(bootstrap: Option<&str>) -> ApiKeys {
-    let store = Store::open(&Settings::at("sqlite::memory:"), 1)
+    let store = Store::open(&Settings::at("sqlite::memory:"), &LiveOptions::memory(1))
         .await
         .unwrap();
     let bootstrap = bootstrap.map(Secret::new);
@@ -127,7 +127,7 @@ async fn a_revoked_key_stops_within_seconds_although_it_was_cached() {
 
 #[tokio::test]
 async fn keys_outlive_a_restart_but_not_another_installation() {
-    let store = Store::open(&Settings::at("sqlite::memory:"), 1)
+    let store = Store::open(&Settings::at("sqlite::memory:"), &LiveOptions::memory(1))
         .await
         .unwrap();
     let first = ApiKeys::open(store.sql.clone(), Clock::default(), None)

@@ -66,11 +66,12 @@ async fn upgrade(
     let headers = &parts.headers;
     let credential =
         Credential::from_request(headers, &parts.uri).ok_or_else(ApiError::missing_key)?;
-    // a server key is looked at first: strangers get no further. A client secret is looked at last: looking uses it up
+    // a server key is looked at first: strangers get no further. A client secret is looked at last: looking uses it up,
+    // and it was counted when it was made
     let known = if credential.is_ephemeral() {
         None
     } else {
-        Some(auth::admit(&app, &credential, headers).await?)
+        Some(auth::rates::admit(&app, &credential, &parts).await?)
     };
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());

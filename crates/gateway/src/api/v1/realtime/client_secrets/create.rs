@@ -33,7 +33,7 @@ pub(in crate::api::v1) async fn create(
     let wanted = decode(&body)?;
     let update = wanted.session.unwrap_or_default();
     let prepared = prepare(&app, body.get("session").cloned(), &update)?;
-    let secret = ephemeral::mint(&app, &who, prepared.stored, wanted.lifetime_s)?;
+    let secret = ephemeral::mint(&app, &who, prepared.stored, wanted.lifetime_s).await?;
     Ok(Json(ClientSecretResponse {
         value: secret.value.reveal().to_owned(),
         expires_at: secret.expires_at,

@@ -30,5 +30,5 @@ pub(in crate::api::v1) async fn create(
     State(app): State<Arc<App>>,
     Json(body): Json<Value>,
 ) -> Result<Json<BetaSession>, ApiError> {
-    super::super::beta_session(&app, &who, body, SessionKind::Realtime)
+    super::super::beta_session(&app, &who, body, SessionKind::Realtime).await
 }

@@ -1,0 +1,206 @@
+//! Short-lived state on every backend: the stories of `client_secrets` and `limits`, and what happens when Redis dies.
+
+use std::time::Duration;
+
+use engine::guard::Rate;
+use store::live::limiter::{Decider, Demand, Level, LevelKind};
+use store::live::{Health, Live};
+use store::{LiveOptions, StoreError};
+
+use crate::redis_servers::{Servers, until};
+use crate::{client_secrets, limits};
+
+/// Length of windows in tests: within a test nothing fades.
+const DAY_MS: u64 = 86_400_000;
+
+/// What two gateways of one installation see.
+pub(crate) struct Gateways {
+    pub(crate) one: Live,
+    pub(crate) other: Live,
+}
+
+impl Gateways {
+    async fn open(url: Option<&str>, namespace: &str, max_client_secrets: usize) -> Self {
+        let options = LiveOptions {
+            redis_url: url.map(str::to_owned),
+            namespace: namespace.to_owned(),
+            max_client_secrets,
+            share_percent: 50,
+        };
+        let one = Live::open(&options).await.unwrap();
+        let other = match url {
+            Some(_) => Live::open(&options).await.unwrap(),
+            None => one.clone(),
+        };
+        Self { one, other }
+    }
+}
+
+/// Every story on one backend, each with keys of its own.
+async fn all(url: Option<&str>) {
+    client_secrets::all(async |story, limit| Gateways::open(url, story, limit).await).await;
+    limits::all(async |story| Gateways::open(url, story, 10).await).await;
+}
+
+#[tokio::test]
+async fn memory_passes_every_story() {
+    all(None).await;
+}
+
+#[tokio::test]
+async fn one_redis_passes_every_story() {
+    let servers = Servers::single().await;
+    all(Some(&servers.url)).await;
+}
+
+#[tokio::test]
+async fn redis_with_sentinel_passes_every_story() {
+    let servers = Servers::sentinel().await;
+    all(Some(&servers.url)).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_passes_every_story() {
+    let servers = Servers::cluster().await;
+    all(Some(&servers.url)).await;
+}
+
+/// One tenant who may have `limit` a day.
+fn tenant(limit: u64) -> [Level; 1] {
+    [Level {
+        kind: LevelKind::Tenant,
+        id: "t".to_owned(),
+        requests: Some(Rate::new(limit, DAY_MS)),
+        tokens: None,
+    }]
+}
+
+/// Asks for one of `limit` a day, and says whether it was had and who decided.
+async fn ask(live: &Live, limit: u64) -> (bool, Decider) {
+    let decision = live
+        .limiter
+        .take(&tenant(limit), Demand::REQUEST, DAY_MS)
+        .await;
+    (decision.outcome.is_ok(), decision.decider)
+}
+
+async fn open(servers: &Servers) -> Live {
+    let gateways = Gateways::open(Some(&servers.url), "fault", 10).await;
+    gateways.one
+}
+
+async fn recovers(live: &Live) {
+    until("redis is found again", || async {
+        // of a level that no story counts
+        let level = [Level {
+            id: "other".to_owned(),
+            ..tenant(1_000_000)[0].clone()
+        }];
+        let decision = live.limiter.take(&level, Demand::REQUEST, DAY_MS).await;
+        decision.decider == Decider::Ordinary
+    })
+    .await;
+    assert_eq!(live.link().unwrap().health(), Health::Here);
+}
+
+/// While Redis is away this process gives half of a limit of ten, and says who decides.
+async fn goes_on_locally(live: &Live) {
+    let mut admitted = 0;
+    for _ in 0..20 {
+        let (had, decider) = ask(live, 10).await;
+        assert_eq!(decider, Decider::Degraded);
+        admitted += u64::from(had);
+    }
+    assert_eq!(admitted, 5);
+    assert!(matches!(live.link().unwrap().health(), Health::Away(_)));
+    // a secret is not guessed about
+    let refused = live.secrets.take("ek_a", 0).await;
+    assert!(matches!(refused, Err(StoreError::RedisAway(_))));
+}
+
+#[tokio::test]
+async fn sentinel_promotes_and_the_limits_go_on() {
+    let mut servers = Servers::sentinel().await;
+    let live = open(&servers).await;
+    for _ in 0..7 {
+        assert_eq!(ask(&live, 10).await, (true, Decider::Ordinary));
+    }
+    servers.replica_has_all().await;
+    servers.nodes[0].kill();
+    goes_on_locally(&live).await;
+    recovers(&live).await;
+    let left: Vec<_> = [
+        ask(&live, 10).await,
+        ask(&live, 10).await,
+        ask(&live, 10).await,
+        ask(&live, 10).await,
+    ]
+    .into();
+    assert_eq!(
+        left.iter().filter(|(had, _)| *had).count(),
+        3,
+        "the promoted server knows the seven"
+    );
+}
+
+#[tokio::test]
+async fn a_cluster_promotes_and_the_limits_go_on() {
+    let mut servers = Servers::cluster().await;
+    let live = open(&servers).await;
+    assert_eq!(ask(&live, 10).await, (true, Decider::Ordinary));
+    // the primary of the limits' slot
+    let slot: Option<i64> = crate::redis_servers::ask(
+        servers.nodes[0].port,
+        &["CLUSTER", "KEYSLOT", "{fault:limits}"],
+    )
+    .await;
+    let owner = usize::try_from(slot.unwrap()).unwrap() * 3 / 16384;
+    servers.nodes[owner].kill();
+    goes_on_locally(&live).await;
+    recovers(&live).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_is_used_again() {
+    let mut servers = Servers::single().await;
+    let live = open(&servers).await;
+    let secret = || client_secrets::entry(600);
+    live.secrets.put("ek_a", secret(), 0).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(ask(&live, 10).await, (true, Decider::Ordinary));
+    }
+    assert_eq!(ask(&live, 10).await, (false, Decider::Ordinary));
+    servers.nodes[0].kill();
+    goes_on_locally(&live).await;
+    servers.nodes[0].restart().await;
+    recovers(&live).await;
+    // it forgot: scripts, limits and secrets begin anew
+    assert_eq!(ask(&live, 10).await, (true, Decider::Ordinary));
+    assert_eq!(live.secrets.take("ek_a", 1).await.unwrap(), None);
+    live.secrets.put("ek_a", secret(), 0).await.unwrap();
+    assert!(live.secrets.take("ek_a", 1).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_redis_that_is_late_is_found() {
+    let mut servers = Servers::single().await;
+    servers.nodes[0].kill();
+    let live = open(&servers).await;
+    goes_on_locally(&live).await;
+    servers.nodes[0].restart().await;
+    recovers(&live).await;
+}
+
+/// A server that accepts and says nothing costs one caller the time-out, and nobody after that.
+#[tokio::test]
+async fn a_redis_that_hangs_is_away() {
+    let servers = Servers::single().await;
+    let live = open(&servers).await;
+    let pause = ["CLIENT", "PAUSE", "3000"];
+    let paused: Option<String> = crate::redis_servers::ask(servers.nodes[0].port, &pause).await;
+    assert!(paused.is_some());
+    let all = tokio::time::timeout(Duration::from_secs(2), goes_on_locally(&live));
+    all.await
+        .expect("decisions do not wait for Redis one by one");
+    recovers(&live).await;
+}
