@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need_server
-need_packages chromium shellcheck
+# redis-tools holds the Redis server under another name; redis-server would start a service
+need_packages chromium shellcheck redis-tools util-linux
 need_postgres
 need_nextest
 need_node
