@@ -8,7 +8,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use gateway::{
     Config,
-    auth::{ApiKeys, DEFAULT_TENANT, NewKey, Scope, Scopes},
+    audit::Actor,
+    auth::{ApiKeys, DEFAULT_PROJECT, DEFAULT_TENANT, NewKey, Scope, Scopes},
     clock::Clock,
 };
 use serde_json::json;
@@ -21,6 +22,9 @@ pub(crate) enum KeysCommand {
     Create(CreateArgs),
     /// Show the keys, without their secrets
     List {
+        /// Whose keys
+        #[arg(long, default_value = DEFAULT_TENANT)]
+        tenant: String,
         /// One JSON document for programs
         #[arg(long)]
         json: bool,
@@ -29,6 +33,9 @@ pub(crate) enum KeysCommand {
     Revoke {
         /// Public id, as `keys list` shows it
         id: String,
+        /// Whose key it is
+        #[arg(long, default_value = DEFAULT_TENANT)]
+        tenant: String,
     },
 }
 
@@ -38,6 +45,12 @@ pub(crate) struct CreateArgs {
     /// What to call it
     #[arg(long)]
     name: String,
+    /// Whose it is to be
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: String,
+    /// The project it is to belong to
+    #[arg(long, default_value = DEFAULT_PROJECT)]
+    project: String,
     /// What it may do, such as `realtime:connect`; may be repeated [default: everything]
     #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
     scopes: Vec<Scope>,
@@ -62,8 +75,8 @@ pub(crate) async fn run(
     let sql = Sql::open(&config.database()).await?;
     let done = match command {
         KeysCommand::Create(args) => create(&sql, args, out).await,
-        KeysCommand::List { json } => list(&sql, json, out).await,
-        KeysCommand::Revoke { id } => revoke(&sql, &id, out).await,
+        KeysCommand::List { tenant, json } => list(&sql, &tenant, json, out).await,
+        KeysCommand::Revoke { id, tenant } => revoke(&sql, &tenant, &id, out).await,
     };
     sql.close().await;
     done
@@ -77,12 +90,20 @@ async fn create(sql: &Sql, args: CreateArgs, out: &mut impl Write) -> anyhow::Re
         args.scopes.into_iter().collect()
     };
     let new = NewKey {
-        tenant: DEFAULT_TENANT.to_owned(),
+        tenant: args.tenant,
+        project: args.project,
         name: args.name,
         scopes,
         expires_at: None,
     };
-    let made = keys.create(&new).await?;
+    if sql.find_project(&new.tenant, &new.project).await?.is_none() {
+        bail!(
+            "tenant {} has no project {}; `antiphon tenants list` shows the tenants",
+            new.tenant,
+            new.project
+        );
+    }
+    let made = keys.create(&new, &Actor::command_line()).await?;
     let key = made.text.reveal();
     if args.json {
         let document =
@@ -99,8 +120,8 @@ async fn create(sql: &Sql, args: CreateArgs, out: &mut impl Write) -> anyhow::Re
     Ok(())
 }
 
-async fn list(sql: &Sql, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let keys = sql.list_keys(DEFAULT_TENANT).await?;
+async fn list(sql: &Sql, tenant: &str, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = sql.list_keys(tenant).await?;
     if json {
         let document: Vec<_> = keys.iter().map(document).collect();
         writeln!(out, "{}", serde_json::Value::from(document))?;
@@ -132,6 +153,7 @@ fn document(key: &ApiKey) -> serde_json::Value {
     json!({
         "id": key.id,
         "name": key.name,
+        "project": key.project,
         "scopes": key.scopes,
         "created_at": key.created_at.to_rfc3339(),
         "last_used_at": key.last_used_at.map(|at| at.to_rfc3339()),
@@ -139,11 +161,9 @@ fn document(key: &ApiKey) -> serde_json::Value {
     })
 }
 
-async fn revoke(sql: &Sql, id: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    if !sql
-        .revoke_key(DEFAULT_TENANT, id, Clock::default().utc())
-        .await?
-    {
+async fn revoke(sql: &Sql, tenant: &str, id: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = ApiKeys::open(sql.clone(), Clock::default(), None).await?;
+    if !keys.revoke(tenant, id, &Actor::command_line()).await? {
         bail!("no active key has the id {id}; `antiphon keys list` shows them");
     }
     writeln!(out, "key {id} is revoked")?;
@@ -168,9 +188,18 @@ mod tests {
         let scopes = vec![Scope::RealtimeConnect];
         KeysCommand::Create(CreateArgs {
             name: "laptop".into(),
+            tenant: DEFAULT_TENANT.into(),
+            project: DEFAULT_PROJECT.into(),
             scopes,
             json,
         })
+    }
+
+    fn listing(json: bool) -> KeysCommand {
+        KeysCommand::List {
+            tenant: DEFAULT_TENANT.to_owned(),
+            json,
+        }
     }
 
     #[tokio::test]
@@ -193,19 +222,20 @@ mod tests {
             .unwrap();
         keys.verify(key).await.unwrap();
 
-        let table = run_in(dir, KeysCommand::List { json: false })
-            .await
-            .unwrap();
+        let table = run_in(dir, listing(false)).await.unwrap();
         assert!(table.contains(id) && table.contains("laptop") && table.contains("active"));
         assert!(!table.contains(key), "a key is shown once");
 
-        let revoke = |id: &str| KeysCommand::Revoke { id: id.to_owned() };
+        let revoke = |id: &str| KeysCommand::Revoke {
+            id: id.to_owned(),
+            tenant: DEFAULT_TENANT.to_owned(),
+        };
         run_in(dir, revoke(id)).await.unwrap();
         let again = ApiKeys::open(sql, Clock::default(), None).await.unwrap();
         again.verify(key).await.unwrap_err();
         let error = run_in(dir, revoke(id)).await.unwrap_err().to_string();
         assert!(error.contains("no active key has the id"), "{error}");
-        let listed = run_in(dir, KeysCommand::List { json: true }).await.unwrap();
+        let listed = run_in(dir, listing(true)).await.unwrap();
         let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
         assert!(listed[0]["revoked_at"].is_string(), "{listed}");
     }

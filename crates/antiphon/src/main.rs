@@ -2,6 +2,7 @@
 //! Run by people, by `make run` and by service managers.
 //! It never decides anything about a conversation; that is the server's business.
 
+mod audit;
 mod doctor;
 mod keys;
 #[cfg(feature = "local")]
@@ -9,6 +10,7 @@ mod models;
 mod serve;
 mod space;
 mod talk;
+mod tenants;
 
 use std::{
     io::{self, Write},
@@ -55,6 +57,12 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make, list, suspend and delete tenants
+    #[command(subcommand)]
+    Tenants(tenants::TenantsCommand),
+    /// Check what administrators did against its hashes
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check this machine and say what to do
     Doctor,
     /// Say a recording to a server and save its spoken answer
@@ -106,6 +114,14 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "local")]
         Command::Models(command) => models::run(command, &config()?.models_dir()).await?,
         Command::Keys(command) => keys::run(command, &config()?, &mut io::stdout()).await?,
+        Command::Tenants(command) => {
+            tenants::run(command, &config()?, &mut io::stdout()).await?;
+        }
+        Command::Audit(command) => {
+            if !audit::run(command, &config()?, &mut io::stdout()).await? {
+                return Ok(ExitCode::from(FAILED));
+            }
+        }
         Command::Doctor => {
             if !doctor::run(&config()?, &mut io::stdout()).await? {
                 return Ok(ExitCode::from(FAILED));

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use providers::Catalog;
 use providers::tools::Outbound;
-use store::{Creation, Place, Sql, StoreError, StoredAgent};
+use serde_json::{Value, json};
+use store::{Act, Creation, Place, Sql, StoreError, StoredAgent};
 use wire::rest::agents::{AgentSource, AgentSpec};
 
 pub use build::{Built, Problem};
@@ -23,7 +24,6 @@ use files::Files;
 /// What a model name begins with that means an agent.
 pub const PREFIX: &str = "agent:";
 /// The project of keys that name none.
-const PROJECT: &str = "default";
 /// Longest name.
 const MAX_NAME: usize = 64;
 /// Agents of one project.
@@ -156,9 +156,9 @@ impl Agents {
     ///
     /// # Errors
     /// [`AgentError::Unknown`], which lists those there are, [`AgentError::Unreadable`], [`AgentError::Store`].
-    pub async fn find(&self, tenant: &str, name: &str) -> Result<Agent, AgentError> {
-        if let Some(stored) = self.sql.find_agent(place(tenant), name).await.transpose() {
-            return stored_agent(tenant, stored);
+    pub async fn find(&self, place: Place<'_>, name: &str) -> Result<Agent, AgentError> {
+        if let Some(stored) = self.sql.find_agent(place, name).await.transpose() {
+            return stored_agent(place, stored);
         }
         if is_name(name) {
             let name = name.to_owned();
@@ -169,7 +169,7 @@ impl Agents {
         }
         Err(AgentError::Unknown {
             name: name.to_owned(),
-            known: self.names(tenant).await?,
+            known: self.names(place).await?,
         })
     }
 
@@ -178,8 +178,8 @@ impl Agents {
     ///
     /// # Errors
     /// [`AgentError::Store`].
-    pub async fn names(&self, tenant: &str) -> Result<Vec<String>, AgentError> {
-        let mut names = self.sql.agent_names(place(tenant), MAX_AGENTS).await?;
+    pub async fn names(&self, place: Place<'_>) -> Result<Vec<String>, AgentError> {
+        let mut names = self.sql.agent_names(place, MAX_AGENTS).await?;
         let files = self.in_files(Files::agents).await.unwrap_or_default();
         names.extend(files.into_iter().map(|agent| agent.name));
         names.sort_unstable();
@@ -192,11 +192,11 @@ impl Agents {
     ///
     /// # Errors
     /// [`AgentError::Store`].
-    pub async fn list(&self, tenant: &str) -> Result<Vec<Agent>, AgentError> {
-        let stored = self.sql.list_agents(place(tenant)).await?;
+    pub async fn list(&self, place: Place<'_>) -> Result<Vec<Agent>, AgentError> {
+        let stored = self.sql.list_agents(place).await?;
         let mut agents: Vec<Agent> = stored
             .into_iter()
-            .filter_map(|row| stored_agent(tenant, row).ok())
+            .filter_map(|row| stored_agent(place, row).ok())
             .collect();
         for agent in self.in_files(Files::agents).await.unwrap_or_default() {
             if !agents.iter().any(|own| own.name == agent.name) {
@@ -213,10 +213,10 @@ impl Agents {
     /// [`AgentError`].
     pub async fn create(
         &self,
-        tenant: &str,
+        place: Place<'_>,
         name: &str,
         spec: &AgentSpec,
-        at: DateTime<Utc>,
+        mut act: Act,
     ) -> Result<Agent, AgentError> {
         if !is_name(name) {
             return Err(AgentError::Name(name.to_owned()));
@@ -224,13 +224,13 @@ impl Agents {
         let new = StoredAgent {
             name: name.to_owned(),
             spec: serde_json::to_value(spec).unwrap_or_default(),
-            created_at: at,
-            updated_at: at,
+            created_at: act.at,
+            updated_at: act.at,
         };
-        let place = place(tenant);
-        let created = self.sql.create_agent(place, &new, MAX_AGENTS).await;
+        act.after = Some(recorded(place, spec));
+        let created = self.sql.create_agent(place, &new, MAX_AGENTS, &act).await;
         match created.map_err(not_written)? {
-            Creation::Done => self.find(tenant, name).await,
+            Creation::Done => self.find(place, name).await,
             Creation::Taken => Err(AgentError::Taken(new.name)),
             Creation::Full => Err(AgentError::TooMany),
         }
@@ -242,10 +242,10 @@ impl Agents {
     /// [`AgentError`].
     pub async fn update(
         &self,
-        tenant: &str,
+        place: Place<'_>,
         agent: &Agent,
         spec: &AgentSpec,
-        at: DateTime<Utc>,
+        mut act: Act,
     ) -> Result<Agent, AgentError> {
         let Some((created_at, updated_at)) = agent.times else {
             return Err(AgentError::InFile(agent.name.clone()));
@@ -257,24 +257,40 @@ impl Agents {
             updated_at,
         };
         let json = serde_json::to_value(spec).unwrap_or_default();
-        let updated = self.sql.update_agent(place(tenant), &seen, &json, at).await;
+        act.before = Some(recorded(place, &agent.spec));
+        act.after = Some(recorded(place, spec));
+        let updated = self.sql.update_agent(place, &seen, &json, &act).await;
         if !updated.map_err(not_written)? {
             return Err(AgentError::Changed(agent.name.clone()));
         }
-        self.find(tenant, &agent.name).await
+        self.find(place, &agent.name).await
     }
 
     /// Removes an agent.
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn delete(&self, tenant: &str, name: &str) -> Result<(), AgentError> {
-        if self.sql.delete_agent(place(tenant), name).await? {
+    pub async fn delete(
+        &self,
+        place: Place<'_>,
+        name: &str,
+        mut act: Act,
+    ) -> Result<(), AgentError> {
+        let agent = match self.find(place, name).await {
+            // one that cannot be read can be removed all the same
+            Err(AgentError::Unreadable(_)) => None,
+            found => Some(found?),
+        };
+        if let Some(agent) = &agent {
+            if agent.times.is_none() {
+                return Err(AgentError::InFile(agent.name.clone()));
+            }
+            act.before = Some(recorded(place, &agent.spec));
+        }
+        if self.sql.delete_agent(place, name, &act).await? {
             return Ok(());
         }
-        // unknown, or in a file
-        let agent = self.find(tenant, name).await?;
-        Err(AgentError::InFile(agent.name))
+        Err(AgentError::Changed(name.to_owned()))
     }
 
     /// Whether an agent can be what `spec` says; pipelines are looked up where there is a catalog already.
@@ -310,18 +326,20 @@ fn not_written(error: StoreError) -> AgentError {
     }
 }
 
-fn place(tenant: &str) -> Place<'_> {
-    Place {
-        tenant,
-        project: PROJECT,
-    }
+/// An agent as the audit log shows it: without secrets.
+fn recorded(place: Place<'_>, spec: &AgentSpec) -> Value {
+    let spec = serde_json::to_value(spec.clone().hidden()).unwrap_or_default();
+    json!({ "project": place.project, "spec": spec })
 }
 
 /// The agent that a row holds. One that holds none is told to the operator whenever somebody comes across it.
-fn stored_agent(tenant: &str, row: Result<StoredAgent, StoreError>) -> Result<Agent, AgentError> {
+fn stored_agent(
+    place: Place<'_>,
+    row: Result<StoredAgent, StoreError>,
+) -> Result<Agent, AgentError> {
     let unreadable = |name: String, cause: &dyn std::error::Error| {
         let cause = crate::auth::chain(cause);
-        tracing::error!(tenant, agent = %name, %cause, "an agent in the database cannot be read");
+        tracing::error!(tenant = place.tenant, project = place.project, agent = %name, %cause, "an agent in the database cannot be read");
         AgentError::Unreadable(name)
     };
     let stored = match row {

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
-use crate::session::Registry;
+use crate::registry::Registry;
 
 /// How long a vendor may take to say whether it takes its key.
 const VENDORS_WITHIN: Duration = Duration::from_secs(3);

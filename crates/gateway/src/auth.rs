@@ -14,7 +14,7 @@ pub(crate) mod rates;
 pub use api_key::{ApiKeys, MAX_KEYS, MintedKey, NewKey};
 pub use credentials::Credential;
 pub use extract::{Administrator, Caller, Payer};
-pub use principal::{Principal, Scope, Scopes};
+pub use principal::{Allowance, Principal, Scope, Scopes};
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
@@ -22,8 +22,14 @@ use axum::http::header::{HOST, ORIGIN};
 use crate::App;
 use crate::observe::Event;
 
-/// Tenant of the bootstrap key and of keys made on the command line.
+/// Tenant of the bootstrap key and of keys made on the command line: that of whoever runs the installation.
 pub const DEFAULT_TENANT: &str = "default";
+
+/// The project that every tenant has.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// The plan of [`DEFAULT_TENANT`].
+pub const DEFAULT_PLAN: &str = "enterprise";
 
 /// Why a credential opens nothing.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,9 @@ pub enum AuthError {
     /// It has ended by itself.
     #[error("the api key has expired")]
     Expired,
+    /// The key is right, but its tenant may not come in.
+    #[error("the tenant of the api key is suspended")]
+    Suspended,
     /// The ephemeral secret was used before, has expired or never was.
     #[error("the client secret was used, has expired or does not exist")]
     Spent,
@@ -72,6 +81,7 @@ impl AuthError {
             Self::Wrong => Some("wrong"),
             Self::Revoked => Some("revoked"),
             Self::Expired => Some("expired"),
+            Self::Suspended => Some("suspended"),
             Self::Spent => Some("spent"),
             Self::EphemeralRefused => Some("ephemeral"),
             Self::ForeignOrigin => Some("foreign_origin"),

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub use layers::ConfigError;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
-    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools,
+    Pipeline, Plan, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -55,6 +55,8 @@ pub struct Config {
     pub redis: Redis,
     /// How much anybody may ask.
     pub rate_limits: RateLimits,
+    /// How much tenants may have, by the name of their plan.
+    pub plans: BTreeMap<String, Plan>,
     /// Agents in files.
     pub agents: AgentFiles,
     /// What functions of agents may reach.
@@ -116,6 +118,22 @@ impl Config {
             .dir
             .as_ref()
             .map_or_else(|| self.data_dir().join("models"), PathBuf::from)
+    }
+
+    /// The plan of this name.
+    pub fn plan(&self, name: &str) -> Option<Plan> {
+        let built_in = || Plan::built_in().into_iter().find(|(own, _)| *own == name);
+        let configured = self.plans.get(name).copied();
+        configured.or_else(|| built_in().map(|(_, plan)| plan))
+    }
+
+    /// The names of all plans.
+    pub fn plan_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.plans.keys().map(String::as_str).collect();
+        names.extend(Plan::built_in().map(|(name, _)| name));
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// Where short-lived state is.

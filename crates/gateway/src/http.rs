@@ -3,6 +3,7 @@
 //! Never knows what a conversation is.
 
 pub mod accept;
+mod client_ip;
 pub mod cors;
 pub mod docs;
 mod docs_page;
@@ -11,5 +12,6 @@ pub mod json;
 pub mod router;
 pub mod trace;
 
+pub(crate) use client_ip::client_ip;
 pub use error::ApiError;
 pub use json::Json;

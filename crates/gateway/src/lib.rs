@@ -5,17 +5,21 @@
 pub mod agents;
 mod api;
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod edge;
 pub mod http;
+mod jobs;
 pub mod lifecycle;
 pub mod metering;
 pub mod observe;
 mod portal;
+pub mod registry;
 mod run;
 pub mod session;
+pub mod tenants;
 
 pub use app::App;
 pub use config::{Config, ConfigError};

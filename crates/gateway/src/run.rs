@@ -8,14 +8,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 use crate::app::AppError;
 use crate::lifecycle::{Drained, listen_to_signals};
-use crate::{App, Config, http, observe};
-
-/// How long an expired client secret may stay in memory: some minutes beside its own lifetime of minutes.
-const PURGE_EVERY: Duration = Duration::from_mins(1);
+use crate::{App, Config, http, jobs, observe};
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +65,7 @@ impl Server {
         let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         app.load_catalog();
-        app.lifecycle.spawn(purge(Arc::clone(&app)));
+        jobs::start(&app);
         let router = http::router::router(Arc::clone(&app));
         let accepting = tokio::spawn(http::accept::serve(Arc::clone(&app), listener, router));
         Ok(Self {
@@ -104,18 +100,6 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         Drained::Forced { cut_off } => tracing::warn!(cut_off, "stopped with work cut off"),
     }
     Ok(())
-}
-
-/// Forgets expired client secrets from time to time: they hold the sessions of somebody's callers.
-async fn purge(app: Arc<App>) {
-    let mut turns = tokio::time::interval(PURGE_EVERY);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.lifecycle.soft().cancelled() => return,
-            _ = turns.tick() => app.store.live.secrets.purge(app.clock.unix_s()),
-        }
-    }
 }
 
 /// The first lines that a person reads.

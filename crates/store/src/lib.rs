@@ -7,7 +7,10 @@ pub mod sql;
 
 pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
+pub use sql::audit::{Act, AuditEntry, Chain, Fault};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
+pub use sql::projects::{Project, Removal};
+pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.

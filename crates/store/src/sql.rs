@@ -8,9 +8,14 @@ mod sqlite;
 #[macro_use]
 mod work;
 
+#[macro_use]
+pub mod audit;
+#[macro_use]
+pub mod keys;
 pub mod agents;
 mod installation;
-pub mod keys;
+pub mod projects;
+pub mod tenants;
 
 pub use settings::{Settings, check_address};
 
@@ -43,7 +48,9 @@ enum Scope<'a> {
     Installation,
     /// One tenant's.
     Tenant(&'a str),
-    /// The API key with this public id.
+    /// Every tenant's record and the head of its audit log; of all other tables only what this tenant has.
+    Operator(Option<&'a str>),
+    /// The API key with this public id, and its tenant's record.
     Key(&'a str),
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),

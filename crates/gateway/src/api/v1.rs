@@ -43,11 +43,37 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(admin::keys::revoke::revoke))
         .routes(routes!(admin::keys::rotate::rotate))
+        .merge(tenant_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
                 .layer(upload),
         )
+}
+
+fn tenant_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            admin::tenants::list::list,
+            admin::tenants::create::create
+        ))
+        .routes(routes!(
+            admin::tenants::show::show,
+            admin::tenants::update::update,
+            admin::tenants::delete::delete
+        ))
+        .routes(routes!(admin::tenants::suspend::suspend))
+        .routes(routes!(admin::tenants::activate::activate))
+        .routes(routes!(
+            admin::projects::list::list,
+            admin::projects::create::create
+        ))
+        .routes(routes!(
+            admin::projects::show::show,
+            admin::projects::update::update,
+            admin::projects::delete::delete
+        ))
+        .routes(routes!(admin::audit::list::list))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

@@ -8,11 +8,16 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use aws_lc_rs::{constant_time, hmac, rand};
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{ApiKey, NewApiKey, Rotation, Sql};
+use serde_json::json;
+use store::{ApiKey, NewApiKey, Rotation, Sql, TenantLimits, TenantStatus};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Fingerprint, Known};
-use super::{AuthError, DEFAULT_TENANT, Principal, Scopes, key_text};
+use super::{
+    Allowance, AuthError, DEFAULT_PLAN, DEFAULT_PROJECT, DEFAULT_TENANT, Principal, Scopes,
+    key_text,
+};
+use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Secret;
 
@@ -39,6 +44,8 @@ const BOOTSTRAP_ID: &str = "bootstrap";
 pub struct NewKey {
     /// Whose it is.
     pub tenant: String,
+    /// The project it is to belong to.
+    pub project: String,
     /// What its owner calls it.
     pub name: String,
     /// What it may do.
@@ -110,19 +117,26 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`AuthError::Store`] or [`AuthError::Hashing`].
-    pub async fn create(&self, new: &NewKey) -> Result<MintedKey, AuthError> {
+    pub async fn create(&self, new: &NewKey, by: &Actor) -> Result<MintedKey, AuthError> {
         let (minted, hash) = self.mint().await?;
-        self.sql
-            .create_key(&NewApiKey {
-                id: &minted.id,
-                tenant: &new.tenant,
-                name: &new.name,
-                scopes: &new.scopes.names(),
-                hash: &hash,
-                created_at: self.clock.utc(),
-                expires_at: new.expires_at,
-            })
-            .await?;
+        let now = self.clock.utc();
+        let scopes = new.scopes.names();
+        let key = NewApiKey {
+            id: &minted.id,
+            tenant: &new.tenant,
+            project: &new.project,
+            name: &new.name,
+            scopes: &scopes,
+            hash: &hash,
+            created_at: now,
+            expires_at: new.expires_at,
+        };
+        let mut act = by.act(now, "key.create", &minted.id);
+        act.after = Some(json!({
+            "name": new.name, "project": new.project, "scopes": scopes,
+            "expires_at": new.expires_at.map(|at| at.timestamp()),
+        }));
+        self.sql.create_key(&key, &act).await?;
         Ok(minted)
     }
 
@@ -135,6 +149,7 @@ impl ApiKeys {
         &self,
         old: &ApiKey,
         grace: TimeDelta,
+        by: &Actor,
     ) -> Result<Option<MintedKey>, AuthError> {
         let (minted, hash) = self.mint().await?;
         let now = self.clock.utc();
@@ -144,6 +159,7 @@ impl ApiKeys {
             new: NewApiKey {
                 id: &minted.id,
                 tenant: &old.tenant,
+                project: &old.project,
                 name: &old.name,
                 scopes: &old.scopes,
                 hash: &hash,
@@ -151,7 +167,12 @@ impl ApiKeys {
                 expires_at: None,
             },
         };
-        let is_done = self.sql.rotate_key(&rotation).await?;
+        let mut act = by.act(now, "key.rotate", &old.id);
+        act.before = Some(json!({ "expires_at": old.expires_at.map(|at| at.timestamp()) }));
+        act.after = Some(json!({
+            "expires_at": rotation.old_ends_at.timestamp(), "replaced_by": minted.id,
+        }));
+        let is_done = self.sql.rotate_key(&rotation, &act).await?;
         self.cache.forget(&old.id);
         Ok(is_done.then_some(minted))
     }
@@ -186,14 +207,19 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`AuthError::Store`].
-    pub async fn revoke(&self, tenant: &str, id: &str) -> Result<bool, AuthError> {
-        let is_done = self.sql.revoke_key(tenant, id, self.clock.utc()).await?;
+    pub async fn revoke(&self, tenant: &str, id: &str, by: &Actor) -> Result<bool, AuthError> {
+        let mut act = by.act(self.clock.utc(), "key.revoke", id);
+        act.after = Some(json!({ "revoked_at": act.at.timestamp() }));
+        let is_done = self.sql.revoke_key(tenant, id, &act).await?;
         self.cache.forget(id);
         Ok(is_done)
     }
 
-    /// The text of a new key and the hash of its secret.
-    async fn mint(&self) -> Result<(MintedKey, String), AuthError> {
+    /// The text of a new key and the hash of its secret; nothing is stored.
+    ///
+    /// # Errors
+    /// [`AuthError::Hashing`].
+    pub async fn mint(&self) -> Result<(MintedKey, String), AuthError> {
         let text = key_text::mint(&self.checksum_key)?;
         let parts = key_text::parse(&self.checksum_key, &text)?;
         let secret = parts.secret.to_owned();
@@ -227,24 +253,40 @@ impl ApiKeys {
         }
     }
 
-    /// Whether the key of that public id may still be used.
+    /// How much whoever has the key of that public id may have at this time.
     ///
     /// # Errors
-    /// [`AuthError::Store`].
-    pub async fn is_active(&self, id: &str) -> Result<bool, AuthError> {
-        if id == BOOTSTRAP_ID {
-            return Ok(self.bootstrap.is_some());
+    /// [`AuthError::Revoked`] when the key opens nothing any more, [`AuthError::Suspended`], [`AuthError::Store`].
+    pub async fn allowance(&self, id: &str) -> Result<Allowance, AuthError> {
+        if id == BOOTSTRAP_ID && self.bootstrap.is_some() {
+            return Ok(bootstrap_principal().allowance);
         }
-        Ok(self.sql.key_is_active(id, self.clock.utc()).await?)
+        let standing = self.sql.key_standing(id, self.clock.utc()).await?;
+        let standing = standing.filter(|standing| standing.key_works);
+        let standing = standing.ok_or(AuthError::Revoked)?;
+        match standing.status {
+            TenantStatus::Active => Ok(Allowance {
+                plan: standing.plan,
+                limits: standing.limits,
+            }),
+            TenantStatus::Suspended => Err(AuthError::Suspended),
+            TenantStatus::Deleted => Err(AuthError::Revoked),
+        }
     }
 
     async fn recheck(&self, print: &Fingerprint, known: Principal) -> Result<Principal, AuthError> {
-        if self.is_active(&known.key_id).await? {
-            self.cache.checked(print, self.clock.now());
-            return Ok(known);
+        match self.allowance(&known.key_id).await {
+            Ok(allowance) => {
+                let principal = Principal { allowance, ..known };
+                self.cache.checked(print, &principal, self.clock.now());
+                Ok(principal)
+            }
+            Err(AuthError::Store(error)) => Err(AuthError::Store(error)),
+            Err(refused) => {
+                self.cache.remove(print);
+                Err(refused)
+            }
         }
-        self.cache.remove(print);
-        Err(AuthError::Revoked)
     }
 
     async fn verify_slowly(
@@ -269,7 +311,9 @@ impl ApiKeys {
             return Err(AuthError::Expired);
         }
         let principal = Principal {
+            allowance: self.allowance(&row.id).await?,
             tenant: row.tenant,
+            project: row.project,
             key_id: row.id,
             scopes: Scopes::from_names(&row.scopes),
             stored_session: None,
@@ -308,6 +352,11 @@ impl ApiKeys {
 fn bootstrap_principal() -> Principal {
     Principal {
         tenant: DEFAULT_TENANT.to_owned(),
+        project: DEFAULT_PROJECT.to_owned(),
+        allowance: Allowance {
+            plan: DEFAULT_PLAN.to_owned(),
+            limits: TenantLimits::default(),
+        },
         key_id: BOOTSTRAP_ID.to_owned(),
         scopes: Scopes::full(),
         stored_session: None,

@@ -73,10 +73,11 @@ impl Cache {
         );
     }
 
-    /// Notes that the database still knows the key.
-    pub(super) fn checked(&self, key: &Fingerprint, now: Instant) {
+    /// Notes that the database still knows the key, and as what.
+    pub(super) fn checked(&self, key: &Fingerprint, principal: &Principal, now: Instant) {
         if let Some(entry) = self.lock().get_mut(key) {
             entry.checked = now;
+            entry.principal = principal.clone();
         }
     }
 
@@ -96,13 +97,20 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scopes;
+    use store::TenantLimits;
+
+    use super::super::{Allowance, Scopes};
     use super::*;
     use crate::clock::Clock;
 
     fn principal() -> Principal {
         Principal {
             tenant: "default".to_owned(),
+            project: "default".to_owned(),
+            allowance: Allowance {
+                plan: "pro".to_owned(),
+                limits: TenantLimits::default(),
+            },
             key_id: "k1".to_owned(),
             scopes: Scopes::full(),
             stored_session: None,
@@ -117,7 +125,7 @@ mod tests {
         assert_eq!(cache.get(&[1; 32], now), Some(Known::Fresh(principal())));
         let later = now + UNCHECKED;
         assert_eq!(cache.get(&[1; 32], later), Some(Known::Stale(principal())));
-        cache.checked(&[1; 32], later);
+        cache.checked(&[1; 32], &principal(), later);
         assert_eq!(cache.get(&[1; 32], later), Some(Known::Fresh(principal())));
         assert_eq!(cache.get(&[1; 32], now + VERDICT_HOLDS), None);
         cache.remove(&[1; 32]);

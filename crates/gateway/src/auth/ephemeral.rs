@@ -41,6 +41,7 @@ pub async fn mint(
     let expires_at = now + i64::from(ttl_s.min(LIFETIME_MAX_S));
     let entry = ClientSecret {
         tenant: owner.tenant.clone(),
+        project: owner.project.clone(),
         key_id: owner.key_id.clone(),
         session,
         expires_at,
@@ -61,13 +62,13 @@ pub(super) async fn take(app: &App, credential: &Credential) -> Result<Principal
         .take(credential.reveal(), app.clock.unix_s())
         .await?
         .ok_or(AuthError::Spent)?;
-    if !app.keys.is_active(&entry.key_id).await? {
-        return Err(AuthError::Revoked);
-    }
+    let allowance = app.keys.allowance(&entry.key_id).await?;
     Ok(Principal {
         tenant: entry.tenant,
+        project: entry.project,
         key_id: entry.key_id,
         scopes: std::iter::once(Scope::RealtimeConnect).collect(),
+        allowance,
         stored_session: Some(entry.session),
     })
 }

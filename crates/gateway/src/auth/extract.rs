@@ -5,11 +5,15 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
+use store::TenantStatus;
 
 use super::{AuthError, Credential, Principal, Scope, admit_any, rates};
 use crate::App;
-use crate::http::ApiError;
+use crate::audit::Actor;
+use crate::http::trace::RequestId;
+use crate::http::{ApiError, client_ip};
 
 /// Whoever called, with a server key that may use the realtime and audio routes.
 #[derive(Debug)]
@@ -21,7 +25,39 @@ pub struct Payer(pub Principal);
 
 /// Whoever called, with a server key that administers its tenant.
 #[derive(Debug)]
-pub struct Administrator(pub Principal);
+pub struct Administrator {
+    /// Who.
+    pub principal: Principal,
+    /// The same for the audit log.
+    pub actor: Actor,
+}
+
+impl Administrator {
+    /// The tenant that is to be worked on: the asking key's own, or the one that an operator names.
+    ///
+    /// # Errors
+    /// 404 `tenant_not_found` for every other, whether it exists or not.
+    pub async fn tenant(&self, app: &App, named: Option<&str>) -> Result<String, ApiError> {
+        let own = &self.principal.tenant;
+        let Some(named) = named.filter(|named| named != own) else {
+            return Ok(own.clone());
+        };
+        if self.principal.is_operator() {
+            let found = app.store.sql.find_tenant(named).await;
+            let found = found.map_err(AuthError::from)?;
+            if found.is_some_and(|tenant| tenant.status != TenantStatus::Deleted) {
+                return Ok(named.to_owned());
+            }
+        }
+        Err(no_such_tenant(named))
+    }
+}
+
+/// 404 `tenant_not_found`, also for one that is another's business.
+pub(crate) fn no_such_tenant(id: &str) -> ApiError {
+    let message = format!("No tenant has the id '{id}'.");
+    ApiError::new(StatusCode::NOT_FOUND, "tenant_not_found", message)
+}
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
@@ -54,8 +90,14 @@ impl FromRequestParts<Arc<App>> for Administrator {
         parts: &mut Parts,
         app: &Arc<App>,
     ) -> Result<Self, Self::Rejection> {
-        let scopes = [Scope::TenantAdmin];
-        principal(parts, app, &scopes).await.map(Self)
+        let principal = principal(parts, app, &[Scope::TenantAdmin]).await?;
+        let request_id = parts.extensions.get::<RequestId>();
+        let actor = Actor {
+            name: format!("{}/{}", principal.tenant, principal.key_id),
+            ip: client_ip(app, parts).map(|ip| ip.to_string()),
+            request_id: request_id.map(|id| id.0.to_string()),
+        };
+        Ok(Self { principal, actor })
     }
 }
 

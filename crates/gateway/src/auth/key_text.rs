@@ -34,7 +34,7 @@ pub(super) struct KeyText<'a> {
 ///
 /// # Errors
 /// [`AuthError::Hashing`] when the system gives no randomness.
-pub(super) fn random_text(length: usize) -> Result<String, AuthError> {
+pub(crate) fn random_text(length: usize) -> Result<String, AuthError> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
     while text.len() < length {

@@ -3,6 +3,9 @@
 //! Never holds the key it was made from.
 
 use serde_json::Value;
+use store::{Place, TenantLimits};
+
+use super::DEFAULT_TENANT;
 
 /// A permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +85,45 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
+/// How much a tenant may have: what its plan says, and what differs from that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Name of the plan.
+    pub plan: String,
+    /// What differs.
+    pub limits: TenantLimits,
+}
+
 /// Whoever is asking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Principal {
     /// Whose key it is.
     pub tenant: String,
+    /// The project it belongs to.
+    pub project: String,
     /// Public id of the key; `bootstrap` for the bootstrap key.
     pub key_id: String,
     /// What it may do.
     pub scopes: Scopes,
+    /// How much its tenant may have.
+    pub allowance: Allowance,
     /// For an ephemeral secret: the `session` object stored with it.
     pub stored_session: Option<Value>,
+}
+
+impl Principal {
+    /// Where its agents are.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            tenant: &self.tenant,
+            project: &self.project,
+        }
+    }
+
+    /// Whether it runs the installation: it administers the tenant that was there first.
+    pub fn is_operator(&self) -> bool {
+        self.tenant == DEFAULT_TENANT && self.scopes.has(Scope::TenantAdmin)
+    }
 }
 
 #[cfg(test)]

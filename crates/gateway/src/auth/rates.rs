@@ -2,17 +2,17 @@
 //! Called by the extractors and by the realtime edge once it is known who asks.
 //! Never counts audio, never asks anybody where no limit is set, and never refuses because Redis is away.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use engine::guard::Rate;
 use store::live::limiter::{Decider, Demand, Level, LevelKind, Refused};
 
-use super::{Credential, Principal};
+use super::{Allowance, Credential, Principal};
 use crate::App;
-use crate::http::ApiError;
+use crate::config::{Config, Plan};
+use crate::http::{ApiError, client_ip};
 use crate::observe::Event;
 
 /// Lets a socket in that shows a server key, and counts it.
@@ -58,22 +58,36 @@ pub(crate) async fn count(app: &App, who: &Principal, parts: &Parts) -> Result<(
     Err(refusal(refused))
 }
 
+/// How much a tenant may have: its own limits over those of its plan. A plan that is not in the configuration any more
+/// is taken for the smallest one that always is.
+pub(crate) fn allowed(config: &Config, allowance: &Allowance) -> Plan {
+    let plan = config.plan(&allowance.plan).or_else(|| config.plan("free"));
+    let (plan, own) = (plan.unwrap_or_default(), allowance.limits);
+    Plan {
+        requests_per_minute: own.requests_per_minute.unwrap_or(plan.requests_per_minute),
+        tokens_per_minute: own.tokens_per_minute.unwrap_or(plan.tokens_per_minute),
+        concurrent_sessions: own.concurrent_sessions.unwrap_or(plan.concurrent_sessions),
+        audio_minutes_per_day: own
+            .audio_minutes_per_day
+            .unwrap_or(plan.audio_minutes_per_day),
+    }
+}
+
 /// The limits that are set and concern `who`.
 fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
     let rates = &app.config.rate_limits;
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let ip = peer.map(|ConnectInfo(peer)| network(peer.ip()).to_string());
+    let ip = client_ip(app, parts).map(|ip| network(ip).to_string());
+    let of_tenant = match allowed(&app.config, &who.allowance).requests_per_minute {
+        0 => rates.tenant_requests_per_minute,
+        own => own,
+    };
     let levels = [
         (
             LevelKind::Global,
             Some("all".to_owned()),
             rates.requests_per_minute,
         ),
-        (
-            LevelKind::Tenant,
-            Some(who.tenant.clone()),
-            rates.tenant_requests_per_minute,
-        ),
+        (LevelKind::Tenant, Some(who.tenant.clone()), of_tenant),
         (
             LevelKind::Key,
             Some(who.key_id.clone()),
@@ -129,6 +143,27 @@ fn refusal(refused: Refused) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_limits_go_over_those_of_the_plan() {
+        let config = Config::default();
+        let of = |plan: &str, requests| {
+            let allowance = Allowance {
+                plan: plan.to_owned(),
+                limits: store::TenantLimits {
+                    requests_per_minute: requests,
+                    ..Default::default()
+                },
+            };
+            allowed(&config, &allowance)
+        };
+        assert_eq!(of("enterprise", None), Plan::default());
+        assert_eq!(of("free", None).requests_per_minute, 100);
+        assert_eq!(of("free", Some(7)).requests_per_minute, 7);
+        assert_eq!(of("free", Some(0)).requests_per_minute, 0);
+        assert_eq!(of("free", Some(7)).concurrent_sessions, 1);
+        assert_eq!(of("gone", None), of("free", None));
+    }
 
     #[test]
     fn an_ipv6_network_counts_as_one_address() {

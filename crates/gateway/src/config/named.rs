@@ -1,4 +1,4 @@
-//! Sections with members of the operator's choice: `[providers.NAME]` and `[pipelines.NAME]`.
+//! Sections with members of the operator's choice: `[providers.NAME]`, `[pipelines.NAME]` and `[plans.NAME]`.
 //! Used where layers are put on top of each other, checked and documented.
 //! Never opens a provider: whether a vendor takes its key shows later.
 
@@ -7,7 +7,7 @@ use providers::{ProviderKind, scripted};
 use serde_json::{Map, Value};
 
 use super::check::Problem;
-use super::{Config, NamedPipeline, Provider};
+use super::{Config, NamedPipeline, Plan, Provider};
 
 /// Pipelines that need no section.
 const BUILT_IN: [&str; 2] = ["local", scripted::NAME];
@@ -21,6 +21,7 @@ pub(super) fn is_named(section: &str) -> bool {
 pub(super) fn defaults(section: &str) -> Option<Value> {
     match section {
         "providers" => serde_json::to_value(Provider::default()).ok(),
+        "plans" => serde_json::to_value(Plan::default()).ok(),
         "pipelines" => serde_json::to_value(NamedPipeline::default()).ok(),
         _ => None,
     }

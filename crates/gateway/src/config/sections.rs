@@ -84,6 +84,10 @@ pub struct Http {
     /// Web origins (such as `https://app.example`) whose pages may call the REST interface with a server key.
     /// Pages of other origins need an ephemeral secret (`ek_…`).
     pub allowed_origins: Vec<String>,
+    /// Networks of the proxies in front of this server, such as `10.0.0.0/8` or `192.0.2.7/32`: what they write into
+    /// `X-Forwarded-For` is believed. Nobody else's is.
+    #[schema(value_type = Vec<String>)]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
 }
 
 /// `[auth]`
@@ -331,6 +335,45 @@ impl Default for Redis {
     }
 }
 
+/// `[plans.NAME]`: how much a tenant of this plan may have; 0 is no limit. `free`, `pro` and `enterprise` (no limits)
+/// need no section; one of their names replaces them. A tenant's own limits go over its plan (`PATCH
+/// /v1/admin/tenants/ID`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// REST calls and sockets opened within any minute.
+    pub requests_per_minute: u64,
+    /// Tokens of language models within any minute.
+    pub tokens_per_minute: u64,
+    /// Conversations at the same time.
+    pub concurrent_sessions: u64,
+    /// Minutes of audio, heard and spoken, within any day.
+    pub audio_minutes_per_day: u64,
+}
+
+impl Plan {
+    /// The plans that need no section.
+    pub(super) fn built_in() -> [(&'static str, Self); 3] {
+        let free = Self {
+            requests_per_minute: 100,
+            tokens_per_minute: 100_000,
+            concurrent_sessions: 1,
+            audio_minutes_per_day: 10,
+        };
+        let pro = Self {
+            requests_per_minute: 1000,
+            tokens_per_minute: 1_000_000,
+            concurrent_sessions: 100,
+            audio_minutes_per_day: 0,
+        };
+        [
+            ("free", free),
+            ("pro", pro),
+            ("enterprise", Self::default()),
+        ]
+    }
+}
+
 /// `[rate_limits]`: calls over REST and sockets opened, within any minute; audio is never counted. 0 is no limit. What
 /// is refused gets 429 `rate_limit_exceeded` and is told when to come back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -338,7 +381,7 @@ impl Default for Redis {
 pub struct RateLimits {
     /// Of the whole installation.
     pub requests_per_minute: u64,
-    /// Of each tenant.
+    /// Of each tenant whose plan and own limits say nothing.
     pub tenant_requests_per_minute: u64,
     /// Of each API key. A client secret counts when it is made, not when it opens its socket.
     pub key_requests_per_minute: u64,

@@ -80,6 +80,20 @@ impl ApiError {
         )
     }
 
+    /// 429 `concurrent_limit_exceeded`: as many conversations of the tenant are running as it may have.
+    pub fn too_many_sessions_of_tenant(limit: u64) -> Self {
+        Self {
+            retry_after_s: Some(5),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "concurrent_limit_exceeded",
+                format!(
+                    "{limit} conversations at the same time are the limit of this tenant, and they are running. End one, or ask the operator for a higher limit."
+                ),
+            )
+        }
+    }
+
     /// 404 `model_not_found`, with what `catalog` has.
     pub fn model_not_found(model: &str, catalog: &Catalog) -> Self {
         let own = catalog.names().join(", ");
@@ -194,6 +208,11 @@ impl From<AuthError> for ApiError {
                     "Incorrect API key provided. Check the key, or make one with 'antiphon keys create'.",
                 )
             }
+            AuthError::Suspended => Self::new(
+                StatusCode::FORBIDDEN,
+                "tenant_suspended",
+                "The account of this API key is suspended. Ask whoever runs this server.",
+            ),
             AuthError::Spent => unauthorized(
                 "The client secret was used, has expired or does not exist. Make a new one with POST /v1/realtime/client_secrets.",
             ),

@@ -52,6 +52,8 @@ pub enum Outcome {
     Unresponsive,
     /// The server was shutting down.
     Shutdown,
+    /// Its tenant was suspended or deleted.
+    Suspended,
     /// We failed.
     Failed,
 }
@@ -66,6 +68,7 @@ impl Outcome {
             Self::AgentEnded => "agent_ended",
             Self::Unresponsive => "unresponsive",
             Self::Shutdown => "shutdown",
+            Self::Suspended => "suspended",
             Self::Failed => "failed",
         }
     }

@@ -8,10 +8,10 @@ use engine::session::{Input, Mark, Output, Part, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ErrorBody, ServerEvent};
 
-use super::registry::Active;
 use super::toolbox::Toolbox;
 use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
@@ -19,6 +19,7 @@ use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
 use crate::lifecycle::Lifecycle;
 use crate::metering::{Account, Meter};
 use crate::observe::{Event, Metrics, Outcome, Stage};
+use crate::registry::Owned;
 
 /// Provider news that may wait for the session.
 const NEWS: usize = 256;
@@ -28,6 +29,10 @@ const SLOW_FOR: Duration = Duration::from_secs(10);
 const TOO_SLOW: u16 = 1008;
 /// Close code for a server that is going away (RFC 6455 §7.4.1).
 const GOING_AWAY: u16 = 1001;
+/// Close code of a tenant that may not come in any more (spec/platform §3.6).
+const SUSPENDED: u16 = 4003;
+/// A suspended tenant's conversation may go on for so long with the answer that is being spoken.
+const LAST_ANSWER: Duration = Duration::from_secs(30);
 
 /// A conversation to run.
 pub struct Call {
@@ -44,7 +49,7 @@ pub struct Call {
     /// What the server runs for it.
     pub toolbox: Toolbox,
     /// Its place among the running sessions.
-    pub active: Active,
+    pub active: Owned,
     /// Time.
     pub clock: Clock,
     /// Numbers.
@@ -82,6 +87,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         room: edge.room,
         left: edge.left,
         lifecycle: call.lifecycle,
+        closing: call.active.closing().clone(),
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
         account: call.account,
@@ -116,6 +122,8 @@ struct Actor {
     /// How the client left, once it has.
     left: watch::Receiver<Option<Outcome>>,
     lifecycle: Lifecycle,
+    /// Cancelled once the tenant may not come in any more.
+    closing: CancellationToken,
     clock: Clock,
     metrics: Metrics,
     account: Account,
@@ -127,6 +135,15 @@ struct Actor {
     missing: Vec<Part>,
     /// The session had no room for the append that is being heard: its remaining slices are not heard either.
     append_refused: bool,
+}
+
+/// Why a session ends that its client would go on with.
+#[derive(Clone, Copy)]
+enum Farewell {
+    /// The server stops.
+    Shutdown,
+    /// The tenant may not come in any more; the answer that is being spoken has until then.
+    Suspended(Instant),
 }
 
 /// Why the loop ended.
@@ -155,10 +172,13 @@ impl Actor {
         if let Err(Ended(outcome)) = self.take(Input::Tick, &mut outputs).await {
             return outcome;
         }
-        let mut leaving = false;
+        let closing = self.closing.clone();
+        let mut leaving: Option<Farewell> = None;
         loop {
-            if leaving && !self.session.is_replying() {
-                return self.say_goodbye();
+            if let Some(farewell) = leaving
+                && !self.session.is_replying()
+            {
+                return self.say_goodbye(farewell);
             }
             let deadline = self
                 .session
@@ -166,10 +186,17 @@ impl Actor {
                 .map(|ms| self.started + Duration::from_millis(ms));
             let input = tokio::select! {
                 biased;
-                () = hard.cancelled() => return self.say_goodbye(),
-                () = soft.cancelled(), if !leaving => {
-                    leaving = true;
+                () = hard.cancelled() => return self.say_goodbye(Farewell::Shutdown),
+                () = soft.cancelled(), if leaving.is_none() => {
+                    leaving = Some(Farewell::Shutdown);
                     continue;
+                }
+                () = closing.cancelled(), if leaving.is_none() => {
+                    leaving = Some(Farewell::Suspended(self.clock.now() + LAST_ANSWER));
+                    continue;
+                }
+                () = patience(leaving, &self.clock) => {
+                    return self.say_goodbye(leaving.unwrap_or(Farewell::Shutdown));
                 }
                 // news first: a reply's audio must not wait behind an append storm
                 Some(input) = news.recv() => {
@@ -224,18 +251,29 @@ impl Actor {
         self.left.borrow().unwrap_or(otherwise)
     }
 
-    fn say_goodbye(&mut self) -> Outcome {
-        let error = ErrorBody::server(
-            "server_shutting_down",
-            "This server is shutting down: connect again, another one will answer.",
-        );
+    fn say_goodbye(&mut self, farewell: Farewell) -> Outcome {
+        let (code, name, message, outcome) = match farewell {
+            Farewell::Shutdown => (
+                GOING_AWAY,
+                "server_shutting_down",
+                "This server is shutting down: connect again, another one will answer.",
+                Outcome::Shutdown,
+            ),
+            Farewell::Suspended(_) => (
+                SUSPENDED,
+                "tenant_suspended",
+                "The account of this conversation is suspended. Ask whoever runs this server.",
+                Outcome::Suspended,
+            ),
+        };
+        let error = ErrorBody::server(name, message);
         // best effort: a queue that is full has no room for it, and the close frame says the same
         let _ = self.outbound.try_send(Outbound::Event(
             Box::new(ServerEvent::Error { error }),
             None,
         ));
-        self.close(GOING_AWAY, "server_shutting_down".to_owned());
-        Outcome::Shutdown
+        self.close(code, name.to_owned());
+        outcome
     }
 
     async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
@@ -330,7 +368,7 @@ impl Actor {
         };
         waited.map_err(|impatience| match impatience {
             Impatience::Left => Ended(self.departure(Outcome::ConnectionLost)),
-            Impatience::Stopped => Ended(self.say_goodbye()),
+            Impatience::Stopped => Ended(self.say_goodbye(Farewell::Shutdown)),
             Impatience::Slow => {
                 self.metrics.emit(&Event::SlowClientClosed {
                     session: &self.session_id,
@@ -407,6 +445,15 @@ impl Actor {
 fn is_buffer_full(output: &Output) -> bool {
     matches!(output, Output::Send(ServerEvent::Error { error })
         if error.code.as_deref() == Some("input_audio_buffer_full"))
+}
+
+/// Until a session that is to end has had its time.
+async fn patience(leaving: Option<Farewell>, clock: &Clock) {
+    let until = match leaving {
+        Some(Farewell::Suspended(until)) => Some(until),
+        Some(Farewell::Shutdown) | None => None,
+    };
+    sleep_until(until, clock).await;
 }
 
 async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {

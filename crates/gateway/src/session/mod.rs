@@ -5,14 +5,12 @@
 mod actor;
 mod duplex;
 mod prepare;
-mod registry;
 mod running;
 mod toolbox;
 mod wiring;
 
 pub use actor::{Call, run};
 pub use prepare::{Prepared, Wish, prepare};
-pub use registry::{Active, Registry};
 pub(crate) use running::Running;
 pub use toolbox::Toolbox;
 pub(crate) use wiring::broke_off;

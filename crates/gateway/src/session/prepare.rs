@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use engine::session::settings::{self, Locks, Template};
 use engine::session::{Policy, Session, Upstream};
 use providers::{Catalog, Pipeline};
+use store::Place;
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, SessionKind, SessionUpdate};
 
@@ -17,8 +18,8 @@ use crate::agents::{self, AgentError, Built};
 /// What a client asks for.
 #[derive(Debug)]
 pub struct Wish<'a> {
-    /// Whose session it is.
-    pub tenant: &'a str,
+    /// Where the agents are that it may ask for.
+    pub place: Place<'a>,
     /// Conversation, or transcription only.
     pub kind: SessionKind,
     /// A pipeline, a hosted service's model, or `agent:NAME`.
@@ -45,7 +46,7 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
     let agent = match wish.model.as_deref().and_then(agents::named) {
         None => None,
         Some(name) => {
-            let agent = app.agents.find(wish.tenant, name).await.map_err(refusal)?;
+            let agent = app.agents.find(wish.place, name).await.map_err(refusal)?;
             let built = app.agents.build(&agent, catalog);
             Some(built.map_err(|problem| refusal(problem.into()))?)
         }

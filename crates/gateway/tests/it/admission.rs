@@ -1,5 +1,6 @@
 //! Who may open the realtime socket, and what a refusal costs a client secret.
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scope, Scopes};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ const PATH: &str = "/v1/realtime?model=gpt-realtime";
 const EVIL: &str = "https://evil.example";
 
 /// A request to become a WebSocket; 101 opens the socket, and dropping the answer closes it.
-fn knock(world: &World, path: &str, key: &str) -> RequestBuilder {
+pub(crate) fn knock(world: &World, path: &str, key: &str) -> RequestBuilder {
     upgrade(world.anonymous(Method::GET, path)).bearer_auth(key)
 }
 
@@ -45,11 +46,17 @@ async fn key(world: &World, scope: Scope) -> gateway::auth::api_key::MintedKey {
     let scopes: Scopes = [scope].into_iter().collect();
     let new = NewKey {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         name: "story".to_owned(),
         scopes,
         expires_at: None,
     };
-    world.app().keys.create(&new).await.unwrap()
+    world
+        .app()
+        .keys
+        .create(&new, &Actor::command_line())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -145,7 +152,15 @@ async fn a_secret_ends_with_the_key_that_made_it() {
     let (status, _) = answer(knock(&world, PATH, &first)).await;
     assert_eq!(status, StatusCode::SWITCHING_PROTOCOLS);
     let now = app.clock.utc();
-    let revoked = app.store.sql.revoke_key("default", &owner.id, now).await;
+    let revoked = app
+        .store
+        .sql
+        .revoke_key(
+            "default",
+            &owner.id,
+            &Actor::command_line().act(now, "key.revoke", "k"),
+        )
+        .await;
     assert!(revoked.unwrap());
     assert_eq!(
         answer(knock(&world, PATH, &second)).await,

@@ -1,5 +1,6 @@
 //! Agents: made over REST or found in files, asked for by name on every channel, changed without a restart.
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scope, Scopes};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -190,7 +191,11 @@ async fn secrets_are_kept_and_never_shown() {
     let change = json!({ "tools": tools });
     let changed = world.post("/v1/agents/ann", &change).send().await.unwrap();
     assert_eq!(changed.status(), StatusCode::OK);
-    let stored = world.app().agents.find("default", "ann").await.unwrap();
+    let here = store::Place {
+        tenant: "default",
+        project: "default",
+    };
+    let stored = world.app().agents.find(here, "ann").await.unwrap();
     let stored = serde_json::to_value(&stored.spec).unwrap();
     assert_eq!(stored["tools"][0]["secret"], "whsec_c2VjcmV0");
     assert_eq!(stored["tools"][0]["description"], "Looks.");
@@ -219,11 +224,18 @@ async fn only_keys_that_administer_may_see_and_change_agents() {
     make(&world, &json!({ "name": "ann" })).await;
     let new = NewKey {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         name: "browser".to_owned(),
         scopes: [Scope::RealtimeConnect].into_iter().collect::<Scopes>(),
         expires_at: None,
     };
-    let key = world.app().keys.create(&new).await.unwrap().text;
+    let key = world
+        .app()
+        .keys
+        .create(&new, &Actor::command_line())
+        .await
+        .unwrap()
+        .text;
     let refused = [
         (Method::POST, "/v1/agents"),
         (Method::POST, "/v1/agents/ann"),
@@ -253,7 +265,13 @@ async fn only_keys_that_administer_may_see_and_change_agents() {
         scopes: [Scope::TenantAdmin].into_iter().collect::<Scopes>(),
         ..new
     };
-    let key = world.app().keys.create(&new).await.unwrap().text;
+    let key = world
+        .app()
+        .keys
+        .create(&new, &Actor::command_line())
+        .await
+        .unwrap()
+        .text;
     let shown = world
         .anonymous(Method::GET, "/v1/agents/ann")
         .bearer_auth(key.reveal());

@@ -1,12 +1,18 @@
 //! Agents as the database has them: rows that cannot be read, and as many as there may be.
 
 use chrono::DateTime;
+use gateway::audit::Actor;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use store::{Creation, Place, StoredAgent};
 
 use crate::pipelines::first_event;
 use crate::world::World;
+
+/// Somebody at the command line does something now.
+fn act(at: chrono::DateTime<chrono::Utc>) -> store::Act {
+    Actor::command_line().act(at, "agent.create", "agent")
+}
 
 const HERE: Place<'_> = Place {
     tenant: "default",
@@ -23,7 +29,10 @@ async fn stored(world: &World, name: &str, spec: &Value) {
         updated_at: at,
     };
     let sql = &world.app().store.sql;
-    let made = sql.create_agent(HERE, &agent, 1000).await.unwrap();
+    let made = sql
+        .create_agent(HERE, &agent, 1000, &act(agent.created_at))
+        .await
+        .unwrap();
     assert_eq!(made, Creation::Done);
 }
 

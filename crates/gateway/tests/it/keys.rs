@@ -1,5 +1,6 @@
 //! Who gets in: every place a key may be in, every way it may be wrong.
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scope, Scopes};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -82,11 +83,12 @@ async fn a_made_key_opens_the_door_until_it_is_revoked() {
     let app = world.app();
     let new = NewKey {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         name: "story".to_owned(),
         scopes: [Scope::RealtimeConnect].into_iter().collect(),
         expires_at: None,
     };
-    let key = app.keys.create(&new).await.unwrap();
+    let key = app.keys.create(&new, &Actor::command_line()).await.unwrap();
     let ask = || {
         world
             .anonymous(Method::GET, "/v1/models")
@@ -97,7 +99,11 @@ async fn a_made_key_opens_the_door_until_it_is_revoked() {
     assert!(
         app.store
             .sql
-            .revoke_key("default", &key.id, app.clock.utc())
+            .revoke_key(
+                "default",
+                &key.id,
+                &Actor::command_line().act(app.clock.utc(), "key.revoke", "k")
+            )
             .await
             .unwrap()
     );
@@ -114,11 +120,17 @@ async fn a_key_without_the_scope_is_forbidden() {
     let scopes: Scopes = [Scope::BillingRead].into_iter().collect();
     let new = NewKey {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         name: "books".to_owned(),
         scopes,
         expires_at: None,
     };
-    let key = world.app().keys.create(&new).await.unwrap();
+    let key = world
+        .app()
+        .keys
+        .create(&new, &Actor::command_line())
+        .await
+        .unwrap();
     let request = world
         .anonymous(Method::GET, "/v1/models")
         .bearer_auth(key.text.reveal());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scope};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -29,13 +30,20 @@ async fn asks(world: &World, key: &Value) -> StatusCode {
 
 /// The text of a key with these scopes, of this tenant.
 async fn key_of(world: &World, tenant: &str, scopes: &[Scope]) -> String {
+    world.tenant(tenant).await;
     let new = NewKey {
         tenant: tenant.to_owned(),
+        project: "default".to_owned(),
         name: "story".to_owned(),
         scopes: scopes.iter().copied().collect(),
         expires_at: None,
     };
-    let minted = world.app().keys.create(&new).await.unwrap();
+    let minted = world
+        .app()
+        .keys
+        .create(&new, &Actor::command_line())
+        .await
+        .unwrap();
     minted.text.reveal().to_owned()
 }
 
@@ -100,7 +108,17 @@ async fn another_node_refuses_a_revoked_key_within_a_second() {
     let app = world.app();
     let id = made["id"].as_str().unwrap();
     let now = app.clock.utc();
-    assert!(app.store.sql.revoke_key("default", id, now).await.unwrap());
+    assert!(
+        app.store
+            .sql
+            .revoke_key(
+                "default",
+                id,
+                &Actor::command_line().act(now, "key.revoke", "k")
+            )
+            .await
+            .unwrap()
+    );
     app.clock.advance(Duration::from_secs(1));
     assert_eq!(asks(&world, &made["key"]).await, StatusCode::UNAUTHORIZED);
 }
@@ -150,7 +168,8 @@ async fn nobody_gives_what_he_does_not_have_or_touches_what_belongs_to_another()
         .iter()
         .map(|key| key["id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids.len(), 2);
+    // and the first one, which was made with the tenant
+    assert_eq!(ids.len(), 3);
     // nor by replacing a key that may do more
     let clerks = list["data"]
         .as_array()

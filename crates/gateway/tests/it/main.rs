@@ -41,6 +41,8 @@ mod redis;
 mod redis_servers;
 mod session;
 mod speech;
+mod tenants;
+mod tenants_limits;
 mod tools;
 mod transcriptions;
 // `test` tells the linter what this is

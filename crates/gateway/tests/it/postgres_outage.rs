@@ -1,5 +1,6 @@
 //! A server whose rows are in PostgreSQL, which goes away and comes back.
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scopes};
 use gateway::config::Secret;
 use reqwest::{Method, StatusCode};
@@ -35,13 +36,14 @@ async fn the_server_is_unready_while_postgres_is_away_and_ready_again_by_itself(
     let keys = &world.app().keys;
     let new = NewKey {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         name: "laptop".to_owned(),
         scopes: Scopes::full(),
         expires_at: None,
     };
     let (first, second) = (
-        keys.create(&new).await.unwrap(),
-        keys.create(&new).await.unwrap(),
+        keys.create(&new, &Actor::command_line()).await.unwrap(),
+        keys.create(&new, &Actor::command_line()).await.unwrap(),
     );
     let agent = json!({ "name": "ann", "instructions": "Be brief." });
     let made = world.post("/v1/agents", &agent).send().await.unwrap();

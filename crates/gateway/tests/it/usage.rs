@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gateway::audit::Actor;
 use gateway::auth::{NewKey, Scope, Scopes};
 use gateway::config::{NamedPipeline, Provider};
 use reqwest::Method;
@@ -169,11 +170,18 @@ async fn a_key_that_only_pays_may_read_usage_and_one_that_only_administers_may_n
     for (scope, status) in [(Scope::BillingRead, 200), (Scope::TenantAdmin, 403)] {
         let new = NewKey {
             tenant: "default".to_owned(),
+            project: "default".to_owned(),
             name: "books".to_owned(),
             scopes: [scope].into_iter().collect::<Scopes>(),
             expires_at: None,
         };
-        let key = world.app().keys.create(&new).await.unwrap().text;
+        let key = world
+            .app()
+            .keys
+            .create(&new, &Actor::command_line())
+            .await
+            .unwrap()
+            .text;
         let read = world
             .anonymous(Method::GET, &path)
             .bearer_auth(key.reveal());

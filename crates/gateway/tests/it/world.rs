@@ -51,6 +51,13 @@ impl World {
         }
     }
 
+    /// Makes a tenant unless it is there; answers what making it was answered.
+    pub(crate) async fn tenant(&self, id: &str) -> serde_json::Value {
+        let body = serde_json::json!({ "id": id, "name": id, "plan": "pro" });
+        let made = self.post("/v1/admin/tenants", &body).send().await.unwrap();
+        made.json().await.unwrap()
+    }
+
     /// The server itself.
     pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()

@@ -21,6 +21,8 @@ pub const LIFETIME_MAX_S: u32 = 600;
 pub struct ClientSecret {
     /// Whose key made it.
     pub tenant: String,
+    /// The project of that key.
+    pub project: String,
     /// Public id of that key.
     pub key_id: String,
     /// The session's configuration, as its maker sent it.

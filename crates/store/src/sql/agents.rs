@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
+use super::audit::Act;
 use super::{Scope, Sql};
 use crate::StoreError;
 
@@ -55,6 +56,7 @@ impl Sql {
         place: Place<'_>,
         agent: &StoredAgent,
         limit: u32,
+        act: &Act,
     ) -> Result<Creation, StoreError> {
         storable(&agent.name, &agent.spec)?;
         // the scope lets nobody else count meanwhile: two at once do not both take the last place
@@ -80,6 +82,7 @@ impl Sql {
                 .execute(&mut *on)
                 .await?;
                 if done.rows_affected() == 1 {
+                    record!(on, place.tenant, act);
                     return Ok(Creation::Done);
                 }
                 let taken = sqlx::query_scalar(
@@ -109,7 +112,7 @@ impl Sql {
         place: Place<'_>,
         seen: &StoredAgent,
         spec: &Value,
-        at: DateTime<Utc>,
+        act: &Act,
     ) -> Result<bool, StoreError> {
         storable(&seen.name, spec)?;
         work!(
@@ -118,7 +121,7 @@ impl Sql {
             Scope::Tenant(place.tenant),
             "change an agent",
             |on| {
-                sqlx::query(
+                let done = sqlx::query(
                     "UPDATE agents SET spec = $4, updated_at = $5 \
                  WHERE tenant = $1 AND project = $2 AND name = $3 \
                  AND updated_at = $6 AND spec = $7",
@@ -127,12 +130,16 @@ impl Sql {
                 .bind(place.project)
                 .bind(&seen.name)
                 .bind(Json(spec))
-                .bind(at)
+                .bind(act.at)
                 .bind(seen.updated_at)
                 .bind(Json(&seen.spec))
-                .execute(on)
-                .await
-                .map(|done| done.rows_affected() == 1)
+                .execute(&mut *on)
+                .await?;
+                let is_done = done.rows_affected() == 1;
+                if is_done {
+                    record!(on, place.tenant, act);
+                }
+                Ok(is_done)
             }
         )
     }
@@ -223,7 +230,12 @@ impl Sql {
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn delete_agent(&self, place: Place<'_>, name: &str) -> Result<bool, StoreError> {
+    pub async fn delete_agent(
+        &self,
+        place: Place<'_>,
+        name: &str,
+        act: &Act,
+    ) -> Result<bool, StoreError> {
         if name.contains(NUL) {
             return Ok(false);
         }
@@ -233,13 +245,18 @@ impl Sql {
             Scope::Tenant(place.tenant),
             "delete an agent",
             |on| {
-                sqlx::query("DELETE FROM agents WHERE tenant = $1 AND project = $2 AND name = $3")
+                let delete = "DELETE FROM agents WHERE tenant = $1 AND project = $2 AND name = $3";
+                let done = sqlx::query(delete)
                     .bind(place.tenant)
                     .bind(place.project)
                     .bind(name)
-                    .execute(on)
-                    .await
-                    .map(|done| done.rows_affected() == 1)
+                    .execute(&mut *on)
+                    .await?;
+                let is_done = done.rows_affected() == 1;
+                if is_done {
+                    record!(on, place.tenant, act);
+                }
+                Ok(is_done)
             }
         )
     }

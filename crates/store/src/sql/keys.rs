@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use sqlx::types::Json;
 
+use super::audit::Act;
 use super::{Scope, Sql};
 use crate::StoreError;
 
@@ -16,6 +16,8 @@ pub struct ApiKey {
     pub id: String,
     /// Whose key it is.
     pub tenant: String,
+    /// The project it belongs to.
+    pub project: String,
     /// What its owner calls it.
     pub name: String,
     /// What it may do, for example `realtime:connect`.
@@ -46,6 +48,7 @@ impl std::fmt::Debug for ApiKey {
         f.debug_struct("ApiKey")
             .field("id", &self.id)
             .field("tenant", &self.tenant)
+            .field("project", &self.project)
             .field("name", &self.name)
             .field("scopes", &self.scopes)
             .field("created_at", &self.created_at)
@@ -63,6 +66,8 @@ pub struct NewApiKey<'a> {
     pub id: &'a str,
     /// Whose key it is.
     pub tenant: &'a str,
+    /// The project it belongs to.
+    pub project: &'a str,
     /// What its owner calls it.
     pub name: &'a str,
     /// What it may do.
@@ -86,32 +91,42 @@ pub struct Rotation<'a> {
     pub new: NewApiKey<'a>,
 }
 
+/// Stores a key, in the transaction of a piece of [`work!`].
+macro_rules! insert_key {
+    ($on:ident, $key:expr) => {{
+        let key: &$crate::sql::keys::NewApiKey<'_> = $key;
+        sqlx::query(
+            "INSERT INTO api_keys (id, tenant, project, name, scopes, hash, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(key.id)
+        .bind(key.tenant)
+        .bind(key.project)
+        .bind(key.name)
+        .bind(sqlx::types::Json(key.scopes))
+        .bind(key.hash)
+        .bind(key.created_at)
+        .bind(key.expires_at)
+        .execute(&mut *$on)
+        .await?;
+    }};
+}
+
 impl Sql {
     /// Stores a key.
     ///
     /// # Errors
     /// [`StoreError::Query`], also when the id exists; [`StoreError::Unreachable`].
-    pub async fn create_key(&self, key: &NewApiKey<'_>) -> Result<(), StoreError> {
+    pub async fn create_key(&self, key: &NewApiKey<'_>, act: &Act) -> Result<(), StoreError> {
         work!(
             self,
             Write,
             Scope::Tenant(key.tenant),
             "create a key",
             |on| {
-                sqlx::query(
-                    "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at, expires_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                )
-                .bind(key.id)
-                .bind(key.tenant)
-                .bind(key.name)
-                .bind(Json(key.scopes))
-                .bind(key.hash)
-                .bind(key.created_at)
-                .bind(key.expires_at)
-                .execute(on)
-                .await
-                .map(drop)
+                insert_key!(on, key);
+                record!(on, key.tenant, act);
+                Ok(())
             }
         )
     }
@@ -121,7 +136,7 @@ impl Sql {
     ///
     /// # Errors
     /// [`StoreError::Query`], also when the new id exists; [`StoreError::Unreachable`].
-    pub async fn rotate_key(&self, rotation: &Rotation<'_>) -> Result<bool, StoreError> {
+    pub async fn rotate_key(&self, rotation: &Rotation<'_>, act: &Act) -> Result<bool, StoreError> {
         let new = &rotation.new;
         let scope = Scope::Tenant(new.tenant);
         work!(self, Write, scope, "rotate a key", |on| {
@@ -140,20 +155,9 @@ impl Sql {
             if ended.rows_affected() != 1 {
                 return Ok(false);
             }
-            sqlx::query(
-                "INSERT INTO api_keys (id, tenant, name, scopes, hash, created_at, expires_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(new.id)
-            .bind(new.tenant)
-            .bind(new.name)
-            .bind(Json(new.scopes))
-            .bind(new.hash)
-            .bind(new.created_at)
-            .bind(new.expires_at)
-            .execute(on)
-            .await
-            .map(|_| true)
+            insert_key!(on, new);
+            record!(on, new.tenant, act);
+            Ok(true)
         })
     }
 
@@ -204,44 +208,26 @@ impl Sql {
         })
     }
 
-    /// Whether this key exists, has not been revoked and has not ended.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn key_is_active(&self, id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        work!(self, Read, Scope::Key(id), "check a key", |on| {
-            sqlx::query_scalar(
-                "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = $1 AND revoked_at IS NULL \
-                 AND (expires_at IS NULL OR expires_at > $2))",
-            )
-            .bind(id)
-            .bind(now)
-            .fetch_one(on)
-            .await
-        })
-    }
-
     /// Revokes a key of `tenant`; false when there is no such active key.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn revoke_key(
-        &self,
-        tenant: &str,
-        id: &str,
-        at: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    pub async fn revoke_key(&self, tenant: &str, id: &str, act: &Act) -> Result<bool, StoreError> {
         work!(self, Write, Scope::Tenant(tenant), "revoke a key", |on| {
-            sqlx::query(
+            let done = sqlx::query(
                 "UPDATE api_keys SET revoked_at = $3 \
                  WHERE tenant = $1 AND id = $2 AND revoked_at IS NULL",
             )
             .bind(tenant)
             .bind(id)
-            .bind(at)
-            .execute(on)
-            .await
-            .map(|done| done.rows_affected() == 1)
+            .bind(act.at)
+            .execute(&mut *on)
+            .await?;
+            let is_done = done.rows_affected() == 1;
+            if is_done {
+                record!(on, tenant, act);
+            }
+            Ok(is_done)
         })
     }
 

@@ -91,6 +91,11 @@ impl Server {
             Scope::Tenant(tenant) => {
                 sqlx::query("SELECT set_config('antiphon.tenant', $1, true)").bind(tenant)
             }
+            Scope::Operator(tenant) => sqlx::query(
+                "SELECT set_config('antiphon.operator', 'on', true), \
+                 set_config('antiphon.tenant', $1, true)",
+            )
+            .bind(tenant.unwrap_or_default()),
             Scope::Key(id) => sqlx::query("SELECT set_config('antiphon.key', $1, true)").bind(id),
             Scope::Project(place) => sqlx::query(
                 "SELECT set_config('antiphon.tenant', $1, true), \

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use store::{Creation, Place, Sql, StoreError, StoredAgent};
 use tokio::task::JoinSet;
 
-use crate::backend::{Backend, Kind};
+use crate::backend::{Backend, Kind, act};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
@@ -31,7 +31,9 @@ async fn create(
         created_at: at,
         updated_at: at,
     };
-    sql.create_agent(place, &agent, MANY).await.unwrap()
+    sql.create_agent(place, &agent, MANY, &act(at))
+        .await
+        .unwrap()
 }
 
 async fn agents_live_in_their_project(on: Backend) {
@@ -61,7 +63,11 @@ async fn agents_live_in_their_project(on: Backend) {
         },
     ] {
         assert_eq!(sql.find_agent(elsewhere, "ann").await.unwrap(), None);
-        assert!(!sql.delete_agent(elsewhere, "ann").await.unwrap());
+        assert!(
+            !sql.delete_agent(elsewhere, "ann", &act(at(0)))
+                .await
+                .unwrap()
+        );
         assert!(sql.list_agents(elsewhere).await.unwrap().is_empty());
         assert_eq!(
             create(sql, elsewhere, ("ann", &json!({})), at(2)).await,
@@ -80,8 +86,8 @@ async fn agents_live_in_their_project(on: Backend) {
         .map(|agent| agent.unwrap().name)
         .collect();
     assert_eq!(names, ["Bob", "ann"]);
-    assert!(sql.delete_agent(HERE, "ann").await.unwrap());
-    assert!(!sql.delete_agent(HERE, "ann").await.unwrap());
+    assert!(sql.delete_agent(HERE, "ann", &act(at(0))).await.unwrap());
+    assert!(!sql.delete_agent(HERE, "ann", &act(at(0))).await.unwrap());
 }
 
 async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again(on: Backend) {
@@ -89,12 +95,12 @@ async fn of_two_changes_to_the_same_agent_one_is_told_to_look_again(on: Backend)
     create(sql, HERE, ("ann", &json!({ "voice": "a" })), at(0)).await;
     let seen = sql.find_agent(HERE, "ann").await.unwrap().unwrap();
     assert!(
-        sql.update_agent(HERE, &seen, &json!({ "voice": "b" }), at(0))
+        sql.update_agent(HERE, &seen, &json!({ "voice": "b" }), &act(at(0)))
             .await
             .unwrap()
     );
     assert!(
-        !sql.update_agent(HERE, &seen, &json!({ "voice": "c" }), at(0))
+        !sql.update_agent(HERE, &seen, &json!({ "voice": "c" }), &act(at(0)))
             .await
             .unwrap()
     );
@@ -147,7 +153,7 @@ async fn a_row_that_cannot_be_read_does_not_take_the_others_away_and_can_be_remo
     assert!(is_of(ann, "ann") && is_of(eve, "eve"), "{listed:?}");
     let found = sql.find_agent(HERE, "ann").await.map(Option::unwrap);
     assert!(is_of(&found, "ann"), "{found:?}");
-    assert!(sql.delete_agent(HERE, "ann").await.unwrap());
+    assert!(sql.delete_agent(HERE, "ann", &act(at(0))).await.unwrap());
     assert_eq!(sql.find_agent(HERE, "ann").await.unwrap(), None);
 }
 
@@ -181,7 +187,11 @@ async fn a_project_has_so_many_agents_and_no_more(on: Backend) {
     assert_eq!(sql.agent_names(elsewhere, MANY).await.unwrap(), ["ann"]);
     let names = sql.agent_names(HERE, 2).await.unwrap();
     assert_eq!(names, ["agent_0", "agent_1"]);
-    assert!(sql.delete_agent(HERE, "agent_7").await.unwrap());
+    assert!(
+        sql.delete_agent(HERE, "agent_7", &act(at(0)))
+            .await
+            .unwrap()
+    );
     assert_eq!(
         create(sql, HERE, ("ann", &spec), at(2)).await,
         Creation::Done
@@ -218,7 +228,7 @@ async fn of_many_who_change_the_same_agent_at_once_one_does(on: Backend) {
         let (sql, seen) = (on.sql.clone(), seen.clone());
         changing.spawn(async move {
             let spec = json!({ "voice": number });
-            let changed = sql.update_agent(HERE, &seen, &spec, at(1)).await;
+            let changed = sql.update_agent(HERE, &seen, &spec, &act(at(1))).await;
             changed.unwrap()
         });
     }
@@ -240,7 +250,9 @@ async fn what_is_stored_comes_back_as_it_was(on: Backend) {
     assert_eq!(found.spec, spec);
     assert_eq!(found.created_at, micro);
     // what was read is what an update compares with
-    let changed = sql.update_agent(HERE, &found, &json!({}), micro).await;
+    let changed = sql
+        .update_agent(HERE, &found, &json!({}), &act(micro))
+        .await;
     assert!(changed.unwrap());
 }
 
@@ -253,14 +265,14 @@ async fn a_text_with_the_one_character_that_not_every_database_stores_is_refused
             created_at: at(0),
             updated_at: at(0),
         };
-        let refused = sql.create_agent(HERE, &agent, MANY).await;
+        let refused = sql.create_agent(HERE, &agent, MANY, &act(at(0))).await;
         assert!(matches!(refused, Err(StoreError::Nul)), "{refused:?}");
-        let refused = sql.update_agent(HERE, &agent, &spec, at(1)).await;
+        let refused = sql.update_agent(HERE, &agent, &spec, &act(at(1))).await;
         assert!(matches!(refused, Err(StoreError::Nul)), "{refused:?}");
     }
     // a name that cannot be is a name of nobody
     assert_eq!(sql.find_agent(HERE, "a\0").await.unwrap(), None);
-    assert!(!sql.delete_agent(HERE, "a\0").await.unwrap());
+    assert!(!sql.delete_agent(HERE, "a\0", &act(at(0))).await.unwrap());
 }
 
 stories!(

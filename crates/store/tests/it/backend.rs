@@ -2,7 +2,8 @@
 //! `stories!` makes one test of a story for each.
 //! Never skips one: a machine without PostgreSQL fails.
 
-use store::{Settings, Sql};
+use chrono::{DateTime, Utc};
+use store::{Act, NewApiKey, Settings, Sql, Tenant, TenantLimits, TenantStatus};
 use tempfile::TempDir;
 
 use crate::postgres::{APPLICATION, Database, OWNER, Server};
@@ -70,6 +71,46 @@ impl Backend {
             }
         }
     }
+}
+
+/// Somebody did something at this time, for stories that are not about that.
+pub(crate) fn act(at: DateTime<Utc>) -> Act {
+    Act {
+        at,
+        actor: "default/k0".to_owned(),
+        action: "thing.change",
+        resource: "thing".to_owned(),
+        before: None,
+        after: None,
+        ip: None,
+        request_id: None,
+    }
+}
+
+/// Makes a tenant with a first key, `first_of_ID`, that may come in.
+pub(crate) async fn make_tenant(sql: &Sql, id: &str, at: DateTime<Utc>) -> Tenant {
+    let tenant = Tenant {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        plan: "pro".to_owned(),
+        status: TenantStatus::Active,
+        reason: None,
+        limits: TenantLimits::default(),
+        created_at: at,
+        updated_at: at,
+    };
+    let key = NewApiKey {
+        id: &format!("first_of_{id}"),
+        tenant: id,
+        project: "default",
+        name: "first",
+        scopes: &[],
+        hash: "$argon2id$…",
+        created_at: at,
+        expires_at: None,
+    };
+    assert!(sql.create_tenant(&tenant, &key, &act(at)).await.unwrap());
+    tenant
 }
 
 /// The settings of an installation with two roles.

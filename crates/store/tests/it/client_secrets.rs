@@ -13,6 +13,7 @@ const BYTES: usize = 1000;
 pub(crate) fn entry(expires_at: i64) -> ClientSecret {
     ClientSecret {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         key_id: "k1".to_owned(),
         session: json!({ "type": "realtime" }),
         expires_at,

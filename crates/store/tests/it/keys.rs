@@ -1,9 +1,9 @@
 //! Keys: made, found, listed, revoked, touched; on every database.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use store::{NewApiKey, Rotation, Sql, StoreError};
+use store::{NewApiKey, Rotation, Sql, StoreError, TenantStatus};
 
-use crate::backend::{Backend, Kind};
+use crate::backend::{Backend, Kind, act, make_tenant};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_760_000_000 + second, 123_456_000).unwrap()
@@ -11,21 +11,28 @@ fn at(second: i64) -> DateTime<Utc> {
 
 async fn create(sql: &Sql, id: &str, tenant: &str, second: i64) {
     let scopes = vec!["realtime:connect".to_owned()];
-    sql.create_key(&NewApiKey {
+    let key = NewApiKey {
         id,
         tenant,
+        project: "default",
         name: "laptop",
         scopes: &scopes,
         hash: "$argon2id$…",
         created_at: at(second),
         expires_at: None,
-    })
-    .await
-    .unwrap();
+    };
+    sql.create_key(&key, &act(at(second))).await.unwrap();
+}
+
+/// Whether a key and its tenant let anybody in.
+async fn is_active(sql: &Sql, id: &str, now: DateTime<Utc>) -> bool {
+    let standing = sql.key_standing(id, now).await.unwrap();
+    standing.is_some_and(|standing| standing.key_works && standing.status == TenantStatus::Active)
 }
 
 async fn a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed(on: Backend) {
     let sql = &on.sql;
+    make_tenant(sql, "acme", at(-1)).await;
     create(sql, "old", "acme", 0).await;
     let scopes = vec!["realtime:connect".to_owned()];
     let rotation = |tenant: &'static str, new: &'static str, grace: i64| Rotation {
@@ -34,6 +41,7 @@ async fn a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed(on:
         new: NewApiKey {
             id: new,
             tenant,
+            project: "default",
             name: "laptop",
             scopes: &scopes,
             hash: "$argon2id$…",
@@ -42,23 +50,41 @@ async fn a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed(on:
         },
     };
     // nobody rotates what is another's
-    assert!(!sql.rotate_key(&rotation("other", "n0", 5)).await.unwrap());
+    assert!(
+        !sql.rotate_key(&rotation("other", "n0", 5), &act(at(10)))
+            .await
+            .unwrap()
+    );
     assert_eq!(sql.find_key("n0").await.unwrap(), None);
-    assert!(sql.rotate_key(&rotation("acme", "n1", 60)).await.unwrap());
+    assert!(
+        sql.rotate_key(&rotation("acme", "n1", 60), &act(at(10)))
+            .await
+            .unwrap()
+    );
     let ends = |key: Option<store::ApiKey>| key.unwrap().expires_at;
     assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(70)));
     // a second rotation brings the end nearer and never puts it off
-    assert!(sql.rotate_key(&rotation("acme", "n2", 30)).await.unwrap());
-    assert!(sql.rotate_key(&rotation("acme", "n3", 90)).await.unwrap());
+    assert!(
+        sql.rotate_key(&rotation("acme", "n2", 30), &act(at(10)))
+            .await
+            .unwrap()
+    );
+    assert!(
+        sql.rotate_key(&rotation("acme", "n3", 90), &act(at(10)))
+            .await
+            .unwrap()
+    );
     assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(40)));
-    assert!(sql.key_is_active("old", at(39)).await.unwrap());
-    assert!(!sql.key_is_active("old", at(40)).await.unwrap());
-    assert!(sql.key_is_active("n1", at(4000)).await.unwrap());
-    assert_eq!(sql.count_active_keys("acme", at(39)).await.unwrap(), 4);
-    assert_eq!(sql.count_active_keys("acme", at(40)).await.unwrap(), 3);
+    assert!(is_active(sql, "old", at(39)).await);
+    assert!(!is_active(sql, "old", at(40)).await);
+    assert!(is_active(sql, "n1", at(4000)).await);
+    assert_eq!(sql.count_active_keys("acme", at(39)).await.unwrap(), 5);
+    assert_eq!(sql.count_active_keys("acme", at(40)).await.unwrap(), 4);
     assert_eq!(sql.count_active_keys("other", at(40)).await.unwrap(), 0);
     // the new id is taken: the old key keeps its end
-    let taken = sql.rotate_key(&rotation("acme", "n1", 0)).await;
+    let taken = sql
+        .rotate_key(&rotation("acme", "n1", 0), &act(at(10)))
+        .await;
     assert!(matches!(taken, Err(StoreError::Query { .. })));
     assert_eq!(ends(sql.find_key("old").await.unwrap()), Some(at(40)));
     // what has ended or was revoked is not rotated
@@ -69,7 +95,7 @@ async fn a_rotated_key_ends_when_it_was_told_to_and_both_or_none_are_changed(on:
         },
         ..rotation("acme", "n4", 100)
     };
-    assert!(!sql.rotate_key(&late).await.unwrap());
+    assert!(!sql.rotate_key(&late, &act(at(40))).await.unwrap());
     sql.close().await;
 }
 
@@ -100,33 +126,33 @@ async fn keys_are_made_found_listed_touched_and_revoked(on: Backend) {
         Some(at(60))
     );
 
-    assert!(sql.key_is_active("k1", at(70)).await.unwrap());
+    assert!(is_active(sql, "k1", at(70)).await);
     assert!(
-        !sql.revoke_key("other", "k1", at(61)).await.unwrap(),
+        !sql.revoke_key("other", "k1", &act(at(61))).await.unwrap(),
         "another tenant's key"
     );
-    assert!(sql.revoke_key("default", "k1", at(61)).await.unwrap());
+    assert!(sql.revoke_key("default", "k1", &act(at(61))).await.unwrap());
     assert!(
-        !sql.revoke_key("default", "k1", at(62)).await.unwrap(),
+        !sql.revoke_key("default", "k1", &act(at(62))).await.unwrap(),
         "revoked already"
     );
-    assert!(!sql.key_is_active("k1", at(70)).await.unwrap());
+    assert!(!is_active(sql, "k1", at(70)).await);
     assert_eq!(
         sql.find_key("k1").await.unwrap().unwrap().revoked_at,
         Some(at(61))
     );
 
-    let twice = sql
-        .create_key(&NewApiKey {
-            id: "k1",
-            tenant: "default",
-            name: "again",
-            scopes: &[],
-            hash: "",
-            created_at: at(0) + TimeDelta::seconds(9),
-            expires_at: None,
-        })
-        .await;
+    let again = NewApiKey {
+        id: "k1",
+        tenant: "default",
+        project: "default",
+        name: "again",
+        scopes: &[],
+        hash: "",
+        created_at: at(0) + TimeDelta::seconds(9),
+        expires_at: None,
+    };
+    let twice = sql.create_key(&again, &act(at(9))).await;
     assert!(matches!(
         twice,
         Err(StoreError::Query {
@@ -168,10 +194,10 @@ async fn another_process_sees_what_was_written_and_a_restart_keeps_it(on: Backen
         return assert!(matches!(on.kind, Kind::Memory));
     };
     create(&command_line, "k1", "default", 1).await;
-    assert!(on.sql.key_is_active("k1", at(70)).await.unwrap());
-    let revoked = command_line.revoke_key("default", "k1", at(2)).await;
+    assert!(is_active(&on.sql, "k1", at(70)).await);
+    let revoked = command_line.revoke_key("default", "k1", &act(at(2))).await;
     assert!(revoked.unwrap());
-    assert!(!on.sql.key_is_active("k1", at(70)).await.unwrap());
+    assert!(!is_active(&on.sql, "k1", at(70)).await);
     on.sql.close().await;
     command_line.close().await;
     let again = on.opened_again().await.unwrap();

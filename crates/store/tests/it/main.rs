@@ -9,6 +9,7 @@
 mod backend;
 
 mod agents;
+mod audit;
 mod client_secrets;
 mod keys;
 mod limits;
@@ -20,4 +21,5 @@ mod redis_servers;
 mod roles;
 mod schema;
 mod sqlite_files;
+mod tenants;
 mod walls;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::backend::as_application;
+use crate::backend::{act, as_application};
 use crate::postgres::{APPLICATION, Database, OWNER, PASSWORD, SUPERUSER, Server};
 
 const HERE: Place<'_> = Place {
@@ -37,7 +37,8 @@ async fn create(sql: &Sql) -> Result<Creation, StoreError> {
         created_at: at,
         updated_at: at,
     };
-    sql.create_agent(HERE, &agent, 9).await
+    sql.create_agent(HERE, &agent, 9, &act(agent.created_at))
+        .await
 }
 
 /// Somebody who holds what creating an agent waits for.

@@ -2,7 +2,7 @@
 
 use store::{NewApiKey, Settings, Sql, StoreError};
 
-use crate::backend::as_application;
+use crate::backend::{act, as_application};
 use crate::postgres::{APPLICATION, Database, OWNER, SUPERUSER, Server};
 
 const TABLES: &str = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
@@ -15,13 +15,14 @@ async fn create_key(sql: &Sql) {
     let key = NewApiKey {
         id: "k1",
         tenant: "acme",
+        project: "default",
         name: "laptop",
         scopes: &[],
         hash: "$argon2id$…",
         created_at: chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap(),
         expires_at: None,
     };
-    sql.create_key(&key).await.unwrap();
+    sql.create_key(&key, &act(key.created_at)).await.unwrap();
 }
 
 #[tokio::test]

@@ -94,8 +94,8 @@ async fn every_table_with_a_tenant_has_a_forced_policy() {
     let of_tenants = database
         .psql(
             SUPERUSER,
-            "SELECT table_name FROM information_schema.columns \
-             WHERE table_schema = 'public' AND column_name = 'tenant' ORDER BY table_name",
+            "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'public' \
+             AND (column_name = 'tenant' OR table_name = 'tenants') ORDER BY table_name",
         )
         .unwrap();
     assert!(of_tenants.contains("api_keys"), "{of_tenants}");

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use store::{Creation, NewApiKey, Place, Sql, StoredAgent};
 
-use crate::backend::as_application;
+use crate::backend::{act, as_application};
 use crate::postgres::{APPLICATION, Database, OWNER, SUPERUSER, Server};
 
 fn at() -> DateTime<Utc> {
@@ -19,13 +19,14 @@ async fn two_tenants() -> Database<'static> {
         let key = NewApiKey {
             id: &format!("key_of_{tenant}"),
             tenant,
+            project: "default",
             name: "laptop",
             scopes: &[],
             hash: "$argon2id$…",
             created_at: at(),
             expires_at: None,
         };
-        sql.create_key(&key).await.unwrap();
+        sql.create_key(&key, &act(key.created_at)).await.unwrap();
         let agent = StoredAgent {
             name: "ann".to_owned(),
             spec: json!({}),
@@ -36,7 +37,10 @@ async fn two_tenants() -> Database<'static> {
             tenant,
             project: "default",
         };
-        let made = sql.create_agent(place, &agent, 1).await.unwrap();
+        let made = sql
+            .create_agent(place, &agent, 1, &act(at()))
+            .await
+            .unwrap();
         assert_eq!(made, Creation::Done);
     }
     sql.close().await;

@@ -15,6 +15,12 @@ pub struct NewKey {
     /// `realtime:connect`, `realtime:admin`, `billing:read`, `tenant:admin`.
     #[serde(default = "connect_only")]
     pub scopes: Vec<String>,
+    /// The project it belongs to; `default` where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The tenant it is for, where an operator makes it for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// Seconds until it ends by itself; it does not where this is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
@@ -51,6 +57,8 @@ pub struct Key {
     pub id: String,
     /// What it is for.
     pub name: String,
+    /// The project it belongs to.
+    pub project: String,
     /// What it may do.
     pub scopes: Vec<String>,
     /// Unix seconds.

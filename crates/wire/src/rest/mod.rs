@@ -3,6 +3,7 @@
 //! Never contains the realtime events: those are in `realtime`.
 
 pub mod agents;
+pub mod audit;
 pub mod chat;
 pub mod client_secrets;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod sessions;
 pub mod speech;
 pub mod status;
 pub mod subtitles;
+pub mod tenants;
 pub mod transcription;
 pub mod usage;
 

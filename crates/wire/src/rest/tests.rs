@@ -248,6 +248,7 @@ fn a_new_key_is_shown_and_never_logged() {
     assert!(serde_json::from_value::<keys::NewKey>(json!({"name": "ci", "scope": "x"})).is_err());
     let created = keys::CreatedKey {
         record: keys::Key {
+            project: "default".to_owned(),
             id: "k".into(),
             name: "ci".into(),
             scopes: new.scopes,

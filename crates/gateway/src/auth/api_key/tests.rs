@@ -1,10 +1,39 @@
 use super::*;
 use store::{LiveOptions, Settings, Store};
 
+/// Makes the tenant that most of these keys belong to.
+async fn make_acme(sql: &Sql) {
+    let now = DateTime::from_timestamp(0, 0).unwrap();
+    let acme = store::Tenant {
+        id: "acme".to_owned(),
+        name: "Acme".to_owned(),
+        plan: "pro".to_owned(),
+        status: TenantStatus::Active,
+        reason: None,
+        limits: TenantLimits::default(),
+        created_at: now,
+        updated_at: now,
+    };
+    let first = NewApiKey {
+        id: "first",
+        tenant: "acme",
+        project: "default",
+        name: "first",
+        scopes: &[],
+        hash: "",
+        created_at: now,
+        expires_at: None,
+    };
+    let act = Actor::command_line().act(now, "tenant.create", "acme");
+    let made = sql.create_tenant(&acme, &first, &act).await;
+    assert!(made.unwrap());
+}
+
 async fn keys(bootstrap: Option<&str>) -> ApiKeys {
     let store = Store::open(&Settings::at("sqlite::memory:"), &LiveOptions::memory(1))
         .await
         .unwrap();
+    make_acme(&store.sql).await;
     let bootstrap = bootstrap.map(Secret::new);
     ApiKeys::open(store.sql, Clock::default(), bootstrap.as_ref())
         .await
@@ -14,11 +43,12 @@ async fn keys(bootstrap: Option<&str>) -> ApiKeys {
 async fn create(keys: &ApiKeys) -> MintedKey {
     let new = NewKey {
         tenant: "acme".to_owned(),
+        project: "default".to_owned(),
         name: "laptop".to_owned(),
         scopes: Scopes::full(),
         expires_at: None,
     };
-    keys.create(&new).await.unwrap()
+    keys.create(&new, &Actor::command_line()).await.unwrap()
 }
 
 #[tokio::test]
@@ -112,7 +142,11 @@ async fn a_revoked_key_stops_within_seconds_although_it_was_cached() {
     keys.verify(key.text.reveal()).await.unwrap();
     assert!(
         keys.sql
-            .revoke_key("acme", &key.id, keys.clock.utc())
+            .revoke_key(
+                "acme",
+                &key.id,
+                &Actor::command_line().act(keys.clock.utc(), "key.revoke", "k")
+            )
             .await
             .unwrap()
     );
@@ -130,6 +164,7 @@ async fn keys_outlive_a_restart_but_not_another_installation() {
     let store = Store::open(&Settings::at("sqlite::memory:"), &LiveOptions::memory(1))
         .await
         .unwrap();
+    make_acme(&store.sql).await;
     let first = ApiKeys::open(store.sql.clone(), Clock::default(), None)
         .await
         .unwrap();

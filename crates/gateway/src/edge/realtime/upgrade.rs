@@ -30,7 +30,8 @@ use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
 use crate::metering::Opening;
 use crate::observe::Outcome;
-use crate::session::{Active, Call, Prepared, Wish};
+use crate::registry::{Active, Owned};
+use crate::session::{Call, Prepared, Wish};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
 const REFUSED: u16 = 1008;
@@ -95,6 +96,7 @@ async fn upgrade(
         Some(principal) => principal,
         None => auth::admit(&app, &credential, headers).await?,
     };
+    let active = place(&app, &principal, active)?;
     let shape = shape(headers);
     let request_id = parts.extensions.get::<RequestId>().cloned();
     let socket = limits(socket).protocols([PROTOCOL]);
@@ -143,6 +145,14 @@ async fn upgrade(
             }
         })
         .into_response())
+}
+
+/// The place of one of the tenant's conversations.
+fn place(app: &App, principal: &Principal, active: Active) -> Result<Owned, ApiError> {
+    let most = auth::rates::allowed(&app.config, &principal.allowance).concurrent_sessions;
+    active
+        .of(&principal.tenant, most)
+        .ok_or_else(|| ApiError::too_many_sessions_of_tenant(most))
 }
 
 /// Socket limits; tungstenite's own are 128 KiB reserved per connection and unbounded writes.
@@ -199,7 +209,7 @@ async fn prepare(
         stored.kind.unwrap_or_default()
     };
     let wish = Wish {
-        tenant: &principal.tenant,
+        place: principal.place(),
         kind,
         model: wanted.model.clone().or_else(|| stored.model.clone()),
         settings: SessionUpdate {
@@ -261,7 +271,7 @@ async fn linger(mut stream: impl Stream<Item = Result<Message, axum::Error>> + U
 }
 
 /// One `error` event, then the close (spec/realtime §4.2, case 11).
-async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Active) {
+async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Owned) {
     let reason = error.code.clone().unwrap_or_default();
     let mut text = String::new();
     let event = ServerEvent::Error { error };

@@ -12,6 +12,7 @@ use crate::StoreError;
 #[derive(Debug)]
 struct Entry {
     tenant: String,
+    project: String,
     key_id: String,
     session: Box<str>,
     expires_at: i64,
@@ -74,6 +75,7 @@ impl Memory {
         waiting.bytes += session.len();
         let entry = Entry {
             tenant: entry.tenant,
+            project: entry.project,
             key_id: entry.key_id,
             session,
             expires_at: entry.expires_at,
@@ -97,6 +99,7 @@ impl Memory {
         }
         Some(ClientSecret {
             tenant: entry.tenant,
+            project: entry.project,
             key_id: entry.key_id,
             // written by `put` from a value, so it is one
             session: serde_json::from_str(&entry.session).ok()?,

@@ -21,6 +21,7 @@ static COUNT: LazyLock<Script> =
 #[derive(Serialize, Deserialize)]
 struct Entry {
     tenant: String,
+    project: String,
     key_id: String,
     session: Value,
     expires_at: i64,
@@ -51,6 +52,7 @@ impl Shared {
     ) -> Result<(), StoreError> {
         let entry = Entry {
             tenant: secret.tenant.clone(),
+            project: secret.project.clone(),
             key_id: secret.key_id.clone(),
             session: secret.session.clone(),
             expires_at: secret.expires_at,
@@ -89,6 +91,7 @@ impl Shared {
             .filter(|entry| entry.expires_at > now)
             .map(|entry| ClientSecret {
                 tenant: entry.tenant,
+                project: entry.project,
                 key_id: entry.key_id,
                 session: entry.session,
                 expires_at: entry.expires_at,

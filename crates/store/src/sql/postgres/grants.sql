@@ -7,6 +7,10 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT ON installation TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON api_keys TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON agents TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON tenants TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON projects TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT ON audit_log TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON audit_heads TO %I', application);
     -- to see at start that the tables are those it knows
     EXECUTE format('GRANT SELECT ON _sqlx_migrations TO %I', application);
 END

@@ -8,17 +8,28 @@ pub(in crate::api::v1) mod revoke;
 pub(in crate::api::v1) mod rotate;
 
 use axum::http::StatusCode;
+use serde::Deserialize;
 use store::ApiKey;
+use utoipa::IntoParams;
 use wire::rest::keys::{CreatedKey, Key};
 
 use crate::App;
 use crate::auth::{AuthError, MAX_KEYS, MintedKey, Principal, Scope, Scopes};
 use crate::http::ApiError;
 
+/// Whose keys are meant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api::v1) struct WhoseKeys {
+    /// Another tenant, for operators.
+    tenant: Option<String>,
+}
+
 fn shown(key: ApiKey) -> Key {
     Key {
         id: key.id,
         name: key.name,
+        project: key.project,
         scopes: key.scopes,
         created_at: key.created_at.timestamp(),
         last_used_at: key.last_used_at.map(|at| at.timestamp()),
@@ -28,12 +39,12 @@ fn shown(key: ApiKey) -> Key {
 }
 
 /// A key that was just made, with its text.
-async fn created(
+pub(super) async fn created(
     app: &App,
-    principal: &Principal,
+    tenant: &str,
     minted: &MintedKey,
 ) -> Result<CreatedKey, ApiError> {
-    let found = app.keys.find(&principal.tenant, &minted.id).await?;
+    let found = app.keys.find(tenant, &minted.id).await?;
     let record = found.ok_or_else(ApiError::internal)?;
     Ok(CreatedKey {
         record: shown(record),

@@ -28,15 +28,16 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn create(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Json(body): Json<CreateAgent>,
 ) -> Result<(StatusCode, Json<Agent>), ApiError> {
     let spec = spec(body.spec)?;
     app.agents.check(&spec, app.catalog().as_ref())?;
+    let act = by.actor.act(app.clock.utc(), "agent.create", &body.name);
     let made = app
         .agents
-        .create(&principal.tenant, &body.name, &spec, app.clock.utc())
+        .create(by.principal.place(), &body.name, &spec, act)
         .await?;
     Ok((StatusCode::CREATED, Json(shown(made))))
 }

@@ -26,11 +26,12 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn delete(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<AgentDeleted>, ApiError> {
-    app.agents.delete(&principal.tenant, &name).await?;
+    let act = by.actor.act(app.clock.utc(), "agent.delete", &name);
+    app.agents.delete(by.principal.place(), &name, act).await?;
     Ok(Json(AgentDeleted {
         object: "agent.deleted",
         name,

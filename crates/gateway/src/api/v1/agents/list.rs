@@ -24,10 +24,10 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn list(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
 ) -> Result<Json<AgentList>, ApiError> {
-    let agents = app.agents.list(&principal.tenant).await?;
+    let agents = app.agents.list(by.principal.place()).await?;
     Ok(Json(AgentList {
         object: "list",
         data: agents.into_iter().map(shown).collect(),

@@ -27,10 +27,10 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn show(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<Agent>, ApiError> {
-    let agent = app.agents.find(&principal.tenant, &name).await?;
+    let agent = app.agents.find(by.principal.place(), &name).await?;
     Ok(Json(shown(agent)))
 }

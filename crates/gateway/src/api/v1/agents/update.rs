@@ -35,7 +35,7 @@ const SHOWN_ONLY: [&str; 4] = ["object", "source", "created_at", "updated_at"];
     )
 )]
 pub(crate) async fn update(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     Json(mut body): Json<Map<String, Value>>,
@@ -45,7 +45,7 @@ pub(crate) async fn update(
         let message = format!("Invalid 'name': an agent keeps its name, which is '{name}'.");
         return Err(ApiError::invalid_value("name", message));
     }
-    let agent = app.agents.find(&principal.tenant, &name).await?;
+    let agent = app.agents.find(by.principal.place(), &name).await?;
     let mut merged = serde_json::to_value(&agent.spec).unwrap_or_default();
     if let Some(merged) = merged.as_object_mut() {
         for (field, value) in body {
@@ -58,11 +58,9 @@ pub(crate) async fn update(
     let mut changed = spec(merged)?;
     changed.keep_secrets(&agent.spec, same_server);
     app.agents.check(&changed, app.catalog().as_ref())?;
-    let now = app.clock.utc();
-    let agent = app
-        .agents
-        .update(&principal.tenant, &agent, &changed, now)
-        .await?;
+    let act = by.actor.act(app.clock.utc(), "agent.update", &name);
+    let place = by.principal.place();
+    let agent = app.agents.update(place, &agent, &changed, act).await?;
     Ok(Json(shown(agent)))
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<Json<ModelList>, ApiError> {
     let catalog = app.catalog.get()?;
-    let agents = app.agents.names(&principal.tenant).await?;
+    let agents = app.agents.names(principal.place()).await?;
     let models = catalog.models().into_iter().map(model);
     let agents = agents.iter().map(|name| agent_model(name));
     Ok(Json(ModelList::new(models.chain(agents).collect())))

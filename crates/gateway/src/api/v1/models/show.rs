@@ -33,7 +33,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Model>, ApiError> {
     if let Some(name) = agents::named(&id) {
-        let agent = app.agents.find(&principal.tenant, name).await?;
+        let agent = app.agents.find(principal.place(), name).await?;
         return Ok(Json(agent_model(&agent.name)));
     }
     let catalog = app.catalog.get()?;

@@ -9,13 +9,13 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use wire::rest::keys::{CreatedKey, NewKey};
 
+use super::super::name;
+use super::super::projects::no_such_project;
 use super::{check_room, created, may_give};
 use crate::App;
-use crate::auth::{self, Administrator, Scope, Scopes};
+use crate::auth::{self, Administrator, AuthError, DEFAULT_PROJECT, Scope, Scopes};
 use crate::http::{ApiError, Json};
 
-/// Longest name.
-const MAX_NAME: usize = 100;
 /// Longest life that a key may be given, in s: ten years; longer is for ever, which is said by saying nothing.
 const MAX_LIFE_S: u64 = 10 * 365 * 24 * 3600;
 
@@ -30,32 +30,42 @@ const MAX_LIFE_S: u64 = 10 * 365 * 24 * 3600;
         (status = 400, description = "A field is invalid; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key does not administer the tenant, or lacks a scope that the new one is to have"),
+        (status = 404, description = "There is no such project, or no such tenant"),
         (status = 409, description = "There are as many keys as a tenant may have"),
     )
 )]
 pub(crate) async fn create(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let length = body.name.trim().chars().count();
-    if length == 0 || length > MAX_NAME || body.name.chars().any(char::is_control) {
-        let message = format!("A name has 1 to {MAX_NAME} characters, none of them for control.");
-        return Err(ApiError::invalid_value("name", message));
-    }
+    let name = name(&body.name)?;
     let scopes = scopes(&body.scopes)?;
-    may_give(&principal, scopes)?;
+    may_give(&by.principal, scopes)?;
     let expires_at = body.expires_in.map(expiry).transpose()?;
-    check_room(&app, &principal.tenant).await?;
+    let tenant = by.tenant(&app, body.tenant.as_deref()).await?;
+    let project = body.project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
+    if app
+        .store
+        .sql
+        .find_project(&tenant, &project)
+        .await
+        .map_err(AuthError::from)?
+        .is_none()
+    {
+        return Err(no_such_project(&project));
+    }
+    check_room(&app, &tenant).await?;
     let new = auth::NewKey {
-        tenant: principal.tenant.clone(),
-        name: body.name.trim().to_owned(),
+        tenant,
+        project,
+        name,
         scopes,
         expires_at: expires_at.map(|life| app.clock.utc() + life),
     };
-    let minted = app.keys.create(&new).await?;
-    tracing::info!(tenant = %principal.tenant, by = %principal.key_id, key_id = %minted.id, "a key was made");
-    let made = created(&app, &principal, &minted).await?;
+    let minted = app.keys.create(&new, &by.actor).await?;
+    tracing::info!(tenant = new.tenant, by = by.actor.name, key_id = %minted.id, "a key was made");
+    let made = created(&app, &new.tenant, &minted).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use wire::rest::keys::KeyList;
 
-use super::shown;
+use super::{WhoseKeys, shown};
 use crate::App;
 use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
@@ -17,6 +17,7 @@ use crate::http::{ApiError, Json};
     get,
     path = "/v1/admin/keys",
     tag = "admin",
+    params(WhoseKeys),
     responses(
         (status = 200, description = "All keys, newest first, revoked ones included", body = KeyList),
         (status = 401, description = "No usable key"),
@@ -24,10 +25,12 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn list(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
+    Query(wanted): Query<WhoseKeys>,
 ) -> Result<Json<KeyList>, ApiError> {
-    let keys = app.keys.list(&principal.tenant).await?;
+    let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
+    let keys = app.keys.list(&tenant).await?;
     Ok(Json(KeyList {
         object: "list".to_owned(),
         data: keys.into_iter().rev().map(shown).collect(),

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use wire::rest::keys::KeyRevoked;
 
-use super::missing;
+use super::{WhoseKeys, missing};
 use crate::App;
 use crate::auth::Administrator;
 use crate::http::{ApiError, Json};
@@ -17,7 +17,7 @@ use crate::http::{ApiError, Json};
     delete,
     path = "/v1/admin/keys/{id}",
     tag = "admin",
-    params(("id" = String, Path, description = "The key's public id")),
+    params(("id" = String, Path, description = "The key's public id"), WhoseKeys),
     responses(
         (status = 200, description = "It opens nothing any more", body = KeyRevoked),
         (status = 401, description = "No usable key"),
@@ -26,14 +26,16 @@ use crate::http::{ApiError, Json};
     )
 )]
 pub(crate) async fn revoke(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Query(wanted): Query<WhoseKeys>,
 ) -> Result<Json<KeyRevoked>, ApiError> {
-    if !app.keys.revoke(&principal.tenant, &id).await? {
+    let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
+    if !app.keys.revoke(&tenant, &id, &by.actor).await? {
         return Err(missing(&id));
     }
-    tracing::info!(tenant = %principal.tenant, by = %principal.key_id, key_id = %id, "a key was revoked");
+    tracing::info!(tenant, by = by.actor.name, key_id = %id, "a key was revoked");
     Ok(Json(KeyRevoked {
         object: "api_key.revoked",
         id,

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use wire::rest::keys::{CreatedKey, RotateKey};
 
-use super::{check_room, created, may_give, missing};
+use super::{WhoseKeys, check_room, created, may_give, missing};
 use crate::App;
 use crate::auth::{Administrator, Scopes};
 use crate::http::{ApiError, Json};
@@ -24,7 +24,7 @@ const MAX_GRACE_S: u64 = 30 * 24 * 3600;
     post,
     path = "/v1/admin/keys/{id}/rotate",
     tag = "admin",
-    params(("id" = String, Path, description = "Public id of the key that is replaced")),
+    params(("id" = String, Path, description = "Public id of the key that is replaced"), WhoseKeys),
     request_body(content = RotateKey, description = "How long the old key goes on working"),
     responses(
         (status = 201, description = "The new key, of the same name and scopes; its text is shown this once", body = CreatedKey),
@@ -36,9 +36,10 @@ const MAX_GRACE_S: u64 = 30 * 24 * 3600;
     )
 )]
 pub(crate) async fn rotate(
-    Administrator(principal): Administrator,
+    by: Administrator,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Query(asked): Query<WhoseKeys>,
     body: Option<Json<RotateKey>>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let wanted = body.map_or_else(RotateKey::default, |Json(body)| body);
@@ -47,13 +48,16 @@ pub(crate) async fn rotate(
         let message = format!("A replaced key goes on working for 0 to {MAX_GRACE_S} seconds.");
         return Err(ApiError::invalid_value("grace", message));
     }
-    let found = app.keys.find(&principal.tenant, &id).await?;
+    let tenant = by.tenant(&app, asked.tenant.as_deref()).await?;
+    let found = app.keys.find(&tenant, &id).await?;
     let old = found.ok_or_else(|| missing(&id))?;
-    may_give(&principal, Scopes::from_names(&old.scopes))?;
-    check_room(&app, &principal.tenant).await?;
-    let rotated = app.keys.rotate(&old, TimeDelta::seconds(grace as i64));
+    may_give(&by.principal, Scopes::from_names(&old.scopes))?;
+    check_room(&app, &tenant).await?;
+    let rotated = app
+        .keys
+        .rotate(&old, TimeDelta::seconds(grace as i64), &by.actor);
     let minted = rotated.await?.ok_or_else(|| missing(&id))?;
-    tracing::info!(tenant = %principal.tenant, by = %principal.key_id, key_id = %minted.id, replaces = %old.id, grace_s = grace, "a key was replaced");
-    let made = created(&app, &principal, &minted).await?;
+    tracing::info!(tenant, by = by.actor.name, key_id = %minted.id, replaces = %old.id, grace_s = grace, "a key was replaced");
+    let made = created(&app, &tenant, &minted).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }

@@ -59,7 +59,7 @@ pub(in crate::api::v1) async fn create(
     let agent = match agents::named(&wanted.model) {
         None => None,
         Some(name) => {
-            let agent = app.agents.find(&principal.tenant, name).await?;
+            let agent = app.agents.find(principal.place(), name).await?;
             Some(app.agents.build(&agent, &catalog)?)
         }
     };

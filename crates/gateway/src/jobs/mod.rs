@@ -1,0 +1,16 @@
+//! What the server does from time to time, nobody having asked.
+//! Started by [`crate::Server::start`]; each ends with the drain.
+//! Never keeps two of the same kind running at once.
+
+mod closing;
+mod purge;
+
+use std::sync::Arc;
+
+use crate::App;
+
+/// Starts them all.
+pub(crate) fn start(app: &Arc<App>) {
+    app.lifecycle.spawn(purge::run(Arc::clone(app)));
+    app.lifecycle.spawn(closing::run(Arc::clone(app)));
+}
