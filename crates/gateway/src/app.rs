@@ -12,6 +12,7 @@ use store::Store;
 use tokio::sync::{Semaphore, watch};
 
 use crate::agents::{Agents, FileError};
+use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,6 +37,8 @@ pub struct App {
     pub catalog: LateCatalog,
     /// Numbers and log lines.
     pub metrics: Metrics,
+    /// Who has shown too many wrong keys.
+    pub lockout: Lockout,
     /// Who answers under `model=agent:NAME`.
     pub agents: Agents,
     /// What providers are made to do, and what it costs.
@@ -89,6 +92,7 @@ impl App {
         let folder = config.agents_dir();
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         Ok(Arc::new(Self {
+            lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             store,

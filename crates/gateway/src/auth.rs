@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod ephemeral;
 pub mod extract;
 pub mod key_text;
+pub mod lockout;
 pub mod principal;
 pub(crate) mod rates;
 
@@ -16,10 +17,14 @@ pub use credentials::Credential;
 pub use extract::{Administrator, Caller, Payer};
 pub use principal::{Allowance, Principal, Scope, Scopes};
 
+use std::net::IpAddr;
+
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
+use axum::http::request::Parts;
 
 use crate::App;
+use crate::http::client_ip;
 use crate::observe::Event;
 
 /// Tenant of the bootstrap key and of keys made on the command line: that of whoever runs the installation.
@@ -61,6 +66,12 @@ pub enum AuthError {
     /// A page of a foreign origin came with a server key.
     #[error("a web page of another origin came with a server key")]
     ForeignOrigin,
+    /// Too many wrong keys came from the network address; what is shown is not looked at.
+    #[error("too many wrong keys came from this network address")]
+    LockedOut {
+        /// For how long, in s.
+        retry_after_s: u64,
+    },
     /// The key may not do this.
     #[error("the key lacks the scope {}", .0.name())]
     Scope(Scope),
@@ -85,6 +96,7 @@ impl AuthError {
             Self::Spent => Some("spent"),
             Self::EphemeralRefused => Some("ephemeral"),
             Self::ForeignOrigin => Some("foreign_origin"),
+            Self::LockedOut { .. } => Some("locked_out"),
             Self::Scope(_) => Some("scope"),
             Self::Store(_) | Self::Hashing => None,
         }
@@ -100,7 +112,7 @@ pub async fn authenticate(app: &App, credential: &Credential) -> Result<Principa
     found.inspect_err(|error| note_refusal(app, error, credential))
 }
 
-/// Lets a request to the realtime and audio interface in: [`authenticate`], and what else its `headers` and the
+/// Lets a request to the realtime and audio interface in: [`authenticate`], and what else its headers and the
 /// key's scopes must allow. Both the REST extractor and the realtime edge ask here.
 ///
 /// # Errors
@@ -109,9 +121,9 @@ pub async fn authenticate(app: &App, credential: &Credential) -> Result<Principa
 pub async fn admit(
     app: &App,
     credential: &Credential,
-    headers: &HeaderMap,
+    parts: &Parts,
 ) -> Result<Principal, AuthError> {
-    admit_any(app, credential, headers, &[Scope::RealtimeConnect]).await
+    admit_any(app, credential, parts, &[Scope::RealtimeConnect]).await
 }
 
 /// As [`admit`], for keys that have one of `scopes`, the first of which is named where they have none.
@@ -121,17 +133,17 @@ pub async fn admit(
 pub async fn admit_any(
     app: &App,
     credential: &Credential,
-    headers: &HeaderMap,
+    parts: &Parts,
     scopes: &[Scope],
 ) -> Result<Principal, AuthError> {
     let admitted = async {
         // before the key is looked at: whether it is right is not the page's business either
         if !credential.is_ephemeral()
-            && from_foreign_page(headers, &app.config.http.allowed_origins)
+            && from_foreign_page(&parts.headers, &app.config.http.allowed_origins)
         {
             return Err(AuthError::ForeignOrigin);
         }
-        let principal = identify(app, credential).await?;
+        let principal = identify_from(app, credential, client_ip(app, parts)).await?;
         let allowed = scopes.iter().any(|scope| principal.scopes.has(*scope));
         match scopes.first() {
             Some(wanted) if !allowed => Err(AuthError::Scope(*wanted)),
@@ -151,6 +163,34 @@ async fn identify(app: &App, credential: &Credential) -> Result<Principal, AuthE
     } else {
         app.keys.verify(credential.reveal()).await
     }
+}
+
+/// [`identify`], unless too many wrong keys came from `ip`. A key that was right a moment ago is not kept out: others
+/// behind the same address have nothing to do with it.
+async fn identify_from(
+    app: &App,
+    credential: &Credential,
+    ip: Option<IpAddr>,
+) -> Result<Principal, AuthError> {
+    let Some(ip) = ip else {
+        return identify(app, credential).await;
+    };
+    let now_ms = app.clock.utc().timestamp_millis().unsigned_abs();
+    if let Some(left_ms) = app.lockout.locked_ms(ip, now_ms)
+        && (credential.is_ephemeral() || !app.keys.knows(credential.reveal()))
+    {
+        let retry_after_s = left_ms.div_ceil(1000);
+        return Err(AuthError::LockedOut { retry_after_s });
+    }
+    let found = identify(app, credential).await;
+    if matches!(
+        found,
+        Err(AuthError::Malformed | AuthError::Wrong | AuthError::Spent)
+    ) && app.lockout.failed(ip, now_ms)
+    {
+        tracing::warn!("a network address is locked out: too many wrong keys came from it");
+    }
+    found
 }
 
 /// Whether a web page of another origin sent this: its visitors could read the server key.

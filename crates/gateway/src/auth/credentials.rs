@@ -68,7 +68,7 @@ fn from_protocols(headers: &HeaderMap) -> Option<String> {
 
 fn from_query(uri: &Uri) -> Option<String> {
     form_urlencoded::parse(uri.query()?.as_bytes())
-        .find(|(name, _)| matches!(name.as_ref(), "api_key" | "key"))
+        .find(|(name, _)| matches!(name.as_ref(), "api_key" | "key" | "access_token"))
         .map(|(_, value)| value.into_owned())
 }
 
@@ -106,7 +106,10 @@ mod tests {
             find(&[], "/v1/realtime?model=m&api_key=k%2B1").as_deref(),
             Some("k+1")
         );
-        assert_eq!(find(&[], "/v1/realtime?key=k1").as_deref(), Some("k1"));
+        for query in ["key=k1", "access_token=k1"] {
+            let uri = format!("/v1/realtime?{query}").leak();
+            assert_eq!(find(&[], uri).as_deref(), Some("k1"));
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ async fn principal(parts: &Parts, app: &Arc<App>, scopes: &[Scope]) -> Result<Pr
     if credential.is_ephemeral() {
         return Err(AuthError::EphemeralRefused.into());
     }
-    let who = admit_any(app, &credential, &parts.headers, scopes).await?;
+    let who = admit_any(app, &credential, parts, scopes).await?;
     rates::count(app, &who, parts).await?;
     Ok(who)
 }

@@ -2,13 +2,12 @@
 //! Called by the extractors and by the realtime edge once it is known who asks.
 //! Never counts audio, never asks anybody where no limit is set, and never refuses because Redis is away.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use engine::guard::Rate;
 use store::live::limiter::{Decider, Demand, Level, LevelKind, Refused};
 
+use super::lockout::network;
 use super::{Allowance, Credential, Principal};
 use crate::App;
 use crate::config::{Config, Plan};
@@ -24,7 +23,7 @@ pub(crate) async fn admit(
     credential: &Credential,
     parts: &Parts,
 ) -> Result<Principal, ApiError> {
-    let who = super::admit(app, credential, &parts.headers).await?;
+    let who = super::admit(app, credential, parts).await?;
     count(app, &who, parts).await?;
     Ok(who)
 }
@@ -106,14 +105,6 @@ fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
     levels.into_iter().filter_map(level).collect()
 }
 
-/// What counts as one address: whoever has an IPv6 address has all with the same first 64 bits.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 fn refusal(refused: Refused) -> ApiError {
     let whose = match refused.kind {
         LevelKind::Global => "this server",
@@ -163,14 +154,5 @@ mod tests {
         assert_eq!(of("free", Some(0)).requests_per_minute, 0);
         assert_eq!(of("free", Some(7)).concurrent_sessions, 1);
         assert_eq!(of("gone", None), of("free", None));
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_address() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::1"));
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
     }
 }

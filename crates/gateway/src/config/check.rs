@@ -130,6 +130,17 @@ fn check_rates(config: &Config) -> Result<(), Problem> {
         config.redis.local_share_percent,
         1..=100,
     )?;
+    within(
+        "auth.lockout_failures",
+        config.auth.lockout_failures,
+        0..=LIMIT_MAX,
+    )?;
+    within("auth.lockout_s", config.auth.lockout_s, 1..=86_400)?;
+    within(
+        "server.connections_per_second",
+        config.server.connections_per_second,
+        0..=LIMIT_MAX,
+    )?;
     let rates = &config.rate_limits;
     for (key, limit) in [
         ("rate_limits.requests_per_minute", rates.requests_per_minute),

@@ -59,6 +59,9 @@ pub struct Server {
     pub data_dir: Option<String>,
     /// Open connections; one more is answered with 503 and closed.
     pub max_connections: usize,
+    /// Connections that one network address may open within any second, of IPv6 the first 64 bits; 0 is no limit.
+    /// `http.trusted_proxies` and this machine's own addresses may open any number.
+    pub connections_per_second: u64,
     /// Time a client has to send its request head, in ms.
     pub header_timeout_ms: u64,
     /// Time running conversations have to end after SIGTERM, in s.
@@ -71,6 +74,7 @@ impl Default for Server {
             listen: "127.0.0.1:8080".to_owned(),
             data_dir: None,
             max_connections: 60_000,
+            connections_per_second: 100,
             header_timeout_ms: 10_000,
             drain_s: 30,
         }
@@ -99,6 +103,11 @@ pub struct Auth {
     pub bootstrap_api_key: Option<Secret>,
     /// Ephemeral secrets (`ek_…`) kept at the same time; a further one is refused.
     pub max_client_secrets: usize,
+    /// Wrong keys from one network address within a minute after which it is locked out; 0 is never. Keys that were
+    /// right in the last minutes still open, and this machine's own addresses are never locked out.
+    pub lockout_failures: u64,
+    /// For how long, in s.
+    pub lockout_s: u64,
 }
 
 impl Default for Auth {
@@ -106,6 +115,8 @@ impl Default for Auth {
         Self {
             bootstrap_api_key: None,
             max_client_secrets: 100_000,
+            lockout_failures: 10,
+            lockout_s: 900,
         }
     }
 }

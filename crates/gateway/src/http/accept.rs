@@ -3,7 +3,7 @@
 //! Never keeps a connection's slot longer than the connection, and never waits for idle ones at shutdown.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use engine::guard::Rate;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use store::live::limiter::{Demand, Level, LevelKind, Limiter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
 use crate::App;
+use crate::auth::lockout::network;
 use crate::observe::{Event, Metrics};
 
 /// Most that hyper buffers of one request, in bytes: it starts at 8 KiB and grows with large heads and bodies only.
@@ -39,6 +42,7 @@ const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 /// must still hear why they are refused.
 pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
     let slots = Arc::new(Semaphore::new(app.config.server.max_connections));
+    let arrivals = Arrivals::new(&app);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -48,6 +52,11 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
                 continue;
             }
         };
+        if arrivals.is_flood(peer.ip()).await {
+            // nothing is said: an answer would cost more than the refusal saves
+            app.metrics.emit(&Event::ConnectionRefused);
+            continue;
+        }
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             app.metrics.emit(&Event::ConnectionRefused);
             // a fresh socket's send buffer takes this much; if not, the close says it too
@@ -65,6 +74,45 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
         let serving = serve_connection(Arc::clone(&app), connection, peer, router.clone());
         // the drain waits for requests being answered; upgraded sockets are tracked by their sessions
         app.lifecycle.spawn(serving);
+    }
+}
+
+/// How often each network address connects.
+struct Arrivals {
+    app: Arc<App>,
+    rate: Option<Rate>,
+    limiter: Limiter,
+}
+
+impl Arrivals {
+    fn new(app: &Arc<App>) -> Self {
+        let limit = app.config.server.connections_per_second;
+        Self {
+            app: Arc::clone(app),
+            rate: (limit > 0).then(|| Rate::new(limit, 1000)),
+            limiter: Limiter::memory(),
+        }
+    }
+
+    /// Whether a connection from `ip` is one too many within this second. Proxies bring many callers each.
+    async fn is_flood(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let proxies = &self.app.config.http.trusted_proxies;
+        if ip.is_loopback() || proxies.iter().any(|net| net.contains(&ip)) {
+            return false;
+        }
+        let Some(rate) = self.rate else {
+            return false;
+        };
+        let level = Level {
+            kind: LevelKind::Ip,
+            id: network(ip).to_string(),
+            requests: Some(rate),
+            tokens: None,
+        };
+        let now_ms = self.app.clock.utc().timestamp_millis().unsigned_abs();
+        let decision = self.limiter.take(&[level], Demand::REQUEST, now_ms).await;
+        decision.outcome.is_err()
     }
 }
 
@@ -159,7 +207,32 @@ impl AsyncWrite for Counted {
 
 #[cfg(test)]
 mod tests {
-    use super::FULL;
+    use super::*;
+    use crate::Config;
+
+    #[tokio::test]
+    async fn who_connects_too_often_waits_a_second_and_proxies_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.data_dir = Some(folder.path().display().to_string());
+        config.server.connections_per_second = 3;
+        config.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        let app = App::open(config).await.unwrap();
+        let arrivals = Arrivals::new(&app);
+        let floods = async |ip: &str| arrivals.is_flood(ip.parse().unwrap()).await;
+        for _ in 0..3 {
+            assert!(!floods("2001:db8:1:2::1").await);
+        }
+        assert!(floods("2001:db8:1:2::ffff").await, "the same network");
+        assert!(!floods("192.0.2.7").await, "another");
+        for ip in ["10.1.2.3", "127.0.0.1", "::1", "::ffff:10.1.2.3"] {
+            for _ in 0..10 {
+                assert!(!floods(ip).await, "{ip}");
+            }
+        }
+        app.clock.advance(Duration::from_secs(2));
+        assert!(!floods("2001:db8:1:2::1").await);
+    }
 
     #[test]
     fn the_refusal_has_the_length_it_claims() {

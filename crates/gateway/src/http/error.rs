@@ -224,6 +224,16 @@ impl From<AuthError> for ApiError {
                 "foreign_origin",
                 "A web page of another origin came with a server key. Give the page a client secret instead, or add its origin to http.allowed_origins.",
             ),
+            AuthError::LockedOut { retry_after_s } => Self {
+                retry_after_s: Some(retry_after_s),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_failures",
+                    format!(
+                        "Too many wrong API keys came from this network address. Try again in {retry_after_s} s with the right one."
+                    ),
+                )
+            },
             AuthError::Scope(scope) => Self::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",

@@ -5,6 +5,7 @@ use gateway::auth::{NewKey, Scope, Scopes};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::admission::knock;
 use crate::world::{KEY, World};
 
 async fn refusal(response: reqwest::Response) -> (StatusCode, Value) {
@@ -166,5 +167,56 @@ async fn a_page_of_another_origin_may_not_use_a_server_key_unless_it_is_listed()
             origin == "https://app.example",
             "{origin}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_shows_wrong_keys_is_not_listened_to_for_a_while() {
+    let world = World::start(|config| {
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.auth.lockout_failures = 3;
+    })
+    .await;
+    let app = world.app();
+    let ask = async |key: &str, from: &str| {
+        let request = world.anonymous(Method::GET, "/v1/models").bearer_auth(key);
+        let answer = request.header("x-forwarded-for", from).send().await;
+        answer.unwrap().status().as_u16()
+    };
+    let new = NewKey {
+        tenant: "default".to_owned(),
+        project: "default".to_owned(),
+        name: "laptop".to_owned(),
+        scopes: Scopes::full(),
+        expires_at: None,
+    };
+    let by = Actor::command_line();
+    let known = app.keys.create(&new, &by).await.unwrap().text;
+    let unknown = app.keys.create(&new, &by).await.unwrap().text;
+    assert_eq!(ask(known.reveal(), "192.0.2.7").await, 200);
+    for _ in 0..4 {
+        assert_eq!(ask("ap_guess", "192.0.2.7").await, 401);
+    }
+    // locked: neither a guess nor a right key that nobody has shown yet; what was right a moment ago goes on working
+    assert_eq!(ask("ap_guess", "192.0.2.7").await, 429);
+    let socket = knock(&world, "/v1/realtime?model=gpt-realtime", "ek_guess");
+    let socket = socket.header("x-forwarded-for", "192.0.2.7").send().await;
+    assert_eq!(socket.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask(unknown.reveal(), "192.0.2.7").await, 429);
+    assert_eq!(ask(known.reveal(), "192.0.2.7").await, 200);
+    assert_eq!(ask("ap_guess", "192.0.2.8").await, 401);
+    app.clock.advance(std::time::Duration::from_secs(901));
+    assert_eq!(ask(unknown.reveal(), "192.0.2.7").await, 200);
+}
+
+#[tokio::test]
+async fn nobody_else_says_where_somebody_comes_from() {
+    let world = World::start(|config| config.auth.lockout_failures = 1).await;
+    for _ in 0..5 {
+        let request = world.anonymous(Method::GET, "/v1/models");
+        let request = request.bearer_auth("ap_guess");
+        let answer = request.header("x-forwarded-for", "192.0.2.7").send().await;
+        // this machine itself is never locked out, whatever the header says
+        assert_eq!(answer.unwrap().status(), StatusCode::UNAUTHORIZED);
     }
 }

@@ -94,7 +94,7 @@ async fn upgrade(
         .ok_or_else(ApiError::too_many_sessions)?;
     let principal = match known {
         Some(principal) => principal,
-        None => auth::admit(&app, &credential, headers).await?,
+        None => auth::admit(&app, &credential, &parts).await?,
     };
     let active = place(&app, &principal, active)?;
     let shape = shape(headers);
