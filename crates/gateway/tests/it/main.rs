@@ -17,6 +17,7 @@ mod client_secrets;
 #[cfg(feature = "local")]
 #[path = "../../../local/tests/it/clips.rs"]
 mod clips;
+mod defects;
 mod duplex;
 mod keys;
 mod keys_admin;

@@ -178,3 +178,46 @@ async fn keys_outlive_a_restart_but_not_another_installation() {
         Err(AuthError::Malformed)
     ));
 }
+
+/// The original looked keys up by their prefix and took the cache's word for the rest.
+#[tokio::test]
+async fn a_key_that_was_just_right_does_not_open_for_another_secret_behind_its_id() {
+    let keys = keys(None).await;
+    let key = create(&keys).await;
+    keys.verify(key.text.reveal()).await.unwrap();
+    let real = key_text::parse(&keys.checksum_key, key.text.reveal()).unwrap();
+    let other: String = real.secret.chars().rev().collect();
+    let forged = key_text::forge(&keys.checksum_key, real.id, &other);
+    for _ in 0..2 {
+        let refused = keys.verify(&forged).await;
+        assert!(matches!(refused, Err(AuthError::Wrong)), "{refused:?}");
+    }
+    keys.verify(key.text.reveal()).await.unwrap();
+}
+
+/// The original kept the hash that was being checked in an attribute that all checks shared.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_checked_at_the_same_time_are_not_mixed_up() {
+    let keys = Arc::new(keys(None).await);
+    let mut known = Vec::new();
+    for _ in 0..4 {
+        known.push(create(&keys).await);
+    }
+    let mut checking = tokio::task::JoinSet::new();
+    for round in 0..3 {
+        for key in &known {
+            let (keys, id, text) = (Arc::clone(&keys), key.id.clone(), key.text.clone());
+            checking.spawn(async move {
+                if round == 1 {
+                    let parts = key_text::parse(&keys.checksum_key, text.reveal()).unwrap();
+                    let other: String = parts.secret.chars().rev().collect();
+                    let forged = key_text::forge(&keys.checksum_key, &id, &other);
+                    assert!(keys.verify(&forged).await.is_err());
+                } else {
+                    assert_eq!(keys.verify(text.reveal()).await.unwrap().key_id, id);
+                }
+            });
+        }
+    }
+    checking.join_all().await;
+}
