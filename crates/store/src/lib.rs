@@ -7,7 +7,10 @@ pub mod sql;
 
 pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
+pub use sql::items::{Change, Entry, StoredItem};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
+pub use sql::retention::{Pruned, Retention};
+pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.

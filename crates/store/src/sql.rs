@@ -10,7 +10,10 @@ mod work;
 
 pub mod agents;
 mod installation;
+pub mod items;
 pub mod keys;
+pub mod retention;
+pub mod sessions;
 
 pub use settings::{Settings, check_address};
 
@@ -45,6 +48,8 @@ enum Scope<'a> {
     Tenant(&'a str),
     /// The API key with this public id.
     Key(&'a str),
+    /// The sessions of all tenants, to find those that have outlived their time.
+    Maintenance,
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }

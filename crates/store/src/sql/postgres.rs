@@ -91,6 +91,9 @@ impl Server {
             Scope::Tenant(tenant) => {
                 sqlx::query("SELECT set_config('antiphon.tenant', $1, true)").bind(tenant)
             }
+            Scope::Maintenance => {
+                sqlx::query("SELECT set_config('antiphon.maintenance', 'on', true)")
+            }
             Scope::Key(id) => sqlx::query("SELECT set_config('antiphon.key', $1, true)").bind(id),
             Scope::Project(place) => sqlx::query(
                 "SELECT set_config('antiphon.tenant', $1, true), \

@@ -10,9 +10,11 @@ mod backend;
 
 mod agents;
 mod client_secrets;
+mod conversations;
 mod keys;
 mod limits;
 mod live;
+mod months;
 mod outages;
 mod postgres;
 mod redis_fleets;
