@@ -3,6 +3,7 @@
 //! Never sees HTTP, and never reads a clock: time is an argument.
 
 pub mod live;
+pub mod seal;
 pub mod sql;
 
 pub use live::{Live, LiveOptions};
@@ -77,6 +78,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// Something cannot be sealed or opened.
+    #[error("cannot use the keys of what was said: {0}")]
+    Keys(#[from] seal::KeyError),
     /// Short-lived state is full: too many client secrets are waiting to be used.
     #[error("cannot keep another client secret: {limit} are waiting to be used")]
     Full {

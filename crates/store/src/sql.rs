@@ -9,6 +9,7 @@ mod sqlite;
 mod work;
 
 pub mod agents;
+mod data_keys;
 mod installation;
 pub mod items;
 pub mod keys;
@@ -18,11 +19,13 @@ pub mod sessions;
 pub use settings::{Settings, check_address};
 
 use crate::StoreError;
+use crate::seal::Keys;
 
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Sql {
     db: Db,
+    keys: Keys,
 }
 
 /// Which one it is.
@@ -48,7 +51,7 @@ enum Scope<'a> {
     Tenant(&'a str),
     /// The API key with this public id.
     Key(&'a str),
-    /// The sessions of all tenants, to find those that have outlived their time.
+    /// The sessions and the data keys of all tenants, to find those whose time has come; reading only.
     Maintenance,
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
@@ -64,7 +67,10 @@ impl Sql {
             Some(path) => Db::Sqlite(sqlite::Pools::open(&settings.url, path).await?),
             None => Db::Postgres(postgres::Server::open(settings).await?),
         };
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            keys: Keys::new(settings.keys.clone()),
+        })
     }
 
     /// Asks the database for an answer, for `/ready`.

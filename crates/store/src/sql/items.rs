@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use super::sessions::SessionKey;
+use super::sessions::{self, SessionKey};
 use super::{Scope, Sql};
 use crate::StoreError;
+use crate::seal::Spot;
 
 /// Something that happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,7 +70,7 @@ pub struct StoredItem {
     pub revision: i64,
     /// When it came into the conversation.
     pub created_at: DateTime<Utc>,
-    /// The item, as it was written.
+    /// The item, as JSON.
     pub content: Vec<u8>,
 }
 
@@ -78,9 +79,13 @@ impl Sql {
     /// belongs to a session that was deleted changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
     pub async fn write_changes(&self, tenant: &str, entries: &[&Entry]) -> Result<(), StoreError> {
-        let refused = match self.try_write_changes(tenant, entries).await {
+        let mut sealed = Vec::with_capacity(entries.len());
+        for entry in entries {
+            sealed.push(self.sealed(tenant, entry).await?);
+        }
+        let refused = match self.try_write_changes(tenant, entries, &sealed).await {
             Err(StoreError::Query { action, source }) => (action, source),
             done => return done,
         };
@@ -96,21 +101,37 @@ impl Sql {
             Some(code) if code == "23503" => {}
             _ => return Err(StoreError::Query { action, source }),
         }
-        self.try_write_changes(tenant, entries).await
+        self.try_write_changes(tenant, entries, &sealed).await
     }
 
-    async fn try_write_changes(&self, tenant: &str, entries: &[&Entry]) -> Result<(), StoreError> {
+    /// What of a change is stored sealed.
+    async fn sealed(&self, tenant: &str, entry: &Entry) -> Result<Vec<u8>, StoreError> {
+        let session = entry.session.id.as_str();
+        match &entry.change {
+            Change::Settings { settings, .. } => {
+                self.seal(sessions::spot(tenant, &[session]), settings)
+                    .await
+            }
+            Change::Put { item, content, .. } => {
+                self.seal(spot(tenant, &[session, item]), content).await
+            }
+            Change::Removed { .. } | Change::Ended { .. } => Ok(Vec::new()),
+        }
+    }
+
+    async fn try_write_changes(
+        &self,
+        tenant: &str,
+        entries: &[&Entry],
+        sealed: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
         let action = "write what was said";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            for entry in entries {
+            for (entry, sealed) in entries.iter().zip(sealed) {
                 let SessionKey { id, .. } = &entry.session;
                 let started_at = entry.session.started_at();
                 match &entry.change {
-                    Change::Settings {
-                        project,
-                        model,
-                        settings,
-                    } => {
+                    Change::Settings { project, model, .. } => {
                         sqlx::query(
                             "INSERT INTO sessions (tenant, id, started_at, project, model, settings, revision) \
                              VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -123,7 +144,7 @@ impl Sql {
                         .bind(started_at)
                         .bind(project)
                         .bind(model)
-                        .bind(settings.as_bytes())
+                        .bind(sealed)
                         .bind(entry.revision)
                         .execute(&mut *on)
                         .await?;
@@ -132,7 +153,7 @@ impl Sql {
                         item,
                         position,
                         created_at,
-                        content,
+                        ..
                     } => {
                         sqlx::query(
                             "INSERT INTO conversation_items \
@@ -151,7 +172,7 @@ impl Sql {
                         .bind(position)
                         .bind(entry.revision)
                         .bind(created_at)
-                        .bind(content.as_bytes())
+                        .bind(sealed)
                         .execute(&mut *on)
                         .await?;
                     }
@@ -191,7 +212,7 @@ impl Sql {
     /// The last `limit` items of a session, oldest first.
     ///
     /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
     pub async fn last_items(
         &self,
         session: &SessionKey,
@@ -213,6 +234,20 @@ impl Sql {
             .await
         })?;
         items.reverse();
+        for item in &mut items {
+            let stored = std::mem::take(&mut item.content);
+            let row = [session.id.as_str(), item.id.as_str()];
+            item.content = self.unseal(spot(tenant, &row), stored).await?;
+        }
         Ok(items)
+    }
+}
+
+/// Where an item lies.
+const fn spot<'a>(tenant: &'a str, row: &'a [&'a str]) -> Spot<'a> {
+    Spot {
+        tenant,
+        table: "conversation_items",
+        row,
     }
 }

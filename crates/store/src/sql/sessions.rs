@@ -8,6 +8,7 @@ use sqlx::FromRow;
 
 use super::{Scope, Sql};
 use crate::StoreError;
+use crate::seal::Spot;
 
 /// Which session. Its start is part of it: that is where its items lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ pub struct StoredSession {
     pub project: String,
     /// The model that was asked for.
     pub model: String,
-    /// Its settings as last changed, as they were written.
+    /// Its settings as last changed, as JSON.
     pub settings: Vec<u8>,
     /// Number of the last change of this row.
     pub revision: i64,
@@ -62,7 +63,7 @@ impl Sql {
     /// The session with this id.
     ///
     /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
     pub async fn find_session(
         &self,
         tenant: &str,
@@ -72,16 +73,22 @@ impl Sql {
             return Ok(None);
         }
         let action = "find a session";
-        work!(self, Read, Scope::Tenant(tenant), action, |on| {
-            sqlx::query_as(
-                "SELECT started_at, project, model, settings, revision, ended_at, outcome \
+        let found: Option<StoredSession> =
+            work!(self, Read, Scope::Tenant(tenant), action, |on| {
+                sqlx::query_as(
+                    "SELECT started_at, project, model, settings, revision, ended_at, outcome \
                  FROM sessions WHERE tenant = $1 AND id = $2",
-            )
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(on)
-            .await
-        })
+                )
+                .bind(tenant)
+                .bind(id)
+                .fetch_optional(on)
+                .await
+            })?;
+        let Some(mut session) = found else {
+            return Ok(None);
+        };
+        session.settings = self.unseal(spot(tenant, &[id]), session.settings).await?;
+        Ok(Some(session))
     }
 
     /// Removes a session and everything said in it; false when there is none of this id.
@@ -102,5 +109,14 @@ impl Sql {
                 .await
                 .map(|done| done.rows_affected() == 1)
         })
+    }
+}
+
+/// Where the settings of a session lie.
+pub(super) const fn spot<'a>(tenant: &'a str, row: &'a [&'a str]) -> Spot<'a> {
+    Spot {
+        tenant,
+        table: "sessions",
+        row,
     }
 }

@@ -21,5 +21,6 @@ mod redis_fleets;
 mod redis_servers;
 mod roles;
 mod schema;
+mod sealing;
 mod sqlite_files;
 mod walls;
