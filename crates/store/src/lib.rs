@@ -2,10 +2,12 @@
 //! Opened once by the gateway's composition root and by the command line's `keys`.
 //! Never sees HTTP, and never reads a clock: time is an argument.
 
+pub mod journal;
 pub mod live;
 pub mod seal;
 pub mod sql;
 
+pub use journal::{Delivery, Journal, JournalError, JournalOptions, JournalState};
 pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::items::{Change, Entry, StoredItem};

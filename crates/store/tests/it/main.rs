@@ -11,6 +11,7 @@ mod backend;
 mod agents;
 mod client_secrets;
 mod conversations;
+mod journal;
 mod keys;
 mod limits;
 mod live;
