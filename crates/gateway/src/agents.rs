@@ -23,7 +23,7 @@ use files::Files;
 /// What a model name begins with that means an agent.
 pub const PREFIX: &str = "agent:";
 /// The project of keys that name none.
-const PROJECT: &str = "default";
+pub(crate) const PROJECT: &str = "default";
 /// Longest name.
 const MAX_NAME: usize = 64;
 /// Agents of one project.

@@ -10,11 +10,13 @@ pub mod clock;
 pub mod config;
 pub mod edge;
 pub mod http;
+mod jobs;
 pub mod lifecycle;
 pub mod metering;
 pub mod observe;
 mod portal;
 mod run;
+pub mod secrets;
 pub mod session;
 
 pub use app::App;

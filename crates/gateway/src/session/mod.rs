@@ -5,6 +5,7 @@
 mod actor;
 mod duplex;
 mod prepare;
+mod record;
 mod registry;
 mod running;
 mod toolbox;
@@ -12,6 +13,7 @@ mod wiring;
 
 pub use actor::{Call, run};
 pub use prepare::{Prepared, Wish, prepare};
+pub use record::Record;
 pub use registry::{Active, Registry};
 pub(crate) use running::Running;
 pub use toolbox::Toolbox;

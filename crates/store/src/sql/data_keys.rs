@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Scope, Sql};
+use super::{Db, Scope, Sql};
 use crate::StoreError;
 use crate::seal::{self, DataKey, KeyError, KeySource, Spot};
 
@@ -17,6 +17,11 @@ impl Sql {
     /// Whether what is said is sealed before it is stored.
     pub fn seals(&self) -> bool {
         self.keys.source().is_some()
+    }
+
+    /// Whether what is said lies plain in a database that others look after as well: PostgreSQL without keys.
+    pub fn needs_seal(&self) -> bool {
+        matches!(self.db, Db::Postgres(_)) && !self.seals()
     }
 
     /// Wraps every data key with the newest key that is not wrapped by it, and says how many those were.

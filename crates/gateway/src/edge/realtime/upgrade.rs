@@ -120,8 +120,10 @@ async fn upgrade(
                             started_at: app.clock.unix_s(),
                         },
                     );
+                    let record = app.record(&principal.tenant, &session);
                     let call = Call {
                         session,
+                        record,
                         pipeline,
                         account,
                         meter: app.meter.clone(),
