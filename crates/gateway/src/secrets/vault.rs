@@ -1,4 +1,4 @@
-//! HashiCorp Vault's transit engine, which wraps data keys and never shows the key it does that with
+//! Vault's transit engine, which wraps data keys and never shows the key it does that with
 //! (<https://developer.hashicorp.com/vault/api-docs/secret/transit>).
 //! Asked by the store through `KeySource`, once for each tenant and process.
 //! Never shows its token, and never waits for Vault without a limit.

@@ -73,13 +73,11 @@ async fn transit(
         }
         plaintext.to_owned()
     } else {
-        match found(&vault) {
-            Some(plaintext) => plaintext,
-            None => {
-                let said = "invalid ciphertext: unable to decrypt";
-                return refused(StatusCode::BAD_REQUEST, &[said]);
-            }
-        }
+        let Some(plaintext) = found(&vault) else {
+            let said = "invalid ciphertext: unable to decrypt";
+            return refused(StatusCode::BAD_REQUEST, &[said]);
+        };
+        plaintext
     };
     if what == "decrypt" {
         return (

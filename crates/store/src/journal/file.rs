@@ -208,12 +208,18 @@ impl Slot {
         }
     }
 
-    /// Notes how far that is.
-    pub(super) fn note_applied(&self, position: Position) -> io::Result<()> {
+    /// What notes how far that is, for a thread that may wait for the disk.
+    pub(super) fn applied_note(
+        &self,
+        position: Position,
+    ) -> impl FnOnce() -> io::Result<()> + Send + use<> {
         let text = format!("{} {}\n", position.file, position.bytes);
         let fresh = self.folder.join("applied.new");
-        std::fs::write(&fresh, text)?;
-        std::fs::rename(fresh, self.folder.join("applied"))
+        let noted = self.folder.join("applied");
+        move || {
+            std::fs::write(&fresh, text)?;
+            std::fs::rename(fresh, noted)
+        }
     }
 }
 

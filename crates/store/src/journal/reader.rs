@@ -97,17 +97,16 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         loop {
             let end = *self.end.borrow_and_update();
-            let open = match self.open.take() {
-                Some(open) => self.open.insert(open),
-                None => {
-                    let old = self.old.last().copied();
-                    let (slot, number) = old.unwrap_or((0, self.next));
-                    let Some(open) = self.begin(slot, number).await? else {
-                        self.finish(slot, number).await?;
-                        continue;
-                    };
-                    self.open.insert(open)
-                }
+            let open = if let Some(open) = self.open.take() {
+                self.open.insert(open)
+            } else {
+                let old = self.old.last().copied();
+                let (slot, number) = old.unwrap_or((0, self.next));
+                let Some(open) = self.begin(slot, number).await? else {
+                    self.finish(slot, number).await?;
+                    continue;
+                };
+                self.open.insert(open)
             };
             let is_old = self.old.last() == Some(&(open.slot, open.number));
             if !is_old && open.number == end.file && open.at >= end.bytes {
@@ -150,7 +149,8 @@ impl Reader {
             file: open.number,
             bytes: open.at,
         };
-        self.slots[open.slot].note_applied(position)
+        let note = self.slots[open.slot].applied_note(position);
+        spawn_blocking(note).await.map_err(io::Error::other)?
     }
 
     /// The entries of `batch` are not in the database and will be read again.

@@ -70,15 +70,14 @@ impl Sql {
             return Ok(stored);
         };
         let source = self.keys.source().ok_or(KeyError::NoKeys)?;
-        let key = match self.keys.find(spot.tenant, number) {
-            Some(key) => key,
-            None => {
-                let wrapped = self.data_key(spot.tenant, number).await?;
-                let wrapped = wrapped.ok_or(KeyError::Damaged)?;
-                let key = Arc::new(source.unwrap(&wrapped).await?);
-                self.keys.keep(spot.tenant, number, &key);
-                key
-            }
+        let key = if let Some(key) = self.keys.find(spot.tenant, number) {
+            key
+        } else {
+            let wrapped = self.data_key(spot.tenant, number).await?;
+            let wrapped = wrapped.ok_or(KeyError::Damaged)?;
+            let key = Arc::new(source.unwrap(&wrapped).await?);
+            self.keys.keep(spot.tenant, number, &key);
+            key
         };
         Ok(seal::open(&key, spot, &stored)?)
     }
@@ -90,13 +89,12 @@ impl Sql {
         tenant: &str,
         used: u32,
     ) -> Result<(u32, Arc<DataKey>), StoreError> {
-        let (number, wrapped) = match self.last_data_key(tenant, used).await? {
-            Some(found) => found,
-            None => {
-                let wrapped = source.wrap(&seal::fresh_key()?).await?;
-                // whoever was faster has made it
-                self.add_data_key(tenant, used + 1, &wrapped).await?
-            }
+        let (number, wrapped) = if let Some(found) = self.last_data_key(tenant, used).await? {
+            found
+        } else {
+            let wrapped = source.wrap(&seal::fresh_key()?).await?;
+            // whoever was faster has made it
+            self.add_data_key(tenant, used + 1, &wrapped).await?
         };
         let key = Arc::new(source.unwrap(&wrapped).await?);
         self.keys.keep_last(tenant, number, &key);

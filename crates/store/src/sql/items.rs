@@ -5,11 +5,34 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
+use sqlx::error::DatabaseError;
 
 use super::sessions::{self, SessionKey};
 use super::{Scope, Sql};
 use crate::StoreError;
 use crate::seal::Spot;
+
+const SETTINGS: &str = "INSERT INTO sessions (tenant, id, started_at, project, model, settings, revision) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (tenant, id) DO UPDATE \
+     SET settings = excluded.settings, revision = excluded.revision \
+     WHERE sessions.revision < excluded.revision";
+
+const PUT: &str = "INSERT INTO conversation_items \
+     (tenant, session_at, session, id, position, revision, created_at, content) \
+     SELECT tenant, started_at, id, $4, $5, $6, $7, $8 FROM sessions \
+     WHERE tenant = $1 AND id = $2 AND started_at = $3 \
+     ON CONFLICT (tenant, session_at, session, id) DO UPDATE \
+     SET position = excluded.position, revision = excluded.revision, \
+     content = excluded.content \
+     WHERE conversation_items.revision < excluded.revision";
+
+const REMOVED: &str = "DELETE FROM conversation_items \
+     WHERE tenant = $1 AND session_at = $2 AND session = $3 AND id = $4 \
+     AND revision < $5";
+
+const ENDED: &str = "UPDATE sessions SET ended_at = $3, outcome = $4, revision = $5 \
+     WHERE tenant = $1 AND id = $2 AND revision < $5";
 
 /// Something that happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +113,7 @@ impl Sql {
             done => return done,
         };
         let (action, source) = refused;
-        match source.as_database_error().and_then(|said| said.code()) {
+        match source.as_database_error().and_then(DatabaseError::code) {
             // PostgreSQL: no partition for the month, which may be long past or has just begun
             Some(code) if code == "23514" => {
                 for entry in entries {
@@ -132,22 +155,16 @@ impl Sql {
                 let started_at = entry.session.started_at();
                 match &entry.change {
                     Change::Settings { project, model, .. } => {
-                        sqlx::query(
-                            "INSERT INTO sessions (tenant, id, started_at, project, model, settings, revision) \
-                             VALUES ($1, $2, $3, $4, $5, $6, $7) \
-                             ON CONFLICT (tenant, id) DO UPDATE \
-                             SET settings = excluded.settings, revision = excluded.revision \
-                             WHERE sessions.revision < excluded.revision",
-                        )
-                        .bind(tenant)
-                        .bind(id)
-                        .bind(started_at)
-                        .bind(project)
-                        .bind(model)
-                        .bind(sealed)
-                        .bind(entry.revision)
-                        .execute(&mut *on)
-                        .await?;
+                        sqlx::query(SETTINGS)
+                            .bind(tenant)
+                            .bind(id)
+                            .bind(started_at)
+                            .bind(project)
+                            .bind(model)
+                            .bind(sealed)
+                            .bind(entry.revision)
+                            .execute(&mut *on)
+                            .await?;
                     }
                     Change::Put {
                         item,
@@ -155,53 +172,37 @@ impl Sql {
                         created_at,
                         ..
                     } => {
-                        sqlx::query(
-                            "INSERT INTO conversation_items \
-                             (tenant, session_at, session, id, position, revision, created_at, content) \
-                             SELECT tenant, started_at, id, $4, $5, $6, $7, $8 FROM sessions \
-                             WHERE tenant = $1 AND id = $2 AND started_at = $3 \
-                             ON CONFLICT (tenant, session_at, session, id) DO UPDATE \
-                             SET position = excluded.position, revision = excluded.revision, \
-                             content = excluded.content \
-                             WHERE conversation_items.revision < excluded.revision",
-                        )
-                        .bind(tenant)
-                        .bind(id)
-                        .bind(started_at)
-                        .bind(item)
-                        .bind(position)
-                        .bind(entry.revision)
-                        .bind(created_at)
-                        .bind(sealed)
-                        .execute(&mut *on)
-                        .await?;
+                        sqlx::query(PUT)
+                            .bind(tenant)
+                            .bind(id)
+                            .bind(started_at)
+                            .bind(item)
+                            .bind(position)
+                            .bind(entry.revision)
+                            .bind(created_at)
+                            .bind(sealed)
+                            .execute(&mut *on)
+                            .await?;
                     }
                     Change::Removed { item } => {
-                        sqlx::query(
-                            "DELETE FROM conversation_items \
-                             WHERE tenant = $1 AND session_at = $2 AND session = $3 AND id = $4 \
-                             AND revision < $5",
-                        )
-                        .bind(tenant)
-                        .bind(started_at)
-                        .bind(id)
-                        .bind(item)
-                        .bind(entry.revision)
-                        .execute(&mut *on)
-                        .await?;
+                        sqlx::query(REMOVED)
+                            .bind(tenant)
+                            .bind(started_at)
+                            .bind(id)
+                            .bind(item)
+                            .bind(entry.revision)
+                            .execute(&mut *on)
+                            .await?;
                     }
                     Change::Ended { at, outcome } => {
-                        sqlx::query(
-                            "UPDATE sessions SET ended_at = $3, outcome = $4, revision = $5 \
-                             WHERE tenant = $1 AND id = $2 AND revision < $5",
-                        )
-                        .bind(tenant)
-                        .bind(id)
-                        .bind(at)
-                        .bind(outcome)
-                        .bind(entry.revision)
-                        .execute(&mut *on)
-                        .await?;
+                        sqlx::query(ENDED)
+                            .bind(tenant)
+                            .bind(id)
+                            .bind(at)
+                            .bind(outcome)
+                            .bind(entry.revision)
+                            .execute(&mut *on)
+                            .await?;
                     }
                 }
             }

@@ -15,10 +15,8 @@ use crate::postgres::{Database, OWNER, SUPERUSER, Server};
 const OLD: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const NEW: &str = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
-fn ring(keys: &[&str]) -> Option<KeySource> {
-    Some(KeySource::Ring(Arc::new(
-        Ring::parse(&keys.join(",")).unwrap(),
-    )))
+fn ring(keys: &[&str]) -> KeySource {
+    KeySource::Ring(Arc::new(Ring::parse(&keys.join(",")).unwrap()))
 }
 
 /// A database that is opened several times, with other keys each time.
@@ -121,7 +119,7 @@ async fn two_tenants_talk(sql: &Sql) {
 #[tokio::test]
 async fn nobody_who_reads_the_database_reads_what_was_said() {
     for place in Place::both() {
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         two_tenants_talk(&sql).await;
         assert_eq!(
             said(&sql, &session("acme", "sess_1"), 9).await,
@@ -135,7 +133,7 @@ async fn nobody_who_reads_the_database_reads_what_was_said() {
             assert!(!holds(stored, "item_a") && !holds(stored, "secret"));
         }
         // as another process, with nothing open yet
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         let stored = sql.find_session("rival", "sess_1").await.unwrap().unwrap();
         assert_eq!(stored.settings, br#"{"voice":"secret"}"#);
     }
@@ -144,7 +142,7 @@ async fn nobody_who_reads_the_database_reads_what_was_said() {
 #[tokio::test]
 async fn without_the_key_nothing_opens_and_the_error_says_which_is_missing() {
     for place in Place::both() {
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         two_tenants_talk(&sql).await;
         let keyless = place
             .open(None)
@@ -155,7 +153,7 @@ async fn without_the_key_nothing_opens_and_the_error_says_which_is_missing() {
             matches!(keyless, Err(StoreError::Keys(KeyError::NoKeys))),
             "{keyless:?}"
         );
-        let other = place.open(ring(&[NEW])).await;
+        let other = place.open(Some(ring(&[NEW]))).await;
         let missing = other.last_items(&session("acme", "sess_1"), 9).await;
         assert!(
             matches!(&missing, Err(StoreError::Keys(KeyError::Missing(name))) if name == "old"),
@@ -171,14 +169,14 @@ async fn without_the_key_nothing_opens_and_the_error_says_which_is_missing() {
 #[tokio::test]
 async fn a_new_key_takes_over_and_the_old_one_can_go() {
     for place in Place::both() {
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         two_tenants_talk(&sql).await;
         assert_eq!(sql.renew_data_keys().await.unwrap(), 0);
-        let sql = place.open(ring(&[NEW, OLD])).await;
+        let sql = place.open(Some(ring(&[NEW, OLD]))).await;
         assert_eq!(said(&sql, &session("acme", "sess_1"), 9).await.len(), 1);
         assert_eq!(sql.renew_data_keys().await.unwrap(), 2);
         assert_eq!(sql.renew_data_keys().await.unwrap(), 0);
-        let sql = place.open(ring(&[NEW])).await;
+        let sql = place.open(Some(ring(&[NEW]))).await;
         for tenant in ["acme", "rival"] {
             let here = session(tenant, "sess_1");
             assert_eq!(said(&sql, &here, 9).await, [r#"{"said":"item_a 2"}"#]);
@@ -197,7 +195,7 @@ async fn what_was_stored_before_there_were_keys_is_read_and_sealed_when_it_chang
             &place.bytes("content", "conversation_items").await[0],
             "item_a"
         ));
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         assert!(sql.seals());
         assert_eq!(said(&sql, &here, 9).await, [r#"{"said":"item_a 2"}"#]);
         write(&sql, &[put(&here, 3, "item_a", 1)]).await;
@@ -212,7 +210,7 @@ async fn what_was_stored_before_there_were_keys_is_read_and_sealed_when_it_chang
 #[tokio::test]
 async fn a_row_moved_to_another_tenant_or_item_does_not_open() {
     for place in Place::both() {
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         two_tenants_talk(&sql).await;
         let here = session("acme", "sess_1");
         write(&sql, &[put(&here, 3, "item_b", 2)]).await;
@@ -237,7 +235,7 @@ async fn a_row_moved_to_another_tenant_or_item_does_not_open() {
                  (SELECT wrapped FROM data_keys WHERE tenant = 'acme') WHERE tenant = 'rival'",
             )
             .await;
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         let read = sql.last_items(&session("rival", "sess_1"), 9).await;
         assert!(
             matches!(read, Err(StoreError::Keys(KeyError::Damaged))),
@@ -251,14 +249,14 @@ async fn many_processes_that_begin_at_once_agree_on_a_data_key() {
     for place in Place::both() {
         let mut writing = tokio::task::JoinSet::new();
         for n in 0..6 {
-            let sql = place.open(ring(&[OLD])).await;
+            let sql = place.open(Some(ring(&[OLD]))).await;
             writing.spawn(async move {
                 let here = session("acme", &format!("sess_{n}"));
                 write(&sql, &[begun(&here, 1, "{}"), put(&here, 2, "item_a", 1)]).await;
             });
         }
         writing.join_all().await;
-        let sql = place.open(ring(&[OLD])).await;
+        let sql = place.open(Some(ring(&[OLD]))).await;
         for n in 0..6 {
             assert_eq!(
                 said(&sql, &session("acme", &format!("sess_{n}")), 9)
@@ -280,8 +278,10 @@ struct Elsewhere {
 #[async_trait]
 impl Keeper for Elsewhere {
     async fn wrap(&self, key: &[u8]) -> Result<String, KeyError> {
-        let hex: String = key.iter().map(|byte| format!("{:02x}", !byte)).collect();
-        let wrapped = format!("else:{hex}");
+        let mut wrapped = "else:".to_owned();
+        for byte in key {
+            wrapped.push_str(&format!("{:02x}", !byte));
+        }
         self.opened(&wrapped).map(|_| wrapped)
     }
 

@@ -120,10 +120,9 @@ async fn upgrade(
                             started_at: app.clock.unix_s(),
                         },
                     );
-                    let record = app.record(&principal.tenant, &session);
                     let call = Call {
+                        record: app.record(&principal.tenant, &session),
                         session,
-                        record,
                         pipeline,
                         account,
                         meter: app.meter.clone(),
