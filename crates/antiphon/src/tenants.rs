@@ -41,7 +41,7 @@ pub(crate) enum TenantsCommand {
         /// Its id
         id: String,
     },
-    /// Take a tenant's keys, agents and projects away for ever; its audit log stays
+    /// Take a tenant's keys, agents, projects and conversations away for ever; its audit log stays
     Delete {
         /// Its id
         id: String,

@@ -3,12 +3,14 @@
 //! Never changes after it is built, except for the models that arrive in the background.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use engine::session::Session;
 use providers::Catalog;
 use providers::tools::{Outbound, OutboundError};
-use store::Store;
+use store::seal::KeySource;
+use store::{Delivery, Journal, JournalError, JournalOptions, Place, Store};
 use tokio::sync::{Semaphore, watch};
 
 use crate::agents::{Agents, FileError};
@@ -20,6 +22,8 @@ use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
 use crate::registry::Registry;
+use crate::secrets::{self, SourceError};
+use crate::session::Record;
 
 /// How long a vendor may take to say whether it takes its key.
 const VENDORS_WITHIN: Duration = Duration::from_secs(3);
@@ -31,6 +35,10 @@ pub struct App {
     pub config: Config,
     /// Durable and short-lived state.
     pub store: Store,
+    /// What happens in sessions, on its way to the database; `None` when it is not kept.
+    pub journal: Option<Journal>,
+    /// Brings it there; taken when the server starts.
+    delivery: Mutex<Option<Delivery>>,
     /// API keys.
     pub keys: ApiKeys,
     /// Providers, once their models are loaded.
@@ -70,6 +78,12 @@ pub enum AppError {
     /// An agent's file is no agent.
     #[error(transparent)]
     Agents(#[from] FileError),
+    /// The keys that seal what was said cannot be read.
+    #[error(transparent)]
+    Encryption(#[from] SourceError),
+    /// What was said cannot be kept on disk.
+    #[error("cannot open the journal of conversations")]
+    Journal(#[from] JournalError),
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
@@ -84,7 +98,11 @@ impl App {
         let clock = Clock::default();
         let prices = metering::load(config.metering.prices.as_deref().map(Path::new))?;
         let metrics = Metrics::default();
-        let store = Store::open(&config.database(), &config.live()).await?;
+        let key_source = secrets::key_source(&config.encryption)?;
+        let mut settings = config.database();
+        settings.keys.clone_from(&key_source);
+        let store = Store::open(&settings, &config.live()).await?;
+        let (journal, delivery) = open_journal(&config, key_source).await?.unzip();
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
@@ -96,6 +114,8 @@ impl App {
             agents,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             store,
+            journal,
+            delivery: Mutex::new(delivery),
             keys,
             catalog,
             meter: Meter::new(prices, metrics.clone()),
@@ -106,6 +126,20 @@ impl App {
             clock,
             config,
         }))
+    }
+
+    /// What brings the journal to the database; there is one.
+    pub(crate) fn take_delivery(&self) -> Option<Delivery> {
+        let mut delivery = self.delivery.lock();
+        delivery
+            .as_mut()
+            .map_or_else(|poisoned| poisoned.get_mut().take(), |held| held.take())
+    }
+
+    /// The record of a session that begins, where conversations are kept.
+    pub fn record(&self, place: Place<'_>, session: &Session) -> Option<Record> {
+        let journal = self.journal.clone()?;
+        Some(Record::new(journal, place, session, self.clock.clone()))
     }
 
     /// Says who `credential` belongs to; see [`crate::auth::authenticate`].
@@ -201,6 +235,22 @@ impl App {
             }
         }
     }
+}
+
+/// The journal and its delivery, where conversations are kept.
+async fn open_journal(
+    config: &Config,
+    keys: Option<KeySource>,
+) -> Result<Option<(Journal, Delivery)>, JournalError> {
+    if !config.conversations.keep {
+        return Ok(None);
+    }
+    let options = JournalOptions {
+        folder: config.journals_dir(),
+        limit_bytes: config.conversations.journal_bytes,
+        keys,
+    };
+    Journal::open(options).await.map(Some)
 }
 
 /// How far the models are.

@@ -3,6 +3,7 @@
 //! Never reads the environment itself and never prints a secret.
 
 mod check;
+mod conversations;
 mod document;
 mod layers;
 mod named;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use conversations::{Conversations, Encryption};
 pub use layers::ConfigError;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
@@ -51,6 +53,10 @@ pub struct Config {
     pub sessions: Sessions,
     /// Durable state.
     pub database: Database,
+    /// What is kept of conversations.
+    pub conversations: Conversations,
+    /// What it is sealed with.
+    pub encryption: Encryption,
     /// Shared state.
     pub redis: Redis,
     /// How much anybody may ask.
@@ -146,7 +152,12 @@ impl Config {
         }
     }
 
-    /// The database: as configured, or `antiphon.db` in the data folder.
+    /// The folder of journals: what was said, until the database has it.
+    pub fn journals_dir(&self) -> PathBuf {
+        self.data_dir().join("journal")
+    }
+
+    /// The database: as configured, or `antiphon.db` in the data folder; without the keys of what is sealed in it.
     pub fn database(&self) -> store::Settings {
         let database = &self.database;
         let url = database.url.as_ref().map_or_else(
@@ -162,6 +173,7 @@ impl Config {
             max_connections: database.max_connections,
             acquire_within: Duration::from_millis(database.acquire_timeout_ms),
             statement_within: Duration::from_millis(database.statement_timeout_ms),
+            keys: None,
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod observe;
 mod portal;
 pub mod registry;
 mod run;
+pub mod secrets;
 pub mod session;
 pub mod tenants;
 

@@ -5,6 +5,7 @@
 pub mod events;
 pub mod health;
 mod incidents;
+mod kept;
 mod lines;
 pub mod logging;
 pub mod metrics;

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::AppError;
 use crate::lifecycle::{Drained, listen_to_signals};
 use crate::{App, Config, http, jobs, observe};
+
+/// How long the database may take for what was said last; the rest waits for the next start.
+const LAST_DELIVERY: Duration = Duration::from_secs(5);
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +40,10 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration names something that cannot be used.
     pub const fn is_bad_configuration(&self) -> bool {
-        matches!(self, Self::App(AppError::Prices(_) | AppError::Agents(_)))
+        matches!(
+            self,
+            Self::App(AppError::Prices(_) | AppError::Agents(_) | AppError::Encryption(_))
+        )
     }
 }
 
@@ -48,6 +55,36 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
+    delivery: Option<Delivering>,
+}
+
+/// Brings what was said to the database, until it is told to stop.
+#[derive(Debug)]
+struct Delivering {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Delivering {
+    /// Waits for the last words of the sessions that have ended; what the database does not take stays in the journal.
+    async fn finish(mut self) {
+        self.stop.cancel();
+        if tokio::time::timeout(LAST_DELIVERY, &mut self.task)
+            .await
+            .is_err()
+        {
+            self.task.abort();
+        }
+    }
+}
+
+/// Not one of the tasks that a drain waits for: it has work until the last of them has ended.
+fn deliver(app: &App) -> Option<Delivering> {
+    let delivery = app.take_delivery()?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(delivery.run(app.store.sql.clone(), stopped));
+    Some(Delivering { stop, task })
 }
 
 impl Server {
@@ -66,12 +103,14 @@ impl Server {
         let address = listener.local_addr().map_err(listen_error)?;
         app.load_catalog();
         jobs::start(&app);
+        let delivery = deliver(&app);
         let router = http::router::router(Arc::clone(&app));
         let accepting = tokio::spawn(http::accept::serve(Arc::clone(&app), listener, router));
         Ok(Self {
             app,
             address,
             accepting,
+            delivery,
         })
     }
 
@@ -79,6 +118,9 @@ impl Server {
     pub async fn stop(self, limit: Duration) -> Drained {
         let drained = self.app.lifecycle.drain(limit).await;
         self.accepting.abort();
+        if let Some(delivery) = self.delivery {
+            delivery.finish().await;
+        }
         self.app.store.sql.close().await;
         drained
     }
@@ -111,6 +153,12 @@ fn announce(server: &Server) {
         "listening on http://{}",
         server.address
     );
+    if config.conversations.keep && server.app.store.sql.needs_seal() {
+        tracing::warn!(
+            "what callers say is stored plain in PostgreSQL: set encryption.keys, encryption.key_file or \
+             encryption.vault_address, or conversations.keep = false"
+        );
+    }
     if let Some(notice) = observe::llm_notice(config) {
         tracing::info!("{notice}");
     }

@@ -143,7 +143,7 @@ pub async fn update(
     Ok(changed)
 }
 
-/// Lets a tenant in again, or keeps it out; deleting takes its keys, agents and projects away as well.
+/// Lets a tenant in again, or keeps it out; deleting takes its keys, agents, projects and conversations away as well.
 ///
 /// # Errors
 /// [`TenantError`].

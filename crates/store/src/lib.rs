@@ -2,14 +2,20 @@
 //! Opened once by the gateway's composition root and by the command line's `keys`.
 //! Never sees HTTP, and never reads a clock: time is an argument.
 
+pub mod journal;
 pub mod live;
+pub mod seal;
 pub mod sql;
 
+pub use journal::{Delivery, Journal, JournalError, JournalOptions, JournalState};
 pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::audit::{Act, AuditEntry, Chain, Fault};
+pub use sql::items::{Change, Entry, StoredItem};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
 pub use sql::projects::{Project, Removal};
+pub use sql::retention::{Pruned, Retention};
+pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::{Settings, Sql};
 
@@ -77,6 +83,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// Something cannot be sealed or opened.
+    #[error("cannot use the keys of what was said: {0}")]
+    Keys(#[from] seal::KeyError),
     /// Short-lived state is full: too many client secrets are waiting to be used.
     #[error("cannot keep another client secret: {limit} are waiting to be used")]
     Full {

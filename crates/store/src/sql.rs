@@ -13,18 +13,24 @@ pub mod audit;
 #[macro_use]
 pub mod keys;
 pub mod agents;
+mod data_keys;
 mod installation;
+pub mod items;
 pub mod projects;
+pub mod retention;
+pub mod sessions;
 pub mod tenants;
 
 pub use settings::{Settings, check_address};
 
 use crate::StoreError;
+use crate::seal::Keys;
 
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Sql {
     db: Db,
+    keys: Keys,
 }
 
 /// Which one it is.
@@ -52,6 +58,8 @@ enum Scope<'a> {
     Operator(Option<&'a str>),
     /// The API key with this public id, and its tenant's record.
     Key(&'a str),
+    /// The sessions and the data keys of all tenants, to find those whose time has come; reading only.
+    Maintenance,
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }
@@ -66,7 +74,10 @@ impl Sql {
             Some(path) => Db::Sqlite(sqlite::Pools::open(&settings.url, path).await?),
             None => Db::Postgres(postgres::Server::open(settings).await?),
         };
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            keys: Keys::new(settings.keys.clone()),
+        })
     }
 
     /// Asks the database for an answer, for `/ready`.

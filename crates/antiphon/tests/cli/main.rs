@@ -6,6 +6,7 @@
     reason = "tests; a failed step ends them with its line"
 )]
 
+mod killed;
 mod sound;
 
 use std::{
@@ -50,8 +51,14 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// With more in its environment.
+    fn start_with(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = antiphon(dir, &["serve"]);
         command
+            .envs(settings.iter().copied())
             .env("ANTIPHON_BOOTSTRAP_API_KEY", KEY)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -202,6 +202,12 @@ impl Session {
         &self.settings
     }
 
+    /// An item that the client knows, as it is now, without its audio.
+    pub fn item(&self, id: &str) -> Option<&wire::realtime::Item> {
+        let entry = self.conversation.get(id)?;
+        (!entry.is_hidden()).then_some(&entry.item)
+    }
+
     /// Whether a turn is under way that a draining server waits for: a response of any kind is
     /// running, a committed utterance will be answered, or the caller is speaking (or pausing) and
     /// will be answered. What only the client can end, such as a manual turn, does not count.

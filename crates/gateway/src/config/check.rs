@@ -10,7 +10,7 @@ use engine::guard::window::LIMIT_MAX;
 use store::live::Link;
 use store::sql::check_address;
 
-use super::{Config, Database, Secret, named};
+use super::{Config, Database, Secret, conversations, named};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -30,6 +30,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     named::check(config)?;
     check_rates(config)?;
+    conversations::check(&config.conversations, &config.encryption)?;
     check_ranges(config)
 }
 
@@ -237,7 +238,12 @@ fn check_ranges(config: &Config) -> Result<(), Problem> {
     )
 }
 
-fn within<N>(key: &'static str, value: N, allowed: RangeInclusive<N>) -> Result<(), Problem>
+/// Refuses a number outside of `allowed`.
+pub(super) fn within<N>(
+    key: &'static str,
+    value: N,
+    allowed: RangeInclusive<N>,
+) -> Result<(), Problem>
 where
     N: Copy + PartialOrd + Display,
 {

@@ -3,6 +3,7 @@
 //! Never keeps two of the same kind running at once.
 
 mod closing;
+mod conversations;
 mod purge;
 
 use std::sync::Arc;
@@ -13,4 +14,5 @@ use crate::App;
 pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(purge::run(Arc::clone(app)));
     app.lifecycle.spawn(closing::run(Arc::clone(app)));
+    app.lifecycle.spawn(conversations::run(Arc::clone(app)));
 }

@@ -48,7 +48,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         check("models", models),
         check("lifecycle", running),
     ];
-    let readiness = Readiness::of(needed, redis(&app).await.into_iter().collect());
+    let useful = redis(&app).await.into_iter().chain(conversations(&app));
+    let readiness = Readiness::of(needed, useful.collect());
     let status = if readiness.ready {
         StatusCode::OK
     } else {
@@ -69,6 +70,19 @@ async fn redis(app: &App) -> Option<Check> {
             )
         }),
     ))
+}
+
+/// Whether what is said reaches the database, where it is kept. While it does not, calls go on and it waits on disk.
+fn conversations(app: &App) -> Option<Check> {
+    let state = app.journal.as_ref()?.state();
+    let outcome = match state.failing {
+        None => Ok(()),
+        Some(reason) => Err(format!(
+            "{} changes ({} bytes) wait in the journal: {reason}",
+            state.waiting, state.bytes
+        )),
+    };
+    Some(check("conversations", outcome))
 }
 
 fn check(name: &str, outcome: Result<(), String>) -> Check {
@@ -105,6 +119,9 @@ async fn info(State(app): State<Arc<App>>) -> Result<axum::Json<Info>, ApiError>
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     if let Some(link) = app.store.live.link() {
         app.metrics.redis_away(link.health() != Health::Here);
+    }
+    if let Some(journal) = &app.journal {
+        app.metrics.journal(&journal.state());
     }
     if let Ok(catalog) = app.catalog.get() {
         let depths = catalog.queue_depths();

@@ -14,9 +14,11 @@ use prometheus_client::registry::Registry;
 
 use engine::session::Part;
 use providers::guarded::Incident;
+use store::JournalState;
 
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
+use super::kept::Kept;
 use super::lines::log;
 use super::usage::Usage;
 
@@ -88,6 +90,7 @@ struct Families {
     decided_locally: Counter,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
     incidents: Incidents,
+    kept: Kept,
     usage: Usage,
 }
 
@@ -201,6 +204,7 @@ fn register(registry: &mut Registry, families: &Families) {
         families.decided_locally.clone(),
     );
     families.incidents.register(r);
+    families.kept.register(r);
     families.usage.register(r);
 }
 
@@ -300,6 +304,11 @@ impl Metrics {
     fn rate_limited(&self, level: &'static str) {
         let label = LevelLabel { level };
         self.families.rate_limited.get_or_create(&label).inc();
+    }
+
+    /// Notes how the journal of conversations is.
+    pub(crate) fn journal(&self, state: &JournalState) {
+        self.families.kept.note(state);
     }
 
     /// Notes whether Redis is away.
@@ -472,6 +481,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 26);
+        assert_eq!(table.lines().count(), 2 + 32);
     }
 }

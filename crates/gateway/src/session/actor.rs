@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ErrorBody, ServerEvent};
 
+use super::record::Record;
 use super::toolbox::Toolbox;
 use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
@@ -44,6 +45,8 @@ pub struct Call {
     pub tenant: String,
     /// Its place in the books.
     pub account: Account,
+    /// What is kept of it, where anything is.
+    pub record: Option<Record>,
     /// Counts what providers and tools do.
     pub meter: Meter,
     /// What the server runs for it.
@@ -91,6 +94,7 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
         account: call.account,
+        record: call.record,
         session_id: session_id.clone(),
         started,
         speech_end: None,
@@ -100,6 +104,9 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
     let outcome = actor.live(edge.inbound, news).await;
     for part in std::mem::take(&mut actor.missing) {
         actor.note_missing(part, false);
+    }
+    if let Some(record) = actor.record.take() {
+        Box::pin(record.end(outcome, &actor.session)).await;
     }
     call.metrics.emit(&Event::SessionEnded {
         session: &session_id,
@@ -127,6 +134,7 @@ struct Actor {
     clock: Clock,
     metrics: Metrics,
     account: Account,
+    record: Option<Record>,
     session_id: String,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
@@ -279,7 +287,15 @@ impl Actor {
     async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
         for output in outputs.drain(..) {
             match output {
-                Output::Send(event) => self.tell(Box::new(event)).await?,
+                Output::Send(event) => {
+                    if Record::concerns(&event)
+                        && let Some(record) = &mut self.record
+                    {
+                        // what the client is told has happened survives us; boxed, because few events come here
+                        Box::pin(record.note(&event, &self.session)).await;
+                    }
+                    self.tell(Box::new(event)).await?;
+                }
                 Output::Prepare(stt, speak) => self.wiring.prepare(&stt, speak.as_ref()),
                 Output::OpenStt(id, options) => self.wiring.open_stt(id, options),
                 Output::SttAudio(id, samples) => self.wiring.stt(id, SttCommand::Audio(samples)),

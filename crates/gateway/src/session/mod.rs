@@ -5,12 +5,14 @@
 mod actor;
 mod duplex;
 mod prepare;
+mod record;
 mod running;
 mod toolbox;
 mod wiring;
 
 pub use actor::{Call, run};
 pub use prepare::{Prepared, Wish, prepare};
+pub use record::Record;
 pub(crate) use running::Running;
 pub use toolbox::Toolbox;
 pub(crate) use wiring::broke_off;

@@ -12,6 +12,7 @@ mod agents_stored;
 mod caller;
 mod chat;
 mod client_secrets;
+mod conversations;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[cfg(feature = "local")]
@@ -55,6 +56,7 @@ mod transcriptions;
 )]
 mod upstream;
 mod usage;
+mod vault;
 #[cfg(feature = "local")]
 mod voice;
 mod world;

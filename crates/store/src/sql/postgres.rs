@@ -96,6 +96,9 @@ impl Server {
                  set_config('antiphon.tenant', $1, true)",
             )
             .bind(tenant.unwrap_or_default()),
+            Scope::Maintenance => {
+                sqlx::query("SELECT set_config('antiphon.maintenance', 'on', true)")
+            }
             Scope::Key(id) => sqlx::query("SELECT set_config('antiphon.key', $1, true)").bind(id),
             Scope::Project(place) => sqlx::query(
                 "SELECT set_config('antiphon.tenant', $1, true), \

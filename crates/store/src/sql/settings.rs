@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::seal::KeySource;
+
 /// Where the database is and how long it may take. The limits are those of PostgreSQL; SQLite has its own.
 #[derive(Clone)]
 pub struct Settings {
@@ -19,6 +21,8 @@ pub struct Settings {
     pub acquire_within: Duration,
     /// How long one statement may run.
     pub statement_within: Duration,
+    /// What wraps the keys that seal what was said; it is stored plain without.
+    pub keys: Option<KeySource>,
 }
 
 impl Settings {
@@ -30,6 +34,7 @@ impl Settings {
             max_connections: 16,
             acquire_within: Duration::from_secs(5),
             statement_within: Duration::from_secs(10),
+            keys: None,
         }
     }
 }

@@ -195,7 +195,7 @@ impl Sql {
     }
 
     /// Stores `changed` in the place of `seen`, if that is what is still there. A tenant that becomes deleted loses
-    /// its keys, agents and projects with it.
+    /// its keys, agents, projects and conversations with it.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
@@ -235,6 +235,7 @@ impl Sql {
                 for table in [
                     "DELETE FROM agents WHERE tenant = $1",
                     "DELETE FROM projects WHERE tenant = $1",
+                    "DELETE FROM sessions WHERE tenant = $1",
                 ] {
                     sqlx::query(table).bind(&seen.id).execute(&mut *on).await?;
                 }

@@ -8,6 +8,7 @@ use store::{
 };
 
 use crate::backend::{Backend, act, make_tenant};
+use crate::conversations::{begun, put, said, session, write};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000 + second, 123_456_000).unwrap()
@@ -133,10 +134,19 @@ async fn a_deleted_tenant_leaves_its_record_and_its_log_and_nothing_else(on: Bac
     };
     put_agent(sql, here("acme")).await;
     put_agent(sql, here("rival")).await;
+    for tenant in ["acme", "rival"] {
+        let key = session(tenant, "sess_1");
+        write(sql, &[begun(&key, 1, "{}"), put(&key, 2, "item_1", 0)]).await;
+    }
     let (gone, why) = changed(&acme, 1, |tenant| tenant.status = TenantStatus::Deleted);
     assert!(sql.update_tenant(&acme, &gone, &why).await.unwrap());
     assert!(sql.list_agents(here("acme")).await.unwrap().is_empty());
     assert!(sql.list_projects("acme").await.unwrap().is_empty());
+    assert!(said(sql, &session("acme", "sess_1"), 9).await.is_empty());
+    assert_eq!(said(sql, &session("rival", "sess_1"), 9).await.len(), 1);
+    // what its last conversation wrote afterwards goes as well
+    write(sql, &[begun(&session("acme", "sess_2"), 1, "{}")]).await;
+    assert_eq!(sql.delete_sessions("acme").await.unwrap(), 1);
     let keys = sql.list_keys("acme").await.unwrap();
     assert_eq!(keys[0].revoked_at, Some(at(1)));
     assert_eq!(sql.find_tenant("acme").await.unwrap().unwrap(), gone);

@@ -2,16 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use store::{Creation, NewApiKey, Place, Sql, StoredAgent};
+use store::{Creation, NewApiKey, Place, SessionKey, Sql, StoredAgent};
 
 use crate::backend::{act, as_application};
+use crate::conversations::{begun, put, write};
 use crate::postgres::{APPLICATION, Database, OWNER, SUPERUSER, Server};
 
 fn at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000, 0).unwrap()
 }
 
-/// A database in which `acme` and `rival` have a key and an agent each.
+/// A database in which `acme` and `rival` have a key, an agent and a session with an item each.
 async fn two_tenants() -> Database<'static> {
     let database = Server::shared().database(OWNER);
     let sql = Sql::open(&as_application(&database)).await.unwrap();
@@ -42,6 +43,8 @@ async fn two_tenants() -> Database<'static> {
             .await
             .unwrap();
         assert_eq!(made, Creation::Done);
+        let here = SessionKey::new(tenant, "sess_1", at());
+        write(&sql, &[begun(&here, 1, "{}"), put(&here, 2, "item_a", 1)]).await;
     }
     sql.close().await;
     database
@@ -57,7 +60,7 @@ async fn without_a_tenant_nothing_is_there() {
     let database = two_tenants().await;
     // the owner of the tables no less than the application
     for role in [APPLICATION, OWNER] {
-        for table in ["api_keys", "agents"] {
+        for table in ["api_keys", "agents", "sessions", "conversation_items"] {
             let count = format!("SELECT count(*) FROM {table}");
             assert_eq!(database.psql(role, &count).unwrap(), "0", "{role} {table}");
             let empty = with(&database, role, "antiphon.tenant = ''", &count);
@@ -76,7 +79,7 @@ async fn without_a_tenant_nothing_is_there() {
 #[tokio::test]
 async fn a_tenant_reads_its_own_rows_only() {
     let database = two_tenants().await;
-    for table in ["api_keys", "agents"] {
+    for table in ["api_keys", "agents", "sessions", "conversation_items"] {
         let read = |sql: &str| {
             let sql = sql.replace("TABLE", table);
             with(&database, APPLICATION, "antiphon.tenant = 'acme'", &sql).unwrap()
@@ -143,6 +146,8 @@ async fn the_application_cannot_take_the_wall_down() {
         ("SET ROLE antiphon_owner", "permission denied"),
         ("TRUNCATE agents", "permission denied"),
         ("DELETE FROM api_keys", "permission denied"),
+        ("TRUNCATE conversation_items", "permission denied"),
+        ("DROP TABLE conversation_items_h0", "must be owner"),
         ("UPDATE installation SET value = ''", "permission denied"),
         ("DELETE FROM _sqlx_migrations", "permission denied"),
         ("CREATE TABLE mine (id int)", "permission denied"),

@@ -123,6 +123,7 @@ async fn upgrade(
                         },
                     );
                     let call = Call {
+                        record: app.record(principal.place(), &session),
                         session,
                         pipeline,
                         account,

@@ -1,5 +1,5 @@
 //! `DELETE /v1/admin/tenants/{id}`.
-//! Called when a customer has left: keys, agents and projects go, the audit log stays.
+//! Called when a customer has left: keys, agents, projects and conversations go, the audit log stays.
 //! Never frees the id for another.
 
 use std::sync::Arc;

@@ -1,0 +1,277 @@
+//! The sections about what is kept of conversations, and the keys it is sealed with.
+//! Read by the composition root; documented from these comments.
+//! Never shows a key.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use store::Retention;
+use store::seal::Ring;
+use utoipa::ToSchema;
+
+use super::Secret;
+use super::check::{Problem, within};
+
+/// Longest time that conversations are kept, in days.
+const DAYS_MAX: u32 = 3650;
+
+/// `[conversations]`: what is kept of them in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Conversations {
+    /// Whether sessions and what was said in them are kept at all.
+    pub keep: bool,
+    /// For how many days; then a conversation is removed with everything in it.
+    pub retention_days: u32,
+    /// The same for single tenants, such as `acme=365`.
+    pub tenant_retention_days: Vec<String>,
+    /// What may wait on this machine's disk while the database is away, in bytes; beyond that calls go on and are not kept.
+    pub journal_bytes: u64,
+}
+
+impl Default for Conversations {
+    fn default() -> Self {
+        Self {
+            keep: true,
+            retention_days: 90,
+            tenant_retention_days: Vec::new(),
+            journal_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Conversations {
+    /// For how long what is kept; entries that [`check`] refuses do not count.
+    pub fn retention(&self) -> Retention {
+        let tenants: BTreeMap<String, u32> = self
+            .tenant_retention_days
+            .iter()
+            .filter_map(|entry| tenant_days(entry))
+            .collect();
+        Retention {
+            days: self.retention_days,
+            tenants,
+        }
+    }
+}
+
+fn tenant_days(entry: &str) -> Option<(String, u32)> {
+    let (tenant, days) = entry.rsplit_once('=')?;
+    let days = days.trim().parse().ok()?;
+    let (tenant, fits) = (tenant.trim(), (1..=DAYS_MAX).contains(&days));
+    (fits && !tenant.is_empty()).then(|| (tenant.to_owned(), days))
+}
+
+/// `[encryption]`: what wraps the keys that seal conversations; they are stored plain when nothing is set. One of `keys`,
+/// `key_file` and `vault_address`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Encryption {
+    /// Keys as `NAME:BASE64` of 32 bytes, with commas between them, the newest first: it wraps, the others only unwrap.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub keys: Option<Secret>,
+    /// A file with such keys, one a line.
+    pub key_file: Option<String>,
+    /// Vault whose transit engine wraps instead, such as `https://vault.example:8200`.
+    pub vault_address: Option<String>,
+    /// Its token, which may encrypt, decrypt and rewrap with that key.
+    #[schema(value_type = Option<String>, format = "password")]
+    pub vault_token: Option<Secret>,
+    /// Where the transit engine is mounted.
+    pub vault_mount: String,
+    /// Name of the key in it.
+    pub vault_key: String,
+}
+
+impl Default for Encryption {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            key_file: None,
+            vault_address: None,
+            vault_token: None,
+            vault_mount: "transit".to_owned(),
+            vault_key: "antiphon".to_owned(),
+        }
+    }
+}
+
+/// The first value of these sections that is not accepted.
+pub(super) fn check(kept: &Conversations, encryption: &Encryption) -> Result<(), Problem> {
+    within(
+        "conversations.retention_days",
+        kept.retention_days,
+        1..=DAYS_MAX,
+    )?;
+    within(
+        "conversations.journal_bytes",
+        kept.journal_bytes,
+        1 << 20..=1 << 40,
+    )?;
+    let entries = &kept.tenant_retention_days;
+    if let Some(wrong) = entries.iter().find(|entry| tenant_days(entry).is_none()) {
+        return problem(
+            "conversations.tenant_retention_days",
+            wrong,
+            "TENANT=DAYS with 1 to 3650 days, such as acme=365",
+        );
+    }
+    check_encryption(encryption)
+}
+
+fn check_encryption(encryption: &Encryption) -> Result<(), Problem> {
+    let sources = [
+        ("encryption.keys", encryption.keys.is_some()),
+        ("encryption.key_file", encryption.key_file.is_some()),
+        (
+            "encryption.vault_address",
+            encryption.vault_address.is_some(),
+        ),
+    ];
+    let mut set = sources.into_iter().filter(|(_, set)| *set);
+    if let (Some(_), Some((second, _))) = (set.next(), set.next()) {
+        return problem(
+            second,
+            Secret::HIDDEN,
+            "one source of keys: keys, key_file or vault_address",
+        );
+    }
+    if let Some(Err(error)) = encryption
+        .keys
+        .as_ref()
+        .map(|keys| Ring::parse(keys.reveal()))
+    {
+        return Err(Problem {
+            key: "encryption.keys".into(),
+            value: Secret::HIDDEN.to_owned(),
+            expected: error.to_string().into(),
+        });
+    }
+    let Some(address) = &encryption.vault_address else {
+        return Ok(());
+    };
+    let usable = url::Url::parse(address).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    if !usable {
+        return problem(
+            "encryption.vault_address",
+            Secret::HIDDEN,
+            "an http or https address without user and password, such as https://vault.example:8200",
+        );
+    }
+    if encryption.vault_token.is_none() {
+        return problem(
+            "encryption.vault_token",
+            "not set",
+            "the token that encryption.vault_address takes",
+        );
+    }
+    for (key, value) in [
+        ("encryption.vault_mount", &encryption.vault_mount),
+        ("encryption.vault_key", &encryption.vault_key),
+    ] {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        if value.is_empty() || !value.chars().all(fits) || value.contains("..") {
+            return problem(key, value, "letters, digits, - _ . and /, such as transit");
+        }
+    }
+    Ok(())
+}
+
+fn problem(key: &'static str, value: &str, expected: &'static str) -> Result<(), Problem> {
+    Err(Problem {
+        key: key.into(),
+        value: value.to_owned(),
+        expected: expected.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(kept: &Conversations, encryption: &Encryption) -> Option<String> {
+        check(kept, encryption).err().map(|problem| {
+            assert!(!problem.value.contains("hunter2"), "{}", problem.value);
+            problem.key.into_owned()
+        })
+    }
+
+    #[test]
+    fn what_is_kept_how_long_is_checked() {
+        let mut kept = Conversations::default();
+        let keyless = Encryption::default();
+        assert_eq!(refused(&kept, &keyless), None);
+        kept.tenant_retention_days = vec!["acme=365".to_owned(), " b=2 = 30".to_owned()];
+        assert_eq!(refused(&kept, &keyless), None);
+        let retention = kept.retention();
+        assert_eq!(
+            (retention.tenants["acme"], retention.tenants["b=2"]),
+            (365, 30)
+        );
+        for wrong in ["acme", "acme=", "acme=0", "=30", "acme=4000", "acme=x"] {
+            kept.tenant_retention_days = vec![wrong.to_owned()];
+            let key = "conversations.tenant_retention_days";
+            assert_eq!(refused(&kept, &keyless).as_deref(), Some(key), "{wrong}");
+        }
+        let never = Conversations {
+            retention_days: 0,
+            ..Conversations::default()
+        };
+        let key = Some("conversations.retention_days".to_owned());
+        assert_eq!(refused(&never, &keyless), key);
+    }
+
+    #[test]
+    fn one_usable_source_of_keys_is_accepted() {
+        let kept = Conversations::default();
+        let keys = Some(Secret::new(
+            "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+        ));
+        let vault = |address: &str| Encryption {
+            vault_address: Some(address.to_owned()),
+            vault_token: Some(Secret::new("hunter2")),
+            ..Encryption::default()
+        };
+        let mut ring = Encryption {
+            keys: keys.clone(),
+            ..Encryption::default()
+        };
+        assert_eq!(refused(&kept, &ring), None);
+        ring.key_file = Some("/etc/keys".to_owned());
+        assert_eq!(
+            refused(&kept, &ring).as_deref(),
+            Some("encryption.key_file")
+        );
+        ring = Encryption {
+            keys: Some(Secret::new("k1:hunter2")),
+            ..Encryption::default()
+        };
+        assert_eq!(refused(&kept, &ring).as_deref(), Some("encryption.keys"));
+
+        assert_eq!(refused(&kept, &vault("https://vault:8200")), None);
+        for wrong in ["vault:8200", "https://u:hunter2@vault", "ftp://vault"] {
+            let key = refused(&kept, &vault(wrong));
+            assert_eq!(key.as_deref(), Some("encryption.vault_address"), "{wrong}");
+        }
+        let tokenless = Encryption {
+            vault_token: None,
+            ..vault("https://vault:8200")
+        };
+        assert_eq!(
+            refused(&kept, &tokenless).as_deref(),
+            Some("encryption.vault_token")
+        );
+        let strange = Encryption {
+            vault_mount: "../sys".to_owned(),
+            ..vault("https://vault:8200")
+        };
+        assert_eq!(
+            refused(&kept, &strange).as_deref(),
+            Some("encryption.vault_mount")
+        );
+    }
+}
