@@ -27,9 +27,7 @@ as_server "$bin/pg_ctl" --pgdata="$folder/data" --silent --log="$folder/log" \
   --options="-p $port -c listen_addresses= -c unix_socket_directories=$folder -c max_wal_size=256MB" start
 as_server "$bin/createdb" --host="$folder" --port="$port" --username=postgres items
 sql postgres --command "CREATE ROLE antiphon LOGIN"
-for migration in 0010_conversations; do
-  sql postgres --file - <"$root/crates/store/migrations/postgres/$migration.sql" >/dev/null
-done
+sql postgres --file - <"$root/crates/store/migrations/postgres/0010_conversations.sql" >/dev/null
 sql postgres --command "GRANT SELECT ON sessions, conversation_items TO antiphon"
 
 # 100 tenants, conversations of 100 items, over three months; the keys that a session's rows refer to are there

@@ -36,6 +36,13 @@ impl Caller {
 
     /// As [`Caller::call`], with another key.
     pub(crate) async fn call_with(world: &World, path: &str, key: &str, session: &Value) -> Self {
+        let mut caller = Self::connect(world, path, key).await;
+        caller.set_up(session).await;
+        caller
+    }
+
+    /// Calls `path` and says nothing yet.
+    pub(crate) async fn connect(world: &World, path: &str, key: &str) -> Self {
         let url = world.url(path).replacen("http", "ws", 1);
         let mut request = url.into_client_request().unwrap();
         let key = format!("Bearer {key}").parse().unwrap();
@@ -49,10 +56,13 @@ impl Caller {
         };
         caller.until("session.created").await;
         caller
-            .send(&json!({ "type": "session.update", "session": session }))
+    }
+
+    /// Sends `session` as the body of a `session.update`.
+    pub(crate) async fn set_up(&mut self, session: &Value) {
+        self.send(&json!({ "type": "session.update", "session": session }))
             .await;
-        caller.until("session.updated").await;
-        caller
+        self.until("session.updated").await;
     }
 
     pub(crate) async fn send(&mut self, event: &Value) {

@@ -83,7 +83,7 @@ pub(crate) async fn agent(world: &World, tools: &Value) {
     );
 }
 
-pub(crate) async fn call(world: &World, modality: &str) -> Caller {
+async fn call(world: &World, modality: &str) -> Caller {
     let session = json!({ "type": "realtime", "output_modalities": [modality] });
     Caller::call(world, "/v1/realtime?model=agent:ann", &session).await
 }
