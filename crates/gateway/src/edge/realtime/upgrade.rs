@@ -108,33 +108,8 @@ async fn upgrade(
                 Err(error) => Err(ErrorBody::server(code(&error), error.to_string())),
             };
             match prepared {
-                Ok(Prepared {
-                    session,
-                    pipeline,
-                    toolbox,
-                }) => {
-                    let account = app.meter.open(
-                        &session.settings().id,
-                        Opening {
-                            tenant: principal.tenant.clone(),
-                            model: session.settings().model.clone(),
-                            pipeline: pipeline.name.to_string(),
-                            started_at: app.clock.unix_s(),
-                        },
-                    );
-                    let call = Call {
-                        record: app.record(principal.place(), &session),
-                        session,
-                        pipeline,
-                        account,
-                        meter: app.meter.clone(),
-                        toolbox,
-                        tenant: principal.tenant.clone(),
-                        active,
-                        clock: app.clock.clone(),
-                        metrics: app.metrics.clone(),
-                        lifecycle: app.lifecycle.clone(),
-                    };
+                Ok(prepared) => {
+                    let call = call(&app, &principal, prepared, active);
                     let span = tracing::info_span!(
                         "session",
                         session = call.session.settings().id,
@@ -146,6 +121,34 @@ async fn upgrade(
             }
         })
         .into_response())
+}
+
+/// A conversation that is ready to begin, with its place in the books and in the database.
+fn call(app: &App, principal: &Principal, prepared: Prepared, active: Owned) -> Call {
+    let Prepared {
+        session,
+        pipeline,
+        toolbox,
+    } = prepared;
+    let opening = Opening {
+        tenant: principal.tenant.clone(),
+        model: session.settings().model.clone(),
+        pipeline: pipeline.name.to_string(),
+        started_at: app.clock.unix_s(),
+    };
+    Call {
+        account: app.meter.open(&session.settings().id, opening),
+        record: app.record(principal.place(), &session),
+        session,
+        pipeline,
+        meter: app.meter.clone(),
+        toolbox,
+        tenant: principal.tenant.clone(),
+        active,
+        clock: app.clock.clone(),
+        metrics: app.metrics.clone(),
+        lifecycle: app.lifecycle.clone(),
+    }
 }
 
 /// The place of one of the tenant's conversations.
