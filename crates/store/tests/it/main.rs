@@ -21,3 +21,5 @@ mod roles;
 mod schema;
 mod sqlite_files;
 mod walls;
+mod work;
+mod work_outage;
