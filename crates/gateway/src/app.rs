@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use providers::Catalog;
 use providers::tools::{Outbound, OutboundError};
+use providers::{Catalog, Workers};
 use store::Store;
+use store::live::WorkLimits;
 use tokio::sync::{Semaphore, watch};
 
 use crate::agents::{Agents, FileError};
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
+use crate::remote;
 use crate::session::Registry;
 
 /// How long a vendor may take to say whether it takes its key.
@@ -138,7 +140,8 @@ impl App {
                 .catalog()
                 .map_err(|e| e.to_string())
                 .and_then(|config| {
-                    Catalog::open(config, app.meter.watch()).map_err(|error| auth::chain(&error))
+                    Catalog::open_with(config, app.meter.watch(), app.workers())
+                        .map_err(|error| auth::chain(&error))
                 }) {
                 Ok(catalog) => {
                     app.check_prices(&catalog);
@@ -161,6 +164,21 @@ impl App {
                 }
             }
         });
+    }
+
+    /// Workers to ask, where there is a way to them and somebody who asks.
+    fn workers(&self) -> Option<Workers> {
+        let link = self
+            .store
+            .live
+            .link()
+            .filter(|_| self.config.asks_workers())?;
+        let around = remote::Surroundings {
+            metrics: self.metrics.clone(),
+            meter: self.meter.clone(),
+            lifecycle: self.lifecycle.clone(),
+        };
+        Some(remote::workers(link, WorkLimits::default(), &around))
     }
 
     /// Warns of models whose work will have no cost because nobody has told their price.

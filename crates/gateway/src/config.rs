@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use layers::ConfigError;
+pub use pipeline::NoProviders;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
-    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools,
+    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -53,6 +54,8 @@ pub struct Config {
     pub database: Database,
     /// Shared state.
     pub redis: Redis,
+    /// Other processes that do the work.
+    pub worker: Worker,
     /// How much anybody may ask.
     pub rate_limits: RateLimits,
     /// Agents in files.

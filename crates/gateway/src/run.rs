@@ -71,7 +71,7 @@ impl Server {
         app.load_catalog();
         app.lifecycle.spawn(purge(Arc::clone(&app)));
         let router = http::router::router(Arc::clone(&app));
-        let accepting = tokio::spawn(http::accept::serve(Arc::clone(&app), listener, router));
+        let accepting = tokio::spawn(http::accept::serve(house(&app), listener, router));
         Ok(Self {
             app,
             address,
@@ -104,6 +104,14 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         Drained::Forced { cut_off } => tracing::warn!(cut_off, "stopped with work cut off"),
     }
     Ok(())
+}
+
+fn house(app: &App) -> http::accept::House {
+    http::accept::House {
+        server: app.config.server.clone(),
+        metrics: app.metrics.clone(),
+        lifecycle: app.lifecycle.clone(),
+    }
 }
 
 /// Forgets expired client secrets from time to time: they hold the sessions of somebody's callers.

@@ -6,7 +6,14 @@
     reason = "tests; a failed step ends them with its line"
 )]
 
+#[path = "../../../store/tests/it/redis_servers.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod redis_servers;
 mod sound;
+mod workers;
 
 use std::{
     fs,

@@ -331,6 +331,35 @@ impl Default for Redis {
     }
 }
 
+/// `[worker]`: how `antiphon worker` does its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Address and port of a worker's `/health`, `/ready` and `/metrics`.
+    pub listen: String,
+    /// The pipeline whose providers do the work: that of `pipeline.name` when unset, and the models of this machine
+    /// where that has nothing but workers.
+    pub pipeline: Option<String>,
+    /// Utterances that one worker transcribes at the same time; 8 are a good number with a GPU.
+    pub stt_concurrency: usize,
+    /// Replies that one worker speaks at the same time.
+    pub tts_concurrency: usize,
+    /// Questions that one worker answers at the same time.
+    pub llm_concurrency: usize,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8090".to_owned(),
+            pipeline: None,
+            stt_concurrency: 4,
+            tts_concurrency: 4,
+            llm_concurrency: 8,
+        }
+    }
+}
+
 /// `[rate_limits]`: calls over REST and sockets opened, within any minute; audio is never counted. 0 is no limit. What
 /// is refused gets 429 `rate_limit_exceeded` and is told when to come back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]

@@ -18,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
-use crate::App;
+use crate::config;
+use crate::lifecycle::Lifecycle;
 use crate::observe::{Event, Metrics};
 
 /// Most that hyper buffers of one request, in bytes: it starts at 8 KiB and grows with large heads and bodies only.
@@ -35,10 +36,21 @@ retry-after: 5\r\nconnection: close\r\n\r\n\
 /// Longest wait for a request head while the server drains, so that silent clients do not hold the drain up.
 const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a listener needs of the process that it belongs to.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// Bounds.
+    pub server: config::Server,
+    /// Counts connections.
+    pub metrics: Metrics,
+    /// Ends them.
+    pub lifecycle: Lifecycle,
+}
+
 /// Accepts connections until it is aborted: while the server drains, `/ready` must still say no and new sessions
 /// must still hear why they are refused.
-pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
-    let slots = Arc::new(Semaphore::new(app.config.server.max_connections));
+pub async fn serve(house: House, listener: TcpListener, router: Router) {
+    let slots = Arc::new(Semaphore::new(house.server.max_connections));
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -49,32 +61,32 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
             }
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            app.metrics.emit(&Event::ConnectionRefused);
+            house.metrics.emit(&Event::ConnectionRefused);
             // a fresh socket's send buffer takes this much; if not, the close says it too
             let _ = stream.try_write(FULL);
             continue;
         };
         // audio deltas are small and must not wait for each other
         let _ = stream.set_nodelay(true);
-        app.metrics.connections(1);
+        house.metrics.connections(1);
         let connection = Counted {
             stream,
             _slot: slot,
-            metrics: app.metrics.clone(),
+            metrics: house.metrics.clone(),
         };
-        let serving = serve_connection(Arc::clone(&app), connection, peer, router.clone());
+        let serving = serve_connection(house.clone(), connection, peer, router.clone());
         // the drain waits for requests being answered; upgraded sockets are tracked by their sessions
-        app.lifecycle.spawn(serving);
+        house.lifecycle.spawn(serving);
     }
 }
 
-async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, router: Router) {
+async fn serve_connection(house: House, connection: Counted, peer: SocketAddr, router: Router) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)
     });
-    let draining = app.lifecycle.stopping();
-    let patience = Duration::from_millis(app.config.server.header_timeout_ms);
+    let draining = house.lifecycle.stopping();
+    let patience = Duration::from_millis(house.server.header_timeout_ms);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(if draining {
@@ -89,13 +101,13 @@ async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, 
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = app.lifecycle.hard().cancelled() => return,
+        () = house.lifecycle.hard().cancelled() => return,
         // one that came during the drain has its one request answered first
-        () = app.lifecycle.soft().cancelled(), if !draining => {
+        () = house.lifecycle.soft().cancelled(), if !draining => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
-                () = app.lifecycle.hard().cancelled() => return,
+                () = house.lifecycle.hard().cancelled() => return,
             }
         }
     };

@@ -54,4 +54,6 @@ mod upstream;
 mod usage;
 #[cfg(feature = "local")]
 mod voice;
+mod worker_desk;
+mod workers;
 mod world;
