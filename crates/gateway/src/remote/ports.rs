@@ -12,7 +12,6 @@ use providers::{Kind, ProviderError};
 use std::sync::Arc;
 use store::live::work::Message;
 use tokio::sync::mpsc;
-use tracing::Instrument as _;
 
 use super::{Desk, Job, NAME, Told, codec};
 
@@ -53,7 +52,7 @@ impl Stt for RemoteStt {
         let job = self.0.ask(&options.session, options.turn, &request).await?;
         let (commands, inbox) = mpsc::channel(EVENT_BUFFER);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
-        tokio::spawn(hear(job, inbox, outbox).in_current_span());
+        self.0.around.lifecycle.spawn(hear(job, inbox, outbox));
         Ok(SttStream { commands, events })
     }
 
@@ -116,7 +115,7 @@ impl Tts for RemoteTts {
         let job = self.0.ask(&options.session, options.turn, &request).await?;
         let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
-        tokio::spawn(speak(job, inbox, outbox).in_current_span());
+        self.0.around.lifecycle.spawn(speak(job, inbox, outbox));
         Ok(TtsStream { pieces, events })
     }
 
@@ -180,7 +179,7 @@ impl Llm for RemoteLlm {
         let asked = codec::json(&request);
         let job = self.0.ask(&request.session, request.turn, &asked).await?;
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
-        tokio::spawn(answer(job, outbox).in_current_span());
+        self.0.around.lifecycle.spawn(answer(job, outbox));
         Ok(LlmStream { events })
     }
 

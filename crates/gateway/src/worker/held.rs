@@ -67,7 +67,7 @@ impl Held<'_> {
             );
         }
         let (told_tx, mut told) = mpsc::channel(AHEAD);
-        let reader = tokio::spawn(read(claimer.told(&claim), told_tx));
+        let reader = shop.lifecycle.spawn(read(claimer.told(&claim), told_tx));
         let session = claim.headers.session.clone();
         let (take_over, take_overs) = mpsc::channel(TAKE_OVERS);
         shop.degraded

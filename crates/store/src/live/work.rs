@@ -24,7 +24,7 @@ macro_rules! script {
             Script::new(concat!(
                 include_str!(concat!(
                     env!("CARGO_MANIFEST_DIR"),
-                    "/src/live/work/common.lua"
+                    "/src/live/work/prelude.lua"
                 )),
                 include_str!(concat!(
                     env!("CARGO_MANIFEST_DIR"),

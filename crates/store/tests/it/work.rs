@@ -1,5 +1,7 @@
 //! Work for workers: nothing lost, nothing answered twice, and an end to everything.
 
+use std::time::Duration;
+
 use store::live::work::claim::{Claim, Claimer, Hold, Last, Told};
 use store::live::work::inbox::{Answer, Inbox, News};
 use store::live::work::{Headers, Message};
@@ -240,9 +242,10 @@ async fn a_worker_that_gives_signs_of_life_keeps_its_job(Gateways { one, other }
     // each look waits several times as long as a silent worker is believed to live
     for _ in 0..3 {
         let beating = async {
+            let mut turns = tokio::time::interval(Duration::from_millis(10));
             loop {
+                turns.tick().await;
                 assert_eq!(busy.beat(&claim).await.unwrap(), Hold::Held);
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
         tokio::select! {

@@ -23,7 +23,7 @@ fn answers_are_read_as_they_were_given() {
         SttEvent::Final {
             text: "hello".to_owned(),
             audio_ms: 1200,
-            logprobs: vec![("hel".to_owned(), -0.5)],
+            logprobs: vec![("he".to_owned(), -0.5)],
         },
         SttEvent::Failed(error()),
     ] {
