@@ -3,6 +3,7 @@
 //! It never decides anything about a conversation; that is the server's business.
 
 mod audit;
+mod dlq;
 mod doctor;
 mod keys;
 #[cfg(feature = "local")]
@@ -11,6 +12,7 @@ mod serve;
 mod space;
 mod talk;
 mod tenants;
+mod worker;
 
 use std::{
     io::{self, Write},
@@ -20,7 +22,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, error::ErrorKind};
-use gateway::{Config, ConfigError, RunError};
+use gateway::{Config, ConfigError, RunError, worker::WorkerError};
 
 /// Bad configuration or command line (DESIGN section 2; `EX_USAGE` of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
@@ -50,6 +52,11 @@ struct Cli {
 enum Command {
     /// Run the server until SIGTERM or Ctrl-C
     Serve(serve::ServeArgs),
+    /// Do speech or language work for servers, until SIGTERM or Ctrl-C
+    Worker(worker::WorkerArgs),
+    /// Show, try again or drop what no worker could do
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Fetch, list and verify the models on this machine
     #[cfg(feature = "local")]
     #[command(subcommand)]
@@ -111,6 +118,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = || load(cli.config.as_deref());
     match cli.command {
         Command::Serve(args) => serve::run(&args, config()?).await?,
+        Command::Worker(args) => worker::run(&args, config()?).await?,
+        Command::Dlq(command) => dlq::run(command, &config()?, &mut io::stdout()).await?,
         #[cfg(feature = "local")]
         Command::Models(command) => models::run(command, &config()?.models_dir()).await?,
         Command::Keys(command) => keys::run(command, &config()?, &mut io::stdout()).await?,
@@ -153,7 +162,11 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
 /// What the process tells its parent about `error`.
 fn exit_code(error: &anyhow::Error) -> u8 {
     let unusable = |error: &RunError| error.is_bad_configuration();
-    if error.is::<ConfigError>() || error.downcast_ref().is_some_and(unusable) {
+    let useless = |error: &WorkerError| error.is_bad_configuration();
+    if error.is::<ConfigError>()
+        || error.downcast_ref().is_some_and(unusable)
+        || error.downcast_ref().is_some_and(useless)
+    {
         BAD_CONFIGURATION
     } else {
         FAILED

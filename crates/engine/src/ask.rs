@@ -3,6 +3,7 @@
 //! Never names a vendor.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::realtime::AudioFormat;
 use wire::realtime::session::{Tool, ToolChoice};
@@ -14,7 +15,7 @@ use crate::session::{ReplyId, UtteranceId};
     clippy::struct_excessive_bools,
     reason = "two independent wishes, named at every use"
 )]
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SttOptions {
     /// The session's id: keeps a session's work in order where models are shared.
     pub session: String,
@@ -31,7 +32,7 @@ pub struct SttOptions {
 }
 
 /// One message of the context given to a language model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum LlmMessage {
     /// Instructions.
     System(String),
@@ -63,7 +64,7 @@ pub enum LlmMessage {
 }
 
 /// A question to a language model.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LlmRequest {
     /// The session's id: prompt caches are kept per session.
     pub session: String,
@@ -143,7 +144,7 @@ pub enum ToolOutcome {
 }
 
 /// Why a language model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Finish {
     /// It had said everything, or called functions.
     #[default]
@@ -155,7 +156,7 @@ pub enum Finish {
 }
 
 /// Token counts of one answer, of text or of speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LlmUsage {
     /// Prompt tokens.
     pub input_tokens: u32,
@@ -175,7 +176,7 @@ pub struct DuplexUsage {
 }
 
 /// How a reply is to be spoken.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeakOptions {
     /// The session's id: keeps a session's work in order where models are shared.
     pub session: String,

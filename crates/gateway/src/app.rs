@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::session::Session;
-use providers::Catalog;
 use providers::tools::{Outbound, OutboundError};
+use providers::{Catalog, Workers};
+use store::live::WorkLimits;
 use store::seal::KeySource;
 use store::{Delivery, Journal, JournalError, JournalOptions, Place, Store};
 use tokio::sync::{Semaphore, watch};
@@ -22,6 +23,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
 use crate::registry::Registry;
+use crate::remote;
 use crate::secrets::{self, SourceError};
 use crate::session::Record;
 
@@ -176,7 +178,8 @@ impl App {
                 .catalog()
                 .map_err(|e| e.to_string())
                 .and_then(|config| {
-                    Catalog::open(config, app.meter.watch()).map_err(|error| auth::chain(&error))
+                    Catalog::open_with(config, app.meter.watch(), app.workers())
+                        .map_err(|error| auth::chain(&error))
                 }) {
                 Ok(catalog) => {
                     app.check_prices(&catalog);
@@ -199,6 +202,21 @@ impl App {
                 }
             }
         });
+    }
+
+    /// Workers to ask, where there is a way to them and somebody who asks.
+    fn workers(&self) -> Option<Workers> {
+        let link = self
+            .store
+            .live
+            .link()
+            .filter(|_| self.config.asks_workers())?;
+        let around = remote::Surroundings {
+            metrics: self.metrics.clone(),
+            meter: self.meter.clone(),
+            lifecycle: self.lifecycle.clone(),
+        };
+        Some(remote::workers(link, WorkLimits::default(), &around))
     }
 
     /// Warns of models whose work will have no cost because nobody has told their price.

@@ -8,6 +8,7 @@ mod document;
 mod layers;
 mod named;
 mod pipeline;
+mod plans;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,11 @@ use utoipa::ToSchema;
 
 pub use conversations::{Conversations, Encryption};
 pub use layers::ConfigError;
+pub use pipeline::NoProviders;
+pub use plans::Plan;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
-    Pipeline, Plan, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools,
+    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -59,6 +62,8 @@ pub struct Config {
     pub encryption: Encryption,
     /// Shared state.
     pub redis: Redis,
+    /// Other processes that do the work.
+    pub worker: Worker,
     /// How much anybody may ask.
     pub rate_limits: RateLimits,
     /// How much tenants may have, by the name of their plan.

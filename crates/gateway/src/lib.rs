@@ -1,4 +1,5 @@
-//! Who comes in and what they get: `http → auth → edge → session`, with `api`, `observe` and `portal` beside.
+//! Who comes in and what they get: `http → auth → edge → session`, with `api`, `observe` and `portal` beside;
+//! `remote` and `worker` are the two ends of the work queue.
 //! Run by the binary ([`run`]) and by the integration tests.
 //! Never decides what a conversation does: that is `engine`.
 
@@ -17,10 +18,12 @@ pub mod metering;
 pub mod observe;
 mod portal;
 pub mod registry;
+pub mod remote;
 mod run;
 pub mod secrets;
 pub mod session;
 pub mod tenants;
+pub mod worker;
 
 pub use app::App;
 pub use config::{Config, ConfigError};

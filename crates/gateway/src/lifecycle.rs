@@ -56,6 +56,20 @@ impl Lifecycle {
         self.tasks.spawn(task.in_current_span())
     }
 
+    /// Starts a task that serves others to the very end: the drain does not wait for it, the hard stop ends it.
+    pub fn spawn_beside<F>(&self, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let hard = self.hard.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = hard.cancelled() => {}
+                () = task => {}
+            }
+        })
+    }
+
     /// Makes the drain wait until what is returned is dropped.
     pub fn awaited(&self) -> TaskTrackerToken {
         self.tasks.token()

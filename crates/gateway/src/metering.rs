@@ -110,7 +110,12 @@ impl Meter {
     /// Who is told what happens to providers: their work comes here, their health goes to the metrics.
     pub fn watch(&self) -> Watch {
         let meter = self.clone();
-        Watch::new(move |incident| match *incident {
+        Watch::new(move |incident| meter.tell(incident))
+    }
+
+    /// Takes note of what happened to a provider.
+    pub(crate) fn tell(&self, incident: &Incident<'_>) {
+        match *incident {
             Incident::Used {
                 session,
                 turn,
@@ -118,7 +123,7 @@ impl Meter {
                 provider,
                 model,
                 units,
-            } => meter.note(&Used {
+            } => self.note(&Used {
                 session,
                 turn,
                 stage: stage.name(),
@@ -126,8 +131,8 @@ impl Meter {
                 model,
                 units,
             }),
-            _ => meter.metrics.incident(incident),
-        })
+            _ => self.metrics.incident(incident),
+        }
     }
 
     /// Begins a session's ledger; it is closed when the result is dropped.
@@ -147,6 +152,11 @@ impl Meter {
         if let Some(ledger) = self.books().ledgers.get_mut(used.session) {
             ledger.enter(used, cost);
         }
+    }
+
+    /// Whose session it is; `None` when there is none, as for a request over REST.
+    pub fn tenant_of(&self, session: &str) -> Option<String> {
+        self.books().tenant(session)
     }
 
     /// What a session of `tenant` has used so far; `None` when there is no such session, or nobody remembers it.

@@ -11,9 +11,11 @@ pub mod logging;
 pub mod metrics;
 pub mod redact;
 mod usage;
+mod work;
 
 pub use events::{Event, Outcome, Stage};
 pub use metrics::{Metrics, metrics_markdown};
+pub use work::WorkOutcome;
 
 use crate::Config;
 

@@ -105,7 +105,7 @@ impl Server {
         jobs::start(&app);
         let delivery = deliver(&app);
         let router = http::router::router(Arc::clone(&app));
-        let accepting = tokio::spawn(http::accept::serve(Arc::clone(&app), listener, router));
+        let accepting = tokio::spawn(http::accept::serve(house(&app), listener, router));
         Ok(Self {
             app,
             address,
@@ -142,6 +142,16 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         Drained::Forced { cut_off } => tracing::warn!(cut_off, "stopped with work cut off"),
     }
     Ok(())
+}
+
+fn house(app: &App) -> http::accept::House {
+    http::accept::House {
+        server: app.config.server.clone(),
+        trusted_proxies: app.config.http.trusted_proxies.clone(),
+        clock: app.clock.clone(),
+        metrics: app.metrics.clone(),
+        lifecycle: app.lifecycle.clone(),
+    }
 }
 
 /// The first lines that a person reads.

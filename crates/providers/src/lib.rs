@@ -28,7 +28,7 @@ mod ws;
 
 pub use catalog::{
     Catalog, CatalogConfig, CatalogError, LlmConfig, Pipeline, PipelineConfig, ProviderConfig,
-    ProviderKind, QueueDepths,
+    ProviderKind, QueueDepths, Workers,
 };
 pub use error::{Kind, ProviderError};
 pub use models::{ModelInfo, ModelKind};

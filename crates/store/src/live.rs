@@ -1,14 +1,17 @@
 //! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
-//! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`.
+//! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`;
+//! work for workers by the remote providers and the workers.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
 pub mod limiter;
 pub mod link;
 pub mod secrets;
+pub mod work;
 
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
 pub use secrets::{ClientSecret, Secrets};
+pub use work::{Queue, WorkError, WorkKind, WorkLimits};
 
 /// Session configurations kept for client secrets, in bytes of JSON: 100,000 ordinary ones of 600 bytes.
 const CLIENT_SECRET_BYTES: usize = 64 * 1024 * 1024;

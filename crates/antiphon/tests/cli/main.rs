@@ -7,7 +7,14 @@
 )]
 
 mod killed;
+#[path = "../../../store/tests/it/redis_servers.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod redis_servers;
 mod sound;
+mod workers;
 
 use std::{
     fs,

@@ -31,6 +31,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     named::check(config)?;
     check_rates(config)?;
     conversations::check(&config.conversations, &config.encryption)?;
+    check_worker(config)?;
     check_ranges(config)
 }
 
@@ -42,13 +43,21 @@ fn check_places(config: &Config) -> Result<(), Problem> {
             expected: expected.into(),
         })
     };
-    let listen = &config.server.listen;
-    if listen.parse::<std::net::SocketAddr>().is_err() {
-        return problem(
+    for (key, listen, expected) in [
+        (
             "server.listen",
-            listen,
+            &config.server.listen,
             "an address and a port such as 127.0.0.1:8080",
-        );
+        ),
+        (
+            "worker.listen",
+            &config.worker.listen,
+            "an address and a port such as 127.0.0.1:8090",
+        ),
+    ] {
+        if listen.parse::<std::net::SocketAddr>().is_err() {
+            return problem(key, listen, expected);
+        }
     }
     if let Some(key) = &config.auth.bootstrap_api_key
         && key.reveal().chars().count() < BOOTSTRAP_KEY_MIN
@@ -159,6 +168,17 @@ fn check_rates(config: &Config) -> Result<(), Problem> {
         ),
     ] {
         within(key, limit, 0..=LIMIT_MAX)?;
+    }
+    Ok(())
+}
+
+fn check_worker(config: &Config) -> Result<(), Problem> {
+    for (key, concurrency) in [
+        ("worker.stt_concurrency", config.worker.stt_concurrency),
+        ("worker.tts_concurrency", config.worker.tts_concurrency),
+        ("worker.llm_concurrency", config.worker.llm_concurrency),
+    ] {
+        within(key, concurrency, 1..=256)?;
     }
     Ok(())
 }

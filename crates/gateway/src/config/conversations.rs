@@ -41,7 +41,7 @@ impl Default for Conversations {
 }
 
 impl Conversations {
-    /// For how long what is kept; entries that [`check`] refuses do not count.
+    /// For how long what is kept; entries that `check` refuses do not count.
     pub fn retention(&self) -> Retention {
         let tenants: BTreeMap<String, u32> = self
             .tenant_retention_days

@@ -3,14 +3,14 @@
 //! Never opens a provider: whether a vendor takes its key shows later.
 
 use providers::catalog::{WELL_KNOWN, well_known};
-use providers::{ProviderKind, scripted};
+use providers::{ProviderKind, Workers, scripted};
 use serde_json::{Map, Value};
 
 use super::check::Problem;
 use super::{Config, NamedPipeline, Plan, Provider};
 
 /// Pipelines that need no section.
-const BUILT_IN: [&str; 2] = ["local", scripted::NAME];
+const BUILT_IN: [&str; 3] = ["local", scripted::NAME, Workers::NAME];
 
 /// Whether a section has members.
 pub(super) fn is_named(section: &str) -> bool {
@@ -88,6 +88,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
             check_entries(config, &format!("pipelines.{name}.{stage}"), entries)?;
         }
     }
+    check_workers(config)?;
     let default = config.pipeline.name.as_str();
     if BUILT_IN.contains(&default) || config.pipelines.contains_key(default) {
         return Ok(());
@@ -95,6 +96,35 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let known = config.pipelines.keys().map(String::as_str);
     let known: Vec<&str> = BUILT_IN.into_iter().chain(known).collect();
     Err(problem("pipeline.name", default, known.join(" or ")))
+}
+
+/// Whether workers that are to be asked can be reached.
+fn check_workers(config: &Config) -> Result<(), Problem> {
+    if config.redis.url.is_some() {
+        return Ok(());
+    }
+    let expected = "the address of the Redis that the workers use as well, for a pipeline asks workers; or set REDIS_URL";
+    if asks_workers(config) {
+        return Err(problem("redis.url", "not set", expected));
+    }
+    Ok(())
+}
+
+/// Whether any pipeline asks workers.
+pub(super) fn asks_workers(config: &Config) -> bool {
+    let asks = |pipeline: &NamedPipeline| {
+        let mut entries = [&pipeline.stt, &pipeline.llm, &pipeline.tts]
+            .into_iter()
+            .flatten();
+        entries.any(|entry| is_workers(config, entry))
+    };
+    config.pipeline.name == Workers::NAME || config.pipelines.values().any(asks)
+}
+
+/// Whether an entry of a pipeline means workers.
+pub(super) fn is_workers(config: &Config, entry: &str) -> bool {
+    let name = entry.split_once('/').map_or(entry, |(name, _)| name);
+    kind(config, name) == Some(ProviderKind::Workers)
 }
 
 fn check_provider(name: &str, provider: &Provider) -> Result<(), Problem> {

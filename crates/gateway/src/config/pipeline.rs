@@ -2,13 +2,32 @@
 //! Used by `App::load_catalog`.
 //! Never opens anything.
 
-use providers::scripted::ScriptedConfig;
-use providers::{CatalogConfig, LlmConfig, PipelineConfig, ProviderConfig};
+use providers::scripted::{self, ScriptedConfig};
+use providers::{CatalogConfig, LlmConfig, PipelineConfig, ProviderConfig, Workers};
+use store::live::WorkKind;
 
 use super::{Config, Provider, named};
 
 /// Model name asked of a language server when the configuration names none.
 const DEFAULT_LLM_MODEL: &str = "default";
+
+/// Why a worker has nobody who does its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoProviders {
+    /// It would ask itself.
+    #[error(
+        "pipelines.{pipeline}.{stage} names nobody but workers: set worker.pipeline to one whose providers do the work, such as local"
+    )]
+    OnlyWorkers {
+        /// The pipeline.
+        pipeline: String,
+        /// What nobody does.
+        stage: &'static str,
+    },
+    /// A vendor's address is none.
+    #[error("a provider's address is not a URL: {0}")]
+    Address(#[from] url::ParseError),
+}
 
 impl Config {
     /// The catalog's part of this configuration.
@@ -64,6 +83,61 @@ impl Config {
             },
             models_dir: self.models_dir(),
         })
+    }
+
+    /// Whether any pipeline asks workers.
+    pub fn asks_workers(&self) -> bool {
+        named::asks_workers(self)
+    }
+
+    /// The catalog of a worker that does work of these kinds: what it does not do is not loaded.
+    ///
+    /// # Errors
+    /// [`NoProviders`] when nobody but workers is named for a kind; when a vendor's address is not a URL.
+    pub fn worker_catalog(&self, kinds: &[WorkKind]) -> Result<CatalogConfig, NoProviders> {
+        let mut catalog = self.catalog()?;
+        let own = self.worker.pipeline.as_ref().unwrap_or(&self.pipeline.name);
+        let name = match own.as_str() {
+            "" | Workers::NAME => "local",
+            name => name,
+        };
+        let does = |kind| kinds.contains(&kind);
+        let mut wanted = match catalog.pipelines.remove(name) {
+            Some(named) => named,
+            // its language model may be one of the section `llm`, which only the built-in pipelines have
+            None if does(WorkKind::Llm)
+                && (kinds.len() == WorkKind::ALL.len() || catalog.llm.is_some()) =>
+            {
+                if kinds.len() < WorkKind::ALL.len() {
+                    scripted::NAME.clone_into(&mut catalog.default);
+                } else {
+                    name.clone_into(&mut catalog.default);
+                }
+                catalog.pipelines.clear();
+                return Ok(catalog);
+            }
+            None => PipelineConfig::of(name),
+        };
+        for (kind, stage, entries) in [
+            (WorkKind::Stt, "stt", &mut wanted.stt),
+            (WorkKind::Llm, "llm", &mut wanted.llm),
+            (WorkKind::Tts, "tts", &mut wanted.tts),
+        ] {
+            if does(kind) {
+                entries.retain(|entry| !named::is_workers(self, entry));
+                if entries.is_empty() {
+                    let pipeline = name.to_owned();
+                    return Err(NoProviders::OnlyWorkers { pipeline, stage });
+                }
+            } else {
+                // never asked, and nothing to load
+                *entries = vec![scripted::NAME.to_owned()];
+            }
+        }
+        wanted.duplex.clear();
+        name.clone_into(&mut catalog.default);
+        catalog.pipelines = [(name.to_owned(), wanted)].into();
+        Ok(catalog)
     }
 
     fn provider(&self, name: &str, own: &Provider) -> Result<ProviderConfig, url::ParseError> {

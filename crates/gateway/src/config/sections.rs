@@ -346,42 +346,32 @@ impl Default for Redis {
     }
 }
 
-/// `[plans.NAME]`: how much a tenant of this plan may have; 0 is no limit. `free`, `pro` and `enterprise` (no limits)
-/// need no section; one of their names replaces them. A tenant's own limits go over its plan (`PATCH
-/// /v1/admin/tenants/ID`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+/// `[worker]`: how `antiphon worker` does its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Plan {
-    /// REST calls and sockets opened within any minute.
-    pub requests_per_minute: u64,
-    /// Tokens of language models within any minute.
-    pub tokens_per_minute: u64,
-    /// Conversations at the same time.
-    pub concurrent_sessions: u64,
-    /// Minutes of audio, heard and spoken, within any day.
-    pub audio_minutes_per_day: u64,
+pub struct Worker {
+    /// Address and port of a worker's `/health`, `/ready` and `/metrics`.
+    pub listen: String,
+    /// The pipeline whose providers do the work: that of `pipeline.name` when unset, and the models of this machine
+    /// where that has nothing but workers.
+    pub pipeline: Option<String>,
+    /// Utterances that one worker transcribes at the same time; 8 are a good number with a GPU.
+    pub stt_concurrency: usize,
+    /// Replies that one worker speaks at the same time.
+    pub tts_concurrency: usize,
+    /// Questions that one worker answers at the same time.
+    pub llm_concurrency: usize,
 }
 
-impl Plan {
-    /// The plans that need no section.
-    pub(super) fn built_in() -> [(&'static str, Self); 3] {
-        let free = Self {
-            requests_per_minute: 100,
-            tokens_per_minute: 100_000,
-            concurrent_sessions: 1,
-            audio_minutes_per_day: 10,
-        };
-        let pro = Self {
-            requests_per_minute: 1000,
-            tokens_per_minute: 1_000_000,
-            concurrent_sessions: 100,
-            audio_minutes_per_day: 0,
-        };
-        [
-            ("free", free),
-            ("pro", pro),
-            ("enterprise", Self::default()),
-        ]
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8090".to_owned(),
+            pipeline: None,
+            stt_concurrency: 4,
+            tts_concurrency: 4,
+            llm_concurrency: 8,
+        }
     }
 }
 

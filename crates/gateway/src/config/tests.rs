@@ -1,4 +1,6 @@
-use super::{Config, ConfigError, Secret};
+use store::live::WorkKind;
+
+use super::{Config, ConfigError, NamedPipeline, Secret};
 
 fn load(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let pairs = environment
@@ -91,7 +93,7 @@ fn a_wrong_value_is_one_sentence_with_key_value_and_expectation() {
     );
     assert_eq!(
         error(&[("ANTIPHON_PIPELINE", "magic")]),
-        "pipeline.name is magic (from ANTIPHON_PIPELINE), expected local or scripted"
+        "pipeline.name is magic (from ANTIPHON_PIPELINE), expected local or scripted or workers"
     );
     assert!(
         error(&[("ANTIPHON_LISTEN", "here")])
@@ -385,6 +387,51 @@ fn sections_with_members_are_documented_by_an_example() {
         text.contains("#   Language models.\n#   llm = []"),
         "{text}"
     );
+}
+
+#[test]
+fn workers_are_asked_where_there_is_a_way_to_them() {
+    let alone = load(&[("ANTIPHON_PIPELINE", "workers")]).unwrap_err();
+    let sentence = alone.to_string();
+    assert!(
+        sentence.contains("redis.url") && sentence.contains("REDIS_URL"),
+        "{sentence}"
+    );
+    let shared = [
+        ("ANTIPHON_PIPELINE", "workers"),
+        ("REDIS_URL", "redis://cache.example:6379"),
+    ];
+    let config = load(&shared).unwrap();
+    assert!(config.asks_workers());
+    // the same settings make a worker: it asks nobody but itself
+    let catalog = config.worker_catalog(&[WorkKind::Stt]).unwrap();
+    assert_eq!(catalog.default, "local");
+    let own = &catalog.pipelines["local"];
+    assert_eq!(
+        (&own.stt[..], &own.tts[..]),
+        (&["local".to_owned()][..], &["scripted".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_worker_of_a_shared_pipeline_does_what_workers_are_not_asked_for() {
+    let mut config = Config::default();
+    config.pipeline.name = "prod".to_owned();
+    let row = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let prod = NamedPipeline {
+        stt: row(&["workers", "deepgram"]),
+        llm: row(&["groq"]),
+        tts: row(&["workers"]),
+        ..NamedPipeline::default()
+    };
+    config.pipelines.insert("prod".to_owned(), prod);
+    let catalog = config.worker_catalog(&[WorkKind::Stt]).unwrap();
+    assert_eq!(catalog.pipelines["prod"].stt, ["deepgram"]);
+    let error = config.worker_catalog(&[WorkKind::Tts]).unwrap_err();
+    assert!(error.to_string().contains("pipelines.prod.tts"), "{error}");
+    config.worker.pipeline = Some("local".to_owned());
+    let catalog = config.worker_catalog(&[WorkKind::Tts]).unwrap();
+    assert_eq!(catalog.pipelines["local"].tts, ["local"]);
 }
 
 #[test]

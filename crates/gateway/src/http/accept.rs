@@ -14,14 +14,17 @@ use axum::extract::ConnectInfo;
 use engine::guard::Rate;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use store::live::limiter::{Demand, Level, LevelKind, Limiter};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
-use crate::App;
 use crate::auth::lockout::network;
+use crate::clock::Clock;
+use crate::config;
+use crate::lifecycle::Lifecycle;
 use crate::observe::{Event, Metrics};
 
 /// Most that hyper buffers of one request, in bytes: it starts at 8 KiB and grows with large heads and bodies only.
@@ -38,11 +41,26 @@ retry-after: 5\r\nconnection: close\r\n\r\n\
 /// Longest wait for a request head while the server drains, so that silent clients do not hold the drain up.
 const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a listener needs of the process that it belongs to.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// Bounds.
+    pub server: config::Server,
+    /// Networks whose proxies bring many callers each.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Time.
+    pub clock: Clock,
+    /// Counts connections.
+    pub metrics: Metrics,
+    /// Ends them.
+    pub lifecycle: Lifecycle,
+}
+
 /// Accepts connections until it is aborted: while the server drains, `/ready` must still say no and new sessions
 /// must still hear why they are refused.
-pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
-    let slots = Arc::new(Semaphore::new(app.config.server.max_connections));
-    let arrivals = Arrivals::new(&app);
+pub async fn serve(house: House, listener: TcpListener, router: Router) {
+    let slots = Arc::new(Semaphore::new(house.server.max_connections));
+    let arrivals = Arrivals::new(&house);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -54,42 +72,44 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router) {
         };
         if arrivals.is_flood(peer.ip()).await {
             // nothing is said: an answer would cost more than the refusal saves
-            app.metrics.emit(&Event::ConnectionRefused);
+            house.metrics.emit(&Event::ConnectionRefused);
             continue;
         }
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            app.metrics.emit(&Event::ConnectionRefused);
+            house.metrics.emit(&Event::ConnectionRefused);
             // a fresh socket's send buffer takes this much; if not, the close says it too
             let _ = stream.try_write(FULL);
             continue;
         };
         // audio deltas are small and must not wait for each other
         let _ = stream.set_nodelay(true);
-        app.metrics.connections(1);
+        house.metrics.connections(1);
         let connection = Counted {
             stream,
             _slot: slot,
-            metrics: app.metrics.clone(),
+            metrics: house.metrics.clone(),
         };
-        let serving = serve_connection(Arc::clone(&app), connection, peer, router.clone());
+        let serving = serve_connection(house.clone(), connection, peer, router.clone());
         // the drain waits for requests being answered; upgraded sockets are tracked by their sessions
-        app.lifecycle.spawn(serving);
+        house.lifecycle.spawn(serving);
     }
 }
 
 /// How often each network address connects.
 struct Arrivals {
-    app: Arc<App>,
     rate: Option<Rate>,
+    trusted_proxies: Vec<IpNet>,
+    clock: Clock,
     limiter: Limiter,
 }
 
 impl Arrivals {
-    fn new(app: &Arc<App>) -> Self {
-        let limit = app.config.server.connections_per_second;
+    fn new(house: &House) -> Self {
+        let limit = house.server.connections_per_second;
         Self {
-            app: Arc::clone(app),
             rate: (limit > 0).then(|| Rate::new(limit, 1000)),
+            trusted_proxies: house.trusted_proxies.clone(),
+            clock: house.clock.clone(),
             limiter: Limiter::memory(),
         }
     }
@@ -97,8 +117,8 @@ impl Arrivals {
     /// Whether a connection from `ip` is one too many within this second. Proxies bring many callers each.
     async fn is_flood(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        let proxies = &self.app.config.http.trusted_proxies;
-        if ip.is_loopback() || proxies.iter().any(|net| net.contains(&ip)) {
+        let is_proxy = || self.trusted_proxies.iter().any(|net| net.contains(&ip));
+        if ip.is_loopback() || is_proxy() {
             return false;
         }
         let Some(rate) = self.rate else {
@@ -110,19 +130,19 @@ impl Arrivals {
             requests: Some(rate),
             tokens: None,
         };
-        let now_ms = self.app.clock.utc().timestamp_millis().unsigned_abs();
+        let now_ms = self.clock.utc().timestamp_millis().unsigned_abs();
         let decision = self.limiter.take(&[level], Demand::REQUEST, now_ms).await;
         decision.outcome.is_err()
     }
 }
 
-async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, router: Router) {
+async fn serve_connection(house: House, connection: Counted, peer: SocketAddr, router: Router) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)
     });
-    let draining = app.lifecycle.stopping();
-    let patience = Duration::from_millis(app.config.server.header_timeout_ms);
+    let draining = house.lifecycle.stopping();
+    let patience = Duration::from_millis(house.server.header_timeout_ms);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(if draining {
@@ -137,13 +157,13 @@ async fn serve_connection(app: Arc<App>, connection: Counted, peer: SocketAddr, 
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = app.lifecycle.hard().cancelled() => return,
+        () = house.lifecycle.hard().cancelled() => return,
         // one that came during the drain has its one request answered first
-        () = app.lifecycle.soft().cancelled(), if !draining => {
+        () = house.lifecycle.soft().cancelled(), if !draining => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
-                () = app.lifecycle.hard().cancelled() => return,
+                () = house.lifecycle.hard().cancelled() => return,
             }
         }
     };
@@ -212,13 +232,17 @@ mod tests {
 
     #[tokio::test]
     async fn who_connects_too_often_waits_a_second_and_proxies_do_not() {
-        let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
-        config.server.data_dir = Some(folder.path().display().to_string());
         config.server.connections_per_second = 3;
         config.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-        let app = App::open(config).await.unwrap();
-        let arrivals = Arrivals::new(&app);
+        let house = House {
+            server: config.server,
+            trusted_proxies: config.http.trusted_proxies,
+            clock: Clock::default(),
+            metrics: Metrics::default(),
+            lifecycle: Lifecycle::default(),
+        };
+        let arrivals = Arrivals::new(&house);
         let floods = async |ip: &str| arrivals.is_flood(ip.parse().unwrap()).await;
         for _ in 0..3 {
             assert!(!floods("2001:db8:1:2::1").await);
@@ -230,7 +254,7 @@ mod tests {
                 assert!(!floods(ip).await, "{ip}");
             }
         }
-        app.clock.advance(Duration::from_secs(2));
+        house.clock.advance(Duration::from_secs(2));
         assert!(!floods("2001:db8:1:2::1").await);
     }
 

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use store::live::Health;
+use store::live::{Health, Queue, WorkKind, WorkLimits};
 use wire::rest::status::{Check, Health as Alive, Info, Readiness};
 
 use crate::App;
@@ -85,7 +85,7 @@ fn conversations(app: &App) -> Option<Check> {
     Some(check("conversations", outcome))
 }
 
-fn check(name: &str, outcome: Result<(), String>) -> Check {
+pub(crate) fn check(name: &str, outcome: Result<(), String>) -> Check {
     Check {
         name: name.to_owned(),
         ok: outcome.is_ok(),
@@ -119,6 +119,14 @@ async fn info(State(app): State<Arc<App>>) -> Result<axum::Json<Info>, ApiError>
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     if let Some(link) = app.store.live.link() {
         app.metrics.redis_away(link.health() != Health::Here);
+        if app.config.asks_workers() {
+            for kind in WorkKind::ALL {
+                let queue = Queue::new(link.clone(), kind, WorkLimits::default());
+                if let Ok(standing) = queue.standing().await {
+                    app.metrics.work().standing(kind, &standing);
+                }
+            }
+        }
     }
     if let Some(journal) = &app.journal {
         app.metrics.journal(&journal.state());

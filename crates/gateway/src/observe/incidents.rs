@@ -1,6 +1,6 @@
 //! What happens to providers: who is left alone, who took over from whom.
 //! Told by the providers' guards through the watch that [`crate::metering::Meter::watch`] gives them.
-//! Never names a session: the same provider serves all of them.
+//! Never counts by session: the same provider serves all of them.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -118,7 +118,12 @@ impl Incidents {
                 rests(stage.name(), provider, 0);
                 tracing::info!(provider, stage = stage.name(), "provider answers again");
             }
-            Incident::FailedOver { stage, from, to } => {
+            Incident::FailedOver {
+                session,
+                stage,
+                from,
+                to,
+            } => {
                 let stage = stage.name();
                 let take_over = TakeOver {
                     stage,
@@ -126,7 +131,7 @@ impl Incidents {
                     to: to.to_owned(),
                 };
                 self.failovers.get_or_create(&take_over).inc();
-                tracing::warn!(from, to, stage, "another provider takes over");
+                tracing::warn!(session, from, to, stage, "another provider takes over");
             }
             Incident::Hedged { provider, won } => {
                 let label = Hedge {
@@ -160,7 +165,12 @@ mod tests {
         incidents.note(&Incident::Closed { stage, provider });
         assert_eq!(incidents.resting.get_or_create(&place).get(), 0);
         let (from, to) = ("groq", "local");
-        incidents.note(&Incident::FailedOver { stage, from, to });
+        incidents.note(&Incident::FailedOver {
+            session: "sess_1",
+            stage,
+            from,
+            to,
+        });
         let take_over = TakeOver {
             stage: "llm",
             from: from.to_owned(),

@@ -21,6 +21,7 @@ use super::incidents::Incidents;
 use super::kept::Kept;
 use super::lines::log;
 use super::usage::Usage;
+use super::work::Work;
 
 /// Bounds of the turn-stage histogram in s: dense where the targets are (DESIGN §4: 250 to 450 ms).
 const STAGE_BOUNDS: [f64; 16] = [
@@ -92,6 +93,7 @@ struct Families {
     incidents: Incidents,
     kept: Kept,
     usage: Usage,
+    work: Work,
 }
 
 /// The metrics of one server; cheap to clone.
@@ -206,12 +208,18 @@ fn register(registry: &mut Registry, families: &Families) {
     families.incidents.register(r);
     families.kept.register(r);
     families.usage.register(r);
+    families.work.register(r);
 }
 
 impl Metrics {
     /// Records what happened to a provider.
     pub(crate) fn incident(&self, incident: &Incident<'_>) {
         self.families.incidents.note(incident);
+    }
+
+    /// The numbers about work for workers.
+    pub(crate) fn work(&self) -> &Work {
+        &self.families.work
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -383,6 +391,7 @@ pub fn metrics_markdown() -> String {
     drop(f.rate_limited.get_or_create(&LevelLabel { level: "" }));
     f.incidents.show();
     f.usage.show();
+    f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     let text = metrics.text();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
@@ -481,6 +490,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 32);
+        assert_eq!(table.lines().count(), 2 + 41);
     }
 }

@@ -59,4 +59,6 @@ mod usage;
 mod vault;
 #[cfg(feature = "local")]
 mod voice;
+mod worker_desk;
+mod workers;
 mod world;

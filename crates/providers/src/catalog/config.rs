@@ -59,11 +59,13 @@ pub enum ProviderKind {
     OpenaiRealtime,
     /// Gemini Live: speech to speech.
     GeminiLive,
+    /// Workers: other processes of this program, which run providers of their own.
+    Workers,
 }
 
 impl ProviderKind {
     /// Every kind, as the configuration writes it.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("local", Self::Local),
         ("scripted", Self::Scripted),
         ("openai", Self::Openai),
@@ -77,6 +79,7 @@ impl ProviderKind {
         ("cartesia", Self::Cartesia),
         ("openai_realtime", Self::OpenaiRealtime),
         ("gemini_live", Self::GeminiLive),
+        ("workers", Self::Workers),
     ];
 }
 
@@ -113,6 +116,19 @@ pub struct PipelineConfig {
     pub duplex: Vec<String>,
     /// The second language model is asked as well when the first has not begun to answer after so long, in ms.
     pub hedge_ms: Option<u64>,
+}
+
+impl PipelineConfig {
+    /// Everything by one provider.
+    pub fn of(provider: &str) -> Self {
+        let only = || vec![provider.to_owned()];
+        Self {
+            stt: only(),
+            llm: only(),
+            tts: only(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A list of names, or one name alone.
@@ -182,9 +198,10 @@ const fn known(
 }
 
 /// Vendors that need no more than a key (addresses: each vendor's API reference, November 2026).
-pub const WELL_KNOWN: [WellKnown; 16] = [
+pub const WELL_KNOWN: [WellKnown; 17] = [
     known("local", ProviderKind::Local, "", None),
     known("scripted", ProviderKind::Scripted, "", None),
+    known("workers", ProviderKind::Workers, "", None),
     known(
         "openai",
         ProviderKind::Openai,

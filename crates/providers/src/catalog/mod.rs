@@ -61,6 +61,22 @@ pub enum CatalogError {
     },
 }
 
+/// Ears, mind and voice in other processes: the gateway has them, for this crate knows no queue between processes.
+#[derive(Clone)]
+pub struct Workers {
+    /// Ears.
+    pub stt: Arc<dyn Stt>,
+    /// Language.
+    pub llm: Arc<dyn Llm>,
+    /// Voice.
+    pub tts: Arc<dyn Tts>,
+}
+
+impl Workers {
+    /// Their name in pipelines, and that of the pipeline that has nothing else.
+    pub const NAME: &'static str = "workers";
+}
+
 /// Jobs that wait for local models, per kind; zero where there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueDepths {
@@ -132,7 +148,18 @@ impl Catalog {
     ///
     /// Errors: see [`CatalogError`]; each says what to do.
     pub fn open(config: CatalogConfig, watch: Watch) -> Result<Self, CatalogError> {
-        open::catalog(config, watch)
+        open::catalog(config, watch, None)
+    }
+
+    /// As [`Catalog::open`], with workers to ask.
+    ///
+    /// Errors: see [`CatalogError`]; each says what to do.
+    pub fn open_with(
+        config: CatalogConfig,
+        watch: Watch,
+        workers: Option<Workers>,
+    ) -> Result<Self, CatalogError> {
+        open::catalog(config, watch, workers)
     }
 
     /// The vendors that the configuration names, without this machine's models and without any pipeline.

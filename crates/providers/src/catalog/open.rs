@@ -13,10 +13,12 @@ use local::{LocalConfig, LocalModels, Part};
 use reqwest::Client;
 use url::Url;
 
-use super::trouble::{Trouble, name_of, opened, problem_of, problem_of_provider};
+use super::trouble::{
+    Trouble, name_of, opened, problem_of, problem_of_provider, unreachable_workers,
+};
 use super::{
     Catalog, CatalogConfig, CatalogError, LlmConfig, Pipeline, PipelineConfig, ProviderConfig,
-    ProviderKind, Vendors, WELL_KNOWN, well_known,
+    ProviderKind, Vendors, WELL_KNOWN, Workers, well_known,
 };
 use crate::{
     absent::Absent,
@@ -42,12 +44,17 @@ use crate::{
 /// Name of the pipeline of this machine's models.
 const LOCAL: &str = "local";
 
-pub(super) fn catalog(config: CatalogConfig, watch: Watch) -> Result<Catalog, CatalogError> {
+pub(super) fn catalog(
+    config: CatalogConfig,
+    watch: Watch,
+    workers: Option<Workers>,
+) -> Result<Catalog, CatalogError> {
     let default = match config.default.as_str() {
         "" => LOCAL.to_owned(),
         name => name.to_owned(),
     };
     let mut opening = Opening::new(config, watch)?;
+    opening.workers = workers;
     let mut pipelines = BTreeMap::new();
     for (name, wanted) in opening.config.pipelines.clone() {
         let pipeline = opening.pipeline(&name, &wanted)?;
@@ -79,7 +86,8 @@ pub(super) fn vendors(config: CatalogConfig) -> Result<Vendors, CatalogError> {
     let mut opening = Opening::new(config, Watch::default())?;
     for (name, pipeline) in opening.config.pipelines.clone() {
         let of_vendors = |entries: &[String]| -> Vec<String> {
-            let inside = |entry: &&String| ![LOCAL, scripted::NAME].contains(&name_of(entry));
+            let inside =
+                |entry: &&String| ![LOCAL, scripted::NAME, Workers::NAME].contains(&name_of(entry));
             entries.iter().filter(inside).cloned().collect()
         };
         opening.members(&name, &of_vendors(&pipeline.stt), Opening::stt)?;
@@ -104,6 +112,7 @@ struct Opening {
     watch: Watch,
     client: Client,
     scripted: Arc<scripted::ScriptedConfig>,
+    workers: Option<Workers>,
     #[cfg(feature = "local")]
     models: Option<LocalModels>,
     stt: HashMap<String, Arc<Member<dyn Stt>>>,
@@ -118,6 +127,7 @@ impl Opening {
             watch,
             client: http::client()?,
             scripted: Arc::new(config.scripted.clone()),
+            workers: None,
             #[cfg(feature = "local")]
             models: None,
             stt: HashMap::new(),
@@ -141,6 +151,7 @@ impl Opening {
             LOCAL => self.local_pipeline()?,
             #[cfg(not(feature = "local"))]
             LOCAL => return Err(CatalogError::NotBuilt),
+            Workers::NAME => self.pipeline(name, &PipelineConfig::of(Workers::NAME))?,
             _ => return Err(self.unknown_pipeline(name)),
         };
         if let Some(llm) = self.config.llm.clone() {
@@ -323,6 +334,7 @@ impl Opening {
         let vendor = || self.vendor(entry, Stage::Stt);
         let provider: Arc<dyn Stt> = match self.kind(entry)? {
             ProviderKind::Scripted => Arc::new(ScriptedStt::new(Arc::clone(&self.scripted))),
+            ProviderKind::Workers => self.workers(entry)?.stt,
             #[cfg(feature = "local")]
             ProviderKind::Local => Arc::new(LocalStt::new(self.models()?)),
             #[cfg(not(feature = "local"))]
@@ -347,6 +359,7 @@ impl Opening {
         let vendor = || self.vendor(entry, Stage::Llm);
         let provider: Arc<dyn Llm> = match self.kind(entry)? {
             ProviderKind::Scripted => Arc::new(ScriptedLlm::new(Arc::clone(&self.scripted))),
+            ProviderKind::Workers => self.workers(entry)?.llm,
             #[cfg(feature = "local")]
             ProviderKind::Local => Arc::new(LocalLlm::new(self.models()?)),
             #[cfg(not(feature = "local"))]
@@ -375,6 +388,7 @@ impl Opening {
         let vendor = || self.vendor(entry, Stage::Tts);
         let provider: Arc<dyn Tts> = match self.kind(entry)? {
             ProviderKind::Scripted => Arc::new(ScriptedTts::new(Arc::clone(&self.scripted))),
+            ProviderKind::Workers => self.workers(entry)?.tts,
             #[cfg(feature = "local")]
             ProviderKind::Local => Arc::new(LocalTts::new(self.models()?)),
             #[cfg(not(feature = "local"))]
@@ -410,6 +424,12 @@ impl Opening {
         let member = self.member(entry, Stage::Duplex, provider);
         self.duplex.insert(entry.to_owned(), Arc::clone(&member));
         Ok(member)
+    }
+
+    fn workers(&self, entry: &str) -> Result<Workers, Trouble> {
+        self.workers
+            .clone()
+            .ok_or_else(|| unreachable_workers(entry))
     }
 
     fn member<P: ?Sized>(&self, entry: &str, stage: Stage, provider: Arc<P>) -> Arc<Member<P>> {
@@ -466,7 +486,8 @@ impl Opening {
 
     fn unknown_pipeline(&self, name: &str) -> CatalogError {
         let configured = self.config.pipelines.keys().map(String::as_str);
-        let names: Vec<&str> = configured.chain([LOCAL, scripted::NAME]).collect();
+        let built_in = [LOCAL, scripted::NAME, Workers::NAME];
+        let names: Vec<&str> = configured.chain(built_in).collect();
         let problem = format!("there is no such pipeline; there are {}", names.join(", "));
         problem_of(name, problem)
     }

@@ -44,3 +44,9 @@ pub(super) fn problem_of_provider(name: &str, problem: String) -> CatalogError {
         error: ProviderError::new(name.to_owned(), Kind::Rejected, problem),
     }
 }
+
+/// Workers are named where there is no way to them.
+pub(super) fn unreachable_workers(entry: &str) -> Trouble {
+    let problem = "workers are asked over Redis: set REDIS_URL".to_owned();
+    Trouble::Error(problem_of_provider(name_of(entry), problem))
+}

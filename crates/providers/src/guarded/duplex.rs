@@ -113,7 +113,7 @@ impl Conversing {
                 Err(refused) => return Found::Nobody(worth.unwrap_or(refused)),
             };
             if let Some(from) = &last {
-                row.failed_over(from, &member.name);
+                row.failed_over(&self.options.session, from, &member.name);
             }
             let patience = row.patience(place, LIMIT);
             let opened = tokio::select! {

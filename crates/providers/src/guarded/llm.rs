@@ -106,6 +106,10 @@ struct Answering {
 impl Job for Answering {
     type Provider = dyn Llm;
 
+    fn session(&self) -> &str {
+        &self.account.session
+    }
+
     fn may_ask(&mut self, place: usize) -> bool {
         // whoever has begun has won: nobody else is being asked any more
         let begun = !self.said.is_empty() || self.called;

@@ -83,6 +83,8 @@ pub enum Incident<'a> {
     },
     /// Another one took over.
     FailedOver {
+        /// The session's id, or the request's.
+        session: &'a str,
         /// Its stage.
         stage: Stage,
         /// Who failed.
@@ -363,8 +365,9 @@ impl<P: ?Sized> Row<P> {
         }
     }
 
-    fn failed_over(&self, from: &str, to: &str) {
+    fn failed_over(&self, session: &str, from: &str, to: &str) {
         self.watch.tell(&Incident::FailedOver {
+            session,
             stage: self.stage,
             from,
             to,
@@ -388,6 +391,8 @@ enum Attempt {
 trait Job: Send {
     /// A provider's port.
     type Provider: ?Sized + Send + Sync + 'static;
+    /// Whose it is.
+    fn session(&self) -> &str;
     /// Whether the member at `place` may try: somebody else may be asking it for this very job.
     fn may_ask(&mut self, _place: usize) -> bool {
         true
@@ -423,7 +428,7 @@ async fn run<J: Job>(row: &Row<J::Provider>, job: &mut J, limit: Duration) {
             return job.fail(last.map_or_else(taken, |(_, error)| error)).await;
         }
         if let Some((from, _)) = &last {
-            row.failed_over(from, &member.name);
+            row.failed_over(job.session(), from, &member.name);
         }
         let unheard = job.unheard();
         let attempt = tokio::select! {

@@ -176,6 +176,10 @@ struct Hearing {
 impl Job for Hearing {
     type Provider = dyn Stt;
 
+    fn session(&self) -> &str {
+        &self.account.session
+    }
+
     fn unheard(&self) -> impl Future<Output = ()> + Send + 'static {
         let listener = self.outbox.clone();
         async move { listener.closed().await }

@@ -129,6 +129,10 @@ struct Speaking {
 impl Job for Speaking {
     type Provider = dyn Tts;
 
+    fn session(&self) -> &str {
+        &self.account.session
+    }
+
     fn unheard(&self) -> impl Future<Output = ()> + Send + 'static {
         let listener = self.outbox.clone();
         async move { listener.closed().await }

@@ -1,5 +1,5 @@
 //! The connection to Redis: one server, Sentinel or Cluster, which nobody else has to know.
-//! Used by the limiter and the client secrets; opened by [`super::Live`].
+//! Used by the limiter, the client secrets and the work for workers; opened by [`super::Live`].
 //! Never waits for a Redis that is known to be away, never sends anything twice, never shows the address.
 //!
 //! The client library could reconnect and retry by itself. It may not: a `take` whose answer was lost may have been
@@ -7,6 +7,7 @@
 //! told [`Away`] at once, and one task seeks Redis until it takes writes again.
 
 mod address;
+mod waiting;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,11 +21,15 @@ use tokio::sync::Mutex as AsyncMutex;
 
 pub use self::address::AddressError;
 use self::address::Target;
+pub(super) use self::waiting::{BLOCK_MS, Waiting};
 
 /// Hash tag of the limits: all of them in one slot, so that one script decides on several.
 pub(super) const LIMITS: &str = "limits";
 /// Hash tag of the client secrets: what they take together is counted beside them.
 pub(super) const SECRETS: &str = "secrets";
+
+/// Hash tags of the work for workers: one queue and all its jobs in one slot, so that a job is answered in one step.
+pub(super) const WORK: [&str; 3] = ["work:stt", "work:tts", "work:llm"];
 
 /// A server that answers does so in a fraction of this; a caller waits no longer before a local decision.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
@@ -130,6 +135,8 @@ impl Way {
                     .retries(1)
                     .connection_timeout(CONNECT_WITHIN)
                     .response_timeout(ANSWER_WITHIN)
+                    // of all attempts at one command, also of those that wait
+                    .overall_response_timeout(Some(SEEK_WITHIN))
                     .connection_concurrency_limit(CONCURRENCY);
                 Self::Cluster(Box::new(builder.build()?))
             }
@@ -287,7 +294,7 @@ impl Inner {
         if news {
             tracing::warn!(
                 reason,
-                "redis does not answer: limits are kept by this process, client secrets do not work"
+                "redis does not answer: limits are kept by this process, client secrets and workers do not work"
             );
         }
         *state = State::Away(reason.into());
@@ -298,7 +305,7 @@ impl Inner {
     async fn find(&self, number: u64) -> Result<(), String> {
         let found = async {
             let mut connection = self.way.connect().await?;
-            for tag in [LIMITS, SECRETS] {
+            for tag in [LIMITS, SECRETS].into_iter().chain(WORK) {
                 let key = format!("{{{}:{tag}}}:seek", self.namespace);
                 let mut mark = cmd("SET");
                 mark.arg(key).arg(1).arg("PX").arg(1000);

@@ -8,7 +8,7 @@ use store::live::{Health, Live};
 use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, until};
-use crate::{client_secrets, limits};
+use crate::{client_secrets, limits, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -40,6 +40,10 @@ impl Gateways {
 async fn all(url: Option<&str>) {
     client_secrets::all(async |story, limit| Gateways::open(url, story, limit).await).await;
     limits::all(async |story| Gateways::open(url, story, 10).await).await;
+    if url.is_some() {
+        // work for other processes needs a place that they share
+        work::all(async |story| Gateways::open(url, story, 10).await).await;
+    }
 }
 
 #[tokio::test]

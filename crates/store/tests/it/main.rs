@@ -27,3 +27,5 @@ mod sealing;
 mod sqlite_files;
 mod tenants;
 mod walls;
+mod work;
+mod work_outage;

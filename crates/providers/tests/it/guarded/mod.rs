@@ -54,7 +54,9 @@ pub(crate) fn written() -> (Watch, Arc<Mutex<Vec<String>>>) {
         let line = match incident {
             Incident::Opened { stage, provider } => format!("{} {provider} rests", stage.name()),
             Incident::Closed { stage, provider } => format!("{} {provider} is back", stage.name()),
-            Incident::FailedOver { stage, from, to } => {
+            Incident::FailedOver {
+                stage, from, to, ..
+            } => {
                 format!("{} {from} -> {to}", stage.name())
             }
             Incident::Hedged { provider, won } => {
