@@ -4,6 +4,7 @@
 #
 #   test-postgres.sh nextest       the set-up script of .config/nextest.toml: one server for the whole run
 #   test-postgres.sh start PID     a server for one process; prints the folder and the port
+#   test-postgres.sh database FOLDER NAME   a database of the owner's
 #   test-postgres.sh stop FOLDER   as a crash would; `again FOLDER` brings it back
 set -euo pipefail
 
@@ -107,6 +108,10 @@ case "${1:-}" in
     start "$2"
     printf '%s %s\n' "$folder" "$port"
     ;;
+  database)
+    find_binaries
+    "$bin/createdb" --host="$2" --port="$(cat "$2/port")" --username=postgres --owner=antiphon_owner "$3"
+    ;;
   stop)
     find_binaries
     folder=$2
@@ -124,5 +129,5 @@ case "${1:-}" in
     control --mode=immediate stop || true
     case "$folder" in */antiphon-postgres.*) rm -rf -- "$folder" ;; esac
     ;;
-  *) fail "usage: test-postgres.sh nextest | start PID | stop FOLDER | again FOLDER" ;;
+  *) fail "usage: test-postgres.sh nextest | start PID | database FOLDER NAME | stop FOLDER | again FOLDER" ;;
 esac
