@@ -200,10 +200,11 @@ async fn a_redis_that_is_late_is_found() {
 async fn a_redis_that_hangs_is_away() {
     let servers = Servers::single().await;
     let live = open(&servers).await;
-    let pause = ["CLIENT", "PAUSE", "3000"];
+    let pause = ["CLIENT", "PAUSE", "10000"];
     let paused: Option<String> = crate::redis_servers::ask(servers.nodes[0].port, &pause).await;
     assert!(paused.is_some());
-    let all = tokio::time::timeout(Duration::from_secs(2), goes_on_locally(&live));
+    // all of them are made before it speaks again
+    let all = tokio::time::timeout(Duration::from_secs(8), goes_on_locally(&live));
     all.await
         .expect("decisions do not wait for Redis one by one");
     recovers(&live).await;
