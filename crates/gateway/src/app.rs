@@ -111,6 +111,7 @@ impl App {
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
+        let lifecycle = Lifecycle::default();
         Ok(Arc::new(Self {
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
@@ -122,8 +123,8 @@ impl App {
             catalog,
             meter: Meter::new(prices, metrics.clone()),
             metrics,
-            lifecycle: Lifecycle::default(),
-            sessions: Registry::new(config.sessions.max_sessions),
+            sessions: Registry::new(config.sessions.max_sessions, lifecycle.soft().clone()),
+            lifecycle,
             started: clock.now(),
             clock,
             config,

@@ -9,9 +9,11 @@ pub mod docs;
 mod docs_page;
 pub mod error;
 pub mod json;
+mod query;
 pub mod router;
 pub mod trace;
 
 pub(crate) use client_ip::client_ip;
 pub use error::ApiError;
 pub use json::Json;
+pub use query::Query;

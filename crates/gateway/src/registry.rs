@@ -18,11 +18,13 @@ pub struct Registry {
 struct Shared {
     active: AtomicUsize,
     limit: usize,
+    /// Tells all sessions to end: each tenant's token is a child of it, so that a session watches one.
+    stop: CancellationToken,
     tenants: Mutex<HashMap<Box<str>, Running>>,
 }
 
 /// What runs of one tenant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Running {
     sessions: usize,
     /// Tells them all to end.
@@ -44,11 +46,12 @@ pub struct Owned {
 }
 
 impl Registry {
-    /// At most `limit` sessions at once.
-    pub fn new(limit: usize) -> Self {
+    /// At most `limit` sessions at once, all of which end after `stop`.
+    pub fn new(limit: usize, stop: CancellationToken) -> Self {
         let shared = Shared {
             active: AtomicUsize::new(0),
             limit,
+            stop,
             tenants: Mutex::default(),
         };
         Self {
@@ -94,13 +97,17 @@ impl Active {
     /// The same place, as `tenant`'s; `None` when it has `limit` of them here already. 0 is no limit.
     pub fn of(self, tenant: &str, limit: u64) -> Option<Owned> {
         let mut tenants = self.shared.lock();
-        let running = tenants.entry(tenant.into()).or_default();
+        let stop = &self.shared.stop;
+        let running = tenants.entry(tenant.into()).or_insert_with(|| Running {
+            sessions: 0,
+            closing: stop.child_token(),
+        });
         if limit > 0 && running.sessions as u64 >= limit {
             return None;
         }
         if running.closing.is_cancelled() {
             // those who were told to end are on their way out; whoever comes now was let in since
-            running.closing = CancellationToken::new();
+            running.closing = stop.child_token();
         }
         running.sessions += 1;
         let closing = running.closing.clone();
@@ -114,7 +121,7 @@ impl Active {
 }
 
 impl Owned {
-    /// Cancelled once the conversation is to end because its tenant may not come in any more.
+    /// Cancelled once the conversation is to end: the server stops, or its tenant may not come in any more.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
     }
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn places_are_limited_and_come_back() {
-        let registry = Registry::new(2);
+        let registry = Registry::new(2, CancellationToken::new());
         let first = registry.enter();
         let second = registry.enter();
         assert!(first.is_some() && second.is_some() && registry.enter().is_none());
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_tenants_places_are_limited_and_come_back() {
-        let registry = Registry::new(9);
+        let registry = Registry::new(9, CancellationToken::new());
         let enter = |tenant| registry.enter().unwrap().of(tenant, 2);
         let first = enter("acme");
         let second = enter("acme");
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn those_who_run_are_told_to_end_and_those_who_come_later_are_not() {
-        let registry = Registry::new(9);
+        let registry = Registry::new(9, CancellationToken::new());
         let enter = |tenant| registry.enter().unwrap().of(tenant, 0).unwrap();
         let (acme, rival) = (enter("acme"), enter("rival"));
         assert_eq!(registry.close("acme"), 1);
@@ -185,5 +192,16 @@ mod tests {
         assert!(!later.closing().is_cancelled());
         assert_eq!(registry.close("acme"), 2);
         assert!(later.closing().is_cancelled());
+    }
+
+    #[test]
+    fn a_stop_is_told_to_all() {
+        let stop = CancellationToken::new();
+        let registry = Registry::new(9, stop.clone());
+        let enter = |tenant| registry.enter().unwrap().of(tenant, 0).unwrap();
+        let (acme, rival) = (enter("acme"), enter("rival"));
+        stop.cancel();
+        assert!(acme.closing().is_cancelled() && rival.closing().is_cancelled());
+        assert!(enter("late").closing().is_cancelled());
     }
 }

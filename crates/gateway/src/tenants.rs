@@ -15,6 +15,8 @@ use crate::auth::{
 pub const FIRST_PLAN: &str = "free";
 /// Name of a tenant's first key.
 const FIRST_KEY: &str = "first key";
+/// Longest name, in characters.
+const MAX_NAME: usize = 100;
 /// Random characters in an id that nobody chose: 62 bits.
 const RANDOM: usize = 12;
 
@@ -35,15 +37,15 @@ pub enum TenantError {
         "the tenant '{DEFAULT_TENANT}' is the operator's own: it is neither suspended nor deleted"
     )]
     OperatorsOwn,
-    /// The database or the system's randomness failed.
+    /// A name of nothing, too long, or with characters for control.
+    #[error("a name has 1 to {MAX_NAME} characters, none of them for control")]
+    Name,
+    /// The database failed.
     #[error(transparent)]
-    Failed(#[from] AuthError),
-}
-
-impl From<store::StoreError> for TenantError {
-    fn from(error: store::StoreError) -> Self {
-        Self::Failed(error.into())
-    }
+    Store(#[from] store::StoreError),
+    /// No key could be made.
+    #[error(transparent)]
+    Key(#[from] AuthError),
 }
 
 /// A tenant to make.
@@ -75,10 +77,23 @@ pub fn is_id(text: &str) -> bool {
     (3..=50).contains(&text.len()) && begins && text.bytes().all(plain)
 }
 
+/// A name for people, without the blanks around it.
+///
+/// # Errors
+/// [`TenantError::Name`].
+pub fn name(text: &str) -> Result<String, TenantError> {
+    let name = text.trim();
+    let length = name.chars().count();
+    if length == 0 || length > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(TenantError::Name);
+    }
+    Ok(name.to_owned())
+}
+
 /// Makes a tenant with a project `default` and a first key that may do everything in it.
 ///
 /// # Errors
-/// [`TenantError::Taken`], [`TenantError::Failed`].
+/// [`TenantError`].
 pub async fn create(
     sql: &Sql,
     keys: &ApiKeys,
@@ -88,7 +103,7 @@ pub async fn create(
 ) -> Result<(Tenant, MintedKey), TenantError> {
     let tenant = Tenant {
         id: new.id.map_or_else(|| fresh_id("t"), Ok)?,
-        name: new.name,
+        name: name(&new.name)?,
         plan: new.plan,
         status: TenantStatus::Active,
         reason: None,
@@ -121,7 +136,7 @@ pub async fn create(
 /// Stores `changed` in the place of `seen`.
 ///
 /// # Errors
-/// [`TenantError::Changed`], [`TenantError::Failed`].
+/// [`TenantError`].
 pub async fn update(
     sql: &Sql,
     seen: &Tenant,

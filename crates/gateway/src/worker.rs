@@ -30,7 +30,7 @@ use crate::http::accept::{self, House};
 use crate::lifecycle::{Drained, Lifecycle, listen_to_signals};
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::Metrics;
-use crate::remote::unique;
+use crate::remote::{codec, unique};
 use crate::run::RunError;
 use crate::{Config, auth, observe};
 
@@ -98,8 +98,8 @@ struct Bench {
     running: AtomicUsize,
 }
 
-/// Who is told that a session's provider was taken over, by session.
-type Degraded = Arc<Mutex<HashMap<String, mpsc::Sender<(String, String)>>>>;
+/// Who is told that a session's provider was taken over, by session and kind of work.
+type Degraded = Arc<Mutex<HashMap<(String, WorkKind), mpsc::Sender<(String, String)>>>>;
 
 /// What all places of a worker share.
 #[derive(Debug)]
@@ -224,11 +224,15 @@ fn watching(meter: &Meter, degraded: &Degraded) -> Watch {
     let (meter, degraded) = (meter.clone(), Arc::clone(degraded));
     Watch::new(move |incident| {
         if let Incident::FailedOver {
-            session, from, to, ..
+            session,
+            stage,
+            from,
+            to,
         } = incident
+            && let Some(kind) = codec::kind_of(*stage)
         {
             let sessions = degraded.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(job) = sessions.get(*session) {
+            if let Some(job) = sessions.get(&((*session).to_owned(), kind)) {
                 // a job that was told of so many has nobody left to take over
                 let _ = job.try_send(((*from).to_owned(), (*to).to_owned()));
             }

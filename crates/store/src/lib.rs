@@ -113,6 +113,19 @@ impl StoreError {
     }
 }
 
+/// `bytes` in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // writing to a string cannot fail
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The one character that PostgreSQL stores in no text. `SQLite` would, but what is stored must be able to move.
+pub(crate) const NUL: char = '\0';
+
 /// All state of the server.
 #[derive(Debug, Clone)]
 pub struct Store {

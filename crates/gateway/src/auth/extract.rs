@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use store::TenantStatus;
+use store::{Tenant, TenantStatus};
 
 use super::{AuthError, Credential, Principal, Scope, admit_any, rates};
 use crate::App;
@@ -38,16 +38,41 @@ impl Administrator {
     /// # Errors
     /// 404 `tenant_not_found` for every other, whether it exists or not.
     pub async fn tenant(&self, app: &App, named: Option<&str>) -> Result<String, ApiError> {
+        let is_there = |tenant: &Tenant| tenant.status != TenantStatus::Deleted;
+        self.tenant_where(app, named, is_there).await
+    }
+
+    /// As [`Administrator::tenant`], of deleted ones as well: what is left of them is their log.
+    ///
+    /// # Errors
+    /// 404 `tenant_not_found`.
+    pub async fn tenant_or_deleted(
+        &self,
+        app: &App,
+        named: Option<&str>,
+    ) -> Result<String, ApiError> {
+        self.tenant_where(app, named, |_| true).await
+    }
+
+    async fn tenant_where(
+        &self,
+        app: &App,
+        named: Option<&str>,
+        fits: impl Fn(&Tenant) -> bool,
+    ) -> Result<String, ApiError> {
         let own = &self.principal.tenant;
         let Some(named) = named.filter(|named| named != own) else {
             return Ok(own.clone());
         };
-        if self.principal.is_operator() {
-            let found = app.store.sql.find_tenant(named).await;
-            let found = found.map_err(AuthError::from)?;
-            if found.is_some_and(|tenant| tenant.status != TenantStatus::Deleted) {
-                return Ok(named.to_owned());
-            }
+        if self.principal.is_operator()
+            && app
+                .store
+                .sql
+                .find_tenant(named)
+                .await?
+                .is_some_and(|it| fits(&it))
+        {
+            return Ok(named.to_owned());
         }
         Err(no_such_tenant(named))
     }

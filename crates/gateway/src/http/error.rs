@@ -258,6 +258,17 @@ impl From<AuthError> for ApiError {
     }
 }
 
+impl From<store::StoreError> for ApiError {
+    fn from(error: store::StoreError) -> Self {
+        tracing::error!(error = %chain(&error), "cannot do what was asked");
+        Self::unavailable(
+            "service_unavailable",
+            "The database did not do it. Try again.",
+            1,
+        )
+    }
+}
+
 impl From<CatalogUnavailable> for ApiError {
     fn from(error: CatalogUnavailable) -> Self {
         match error {

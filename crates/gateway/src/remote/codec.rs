@@ -102,13 +102,23 @@ pub(crate) fn degraded_message(from: &str, to: &str) -> Message {
 }
 
 pub(crate) fn degraded(kind: WorkKind, data: &[u8]) -> Option<TakeOver> {
-    let stage = match kind {
+    let stage = stage_of(kind);
+    let body = serde_json::from_slice(data).ok()?;
+    Some(TakeOver { stage, body })
+}
+
+const fn stage_of(kind: WorkKind) -> Stage {
+    match kind {
         WorkKind::Stt => Stage::Stt,
         WorkKind::Tts => Stage::Tts,
         WorkKind::Llm => Stage::Llm,
-    };
-    let body = serde_json::from_slice(data).ok()?;
-    Some(TakeOver { stage, body })
+    }
+}
+
+/// The kind of work that is done at `stage`; none for speech-to-speech, which no worker does.
+pub(crate) fn kind_of(stage: Stage) -> Option<WorkKind> {
+    let at = |kind: &WorkKind| stage_of(*kind) == stage;
+    WorkKind::ALL.into_iter().find(at)
 }
 
 /// Whether an answer says that the provider failed for good.

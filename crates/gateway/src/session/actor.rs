@@ -2,6 +2,7 @@
 //! Started by an edge once it has let a client in; talks to it over two bounded channels.
 //! Never holds a lock: inputs come one by one, outputs are carried out in order.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use engine::session::{Input, Mark, Output, Part, Session};
@@ -129,7 +130,7 @@ struct Actor {
     /// How the client left, once it has.
     left: watch::Receiver<Option<Outcome>>,
     lifecycle: Lifecycle,
-    /// Cancelled once the tenant may not come in any more.
+    /// Cancelled once the server stops or the tenant may not come in any more.
     closing: CancellationToken,
     clock: Clock,
     metrics: Metrics,
@@ -173,14 +174,15 @@ impl Actor {
         mut inbound: mpsc::Receiver<Inbound>,
         mut news: mpsc::Receiver<Input>,
     ) -> Outcome {
-        let (soft, hard) = (self.lifecycle.soft().clone(), self.lifecycle.hard().clone());
+        // both are waited for all the time: they are set up once, and not for every frame
+        let mut hard = pin!(self.lifecycle.hard().clone().cancelled_owned());
+        let mut closing = pin!(self.closing.clone().cancelled_owned());
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
         // a tick carries out what the start asks for, and what goes wrong with that
         if let Err(Ended(outcome)) = self.take(Input::Tick, &mut outputs).await {
             return outcome;
         }
-        let closing = self.closing.clone();
         let mut leaving: Option<Farewell> = None;
         loop {
             if let Some(farewell) = leaving
@@ -194,16 +196,12 @@ impl Actor {
                 .map(|ms| self.started + Duration::from_millis(ms));
             let input = tokio::select! {
                 biased;
-                () = hard.cancelled() => return self.say_goodbye(Farewell::Shutdown),
-                () = soft.cancelled(), if leaving.is_none() => {
-                    leaving = Some(Farewell::Shutdown);
+                () = &mut hard => return self.say_goodbye(Farewell::Shutdown),
+                () = &mut closing, if leaving.is_none() => {
+                    leaving = Some(self.farewell());
                     continue;
                 }
-                () = closing.cancelled(), if leaving.is_none() => {
-                    leaving = Some(Farewell::Suspended(self.clock.now() + LAST_ANSWER));
-                    continue;
-                }
-                () = patience(leaving, &self.clock) => {
+                () = patience(leaving, &self.clock), if leaving.is_some() => {
                     return self.say_goodbye(leaving.unwrap_or(Farewell::Shutdown));
                 }
                 // news first: a reply's audio must not wait behind an append storm
@@ -257,6 +255,15 @@ impl Actor {
     /// How the client left, where the edge knows.
     fn departure(&self, otherwise: Outcome) -> Outcome {
         self.left.borrow().unwrap_or(otherwise)
+    }
+
+    /// Why the session was told to end.
+    fn farewell(&self) -> Farewell {
+        if self.lifecycle.stopping() {
+            Farewell::Shutdown
+        } else {
+            Farewell::Suspended(self.clock.now() + LAST_ANSWER)
+        }
     }
 
     fn say_goodbye(&mut self, farewell: Farewell) -> Outcome {

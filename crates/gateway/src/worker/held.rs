@@ -68,12 +68,12 @@ impl Held<'_> {
         }
         let (told_tx, mut told) = mpsc::channel(AHEAD);
         let reader = shop.lifecycle.spawn(read(claimer.told(&claim), told_tx));
-        let session = claim.headers.session.clone();
+        let session = (claim.headers.session.clone(), kind);
         let (take_over, take_overs) = mpsc::channel(TAKE_OVERS);
         shop.degraded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.clone(), take_over);
+            .insert(session.clone(), take_over.clone());
         let beat_every = Duration::from_millis(bench.queue.limits().takeover_ms) / BEATS;
         let mut held = Held {
             claimer,
@@ -99,10 +99,16 @@ impl Held<'_> {
         };
         drop(held);
         drop(told);
-        shop.degraded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&session);
+        {
+            let mut sessions = shop.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+            // the session's next job may have taken the place already
+            if sessions
+                .get(&session)
+                .is_some_and(|it| it.same_channel(&take_over))
+            {
+                sessions.remove(&session);
+            }
+        }
         let outcome = settle(claimer, &claim, &ended).await;
         shop.metrics.work().ended(kind, outcome);
         // what ends a job ends its reader

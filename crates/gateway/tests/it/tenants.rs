@@ -114,6 +114,18 @@ async fn what_is_wrong_with_a_tenant_is_told_by_name() {
         };
         assert_eq!((status, error["error"]["code"].as_str().unwrap()), expected);
     }
+    for (what, body) in [
+        ("GET /v1/admin/tenants?limit=many", Value::Null),
+        ("GET /v1/admin/audit?before=1&before=2", Value::Null),
+        (
+            "POST /v1/admin/tenants/acme/suspend",
+            json!({ "reason": "a\u{0}b" }),
+        ),
+    ] {
+        let (status, error) = operator(&world, what, body).await;
+        let code = &error["error"]["code"];
+        assert_eq!((status, code), (400, &json!("invalid_value")), "{what}");
+    }
 }
 
 /// Another's tenant is to whoever is no operator as one that does not exist: the answers are the same, word for word.

@@ -101,6 +101,11 @@ async fn a_deleted_tenants_keys_open_nothing_and_its_id_is_not_free() {
     let path = "GET /v1/admin/tenants/acme";
     assert_eq!(operator(&world, path, Value::Null).await.0, 404);
     assert_eq!(world.tenant("acme").await["error"]["code"], "tenant_exists");
+    // what is left is what was done to it
+    let log = "GET /v1/admin/audit?tenant=acme";
+    let (status, log) = operator(&world, log, Value::Null).await;
+    let last = &log["data"][0]["action"];
+    assert_eq!((status, last), (200, &json!("tenant.delete")));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::audit::Act;
 use super::{Scope, Sql};
-use crate::StoreError;
+use crate::{NUL, StoreError};
 
 /// Whose agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,9 +261,6 @@ impl Sql {
         )
     }
 }
-
-/// The one character that PostgreSQL stores in no text. SQLite would, but an agent must be able to move.
-const NUL: char = '\0';
 
 fn storable(name: &str, spec: &Value) -> Result<(), StoreError> {
     if name.contains(NUL) || holds_nul(spec) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use super::{Scope, Sql};
-use crate::StoreError;
+use crate::{StoreError, hex};
 
 /// Entries read at a time while a chain is checked.
 const PAGE: i64 = 1000;
@@ -105,15 +105,6 @@ impl AuditEntry {
         ]);
         hex(digest::digest(&digest::SHA256, fields.to_string().as_bytes()).as_ref())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // writing to a string cannot fail
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Where a chain is broken.

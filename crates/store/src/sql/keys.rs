@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use super::audit::Act;
 use super::{Scope, Sql};
-use crate::StoreError;
+use crate::{NUL, StoreError};
 
 /// A key as stored.
 #[derive(Clone, PartialEq, Eq, FromRow)]
@@ -200,6 +200,9 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn find_key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        if id.contains(NUL) {
+            return Ok(None);
+        }
         work!(self, Read, Scope::Key(id), "find a key", |on| {
             sqlx::query_as("SELECT * FROM api_keys WHERE id = $1")
                 .bind(id)
@@ -213,6 +216,9 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn revoke_key(&self, tenant: &str, id: &str, act: &Act) -> Result<bool, StoreError> {
+        if id.contains(NUL) {
+            return Ok(false);
+        }
         work!(self, Write, Scope::Tenant(tenant), "revoke a key", |on| {
             let done = sqlx::query(
                 "UPDATE api_keys SET revoked_at = $3 \

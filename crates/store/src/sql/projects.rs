@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use super::agents::Place;
 use super::audit::Act;
 use super::{Scope, Sql};
-use crate::StoreError;
+use crate::{NUL, StoreError};
 
 /// A project as stored.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -107,6 +107,9 @@ impl Sql {
         tenant: &str,
         id: &str,
     ) -> Result<Option<Project>, StoreError> {
+        if id.contains(NUL) {
+            return Ok(None);
+        }
         work!(self, Read, Scope::Tenant(tenant), "find a project", |on| {
             sqlx::query_as(
                 "SELECT id, name, environment, created_at, updated_at FROM projects \

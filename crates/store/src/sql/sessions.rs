@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::{Scope, Sql};
-use crate::StoreError;
 use crate::seal::Spot;
+use crate::{NUL, StoreError};
 
 /// Which session. Its start is part of it: that is where its items lie.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Sql {
         tenant: &str,
         id: &str,
     ) -> Result<Option<StoredSession>, StoreError> {
-        if id.contains('\0') {
+        if id.contains(NUL) {
             return Ok(None);
         }
         let action = "find a session";
@@ -116,7 +116,7 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn delete_session(&self, tenant: &str, id: &str) -> Result<bool, StoreError> {
-        if id.contains('\0') {
+        if id.contains(NUL) {
             return Ok(false);
         }
         let action = "delete a session";

@@ -10,7 +10,7 @@ use sqlx::types::Json;
 use super::audit::Act;
 use super::keys::NewApiKey;
 use super::{Scope, Sql};
-use crate::StoreError;
+use crate::{NUL, StoreError};
 
 /// Whether a tenant may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
+        if id.contains(NUL) {
+            return Ok(None);
+        }
         work!(self, Read, Scope::Tenant(id), "find a tenant", |on| {
             sqlx::query_as("SELECT * FROM tenants WHERE id = $1")
                 .bind(id)

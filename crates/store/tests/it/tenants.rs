@@ -217,7 +217,17 @@ async fn a_project_is_removed_once_it_is_empty(on: Backend) {
     assert_eq!(others, Some(shop));
 }
 
+/// No id that was ever given has it; PostgreSQL would not even look.
+async fn an_id_with_the_character_zero_is_nobodys(on: Backend) {
+    let sql = &on.sql;
+    assert_eq!(sql.find_tenant("a\0").await.unwrap(), None);
+    assert_eq!(sql.find_project("default", "a\0").await.unwrap(), None);
+    assert_eq!(sql.find_key("a\0").await.unwrap(), None);
+    assert!(!sql.revoke_key("default", "a\0", &act(at(0))).await.unwrap());
+}
+
 stories!(
+    an_id_with_the_character_zero_is_nobodys,
     the_operators_own_tenant_is_there_from_the_beginning,
     a_tenant_is_made_with_a_project_and_a_key_and_once,
     a_tenant_is_changed_by_one_at_a_time,

@@ -7,20 +7,17 @@ pub(super) mod keys;
 pub(super) mod projects;
 pub(super) mod tenants;
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use crate::http::ApiError;
 
-/// Longest name.
-const MAX_NAME: usize = 100;
-
-/// A name for people, without the blanks around it.
-fn name(text: &str) -> Result<String, ApiError> {
-    let name = text.trim();
-    let length = name.chars().count();
-    if length == 0 || length > MAX_NAME || name.chars().any(char::is_control) {
-        let message = format!("A name has 1 to {MAX_NAME} characters, none of them for control.");
-        return Err(ApiError::invalid_value("name", message));
-    }
-    Ok(name.to_owned())
+/// Whose things are meant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api::v1) struct Whose {
+    /// Another tenant, for operators.
+    tenant: Option<String>,
 }
 
 /// An id that somebody chose.

@@ -141,3 +141,11 @@ fn what_nobody_wrote_is_nothing() {
         assert_eq!(llm_event(&message), None, "{kind}");
     }
 }
+
+#[test]
+fn every_kind_of_work_has_a_stage_of_its_own_and_speech_to_speech_has_no_worker() {
+    for kind in WorkKind::ALL {
+        assert_eq!(kind_of(stage_of(kind)), Some(kind));
+    }
+    assert_eq!(kind_of(Stage::Duplex), None);
+}

@@ -2,15 +2,14 @@
 //! Used by [`super::Secrets`]; both steps are scripts, so that of many takers one wins.
 //! Never falls back to memory: another gateway could not see what was put or used there.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ClientSecret, Digest};
-use crate::StoreError;
 use crate::live::link::{Link, SECRETS, Script};
+use crate::{StoreError, hex};
 
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("put.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
@@ -111,13 +110,4 @@ impl Shared {
             self.link.key(SECRETS, "bytes"),
         ]
     }
-}
-
-fn hex(digest: &Digest) -> String {
-    let mut text = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        // writing to a string cannot fail
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

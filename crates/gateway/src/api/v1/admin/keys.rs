@@ -8,22 +8,12 @@ pub(in crate::api::v1) mod revoke;
 pub(in crate::api::v1) mod rotate;
 
 use axum::http::StatusCode;
-use serde::Deserialize;
 use store::ApiKey;
-use utoipa::IntoParams;
 use wire::rest::keys::{CreatedKey, Key};
 
 use crate::App;
 use crate::auth::{AuthError, MAX_KEYS, MintedKey, Principal, Scope, Scopes};
 use crate::http::ApiError;
-
-/// Whose keys are meant.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::api::v1) struct WhoseKeys {
-    /// Another tenant, for operators.
-    tenant: Option<String>,
-}
 
 fn shown(key: ApiKey) -> Key {
     Key {

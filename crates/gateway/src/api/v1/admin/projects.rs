@@ -9,14 +9,11 @@ pub(in crate::api::v1) mod show;
 pub(in crate::api::v1) mod update;
 
 use axum::http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Project;
-use utoipa::IntoParams;
 use wire::rest::tenants::Project as Shown;
 
 use crate::App;
-use crate::auth::AuthError;
 use crate::http::ApiError;
 
 /// Projects of one tenant.
@@ -24,14 +21,6 @@ const MAX_PROJECTS: u32 = 100;
 
 /// What projects are for.
 const ENVIRONMENTS: [&str; 3] = ["production", "staging", "development"];
-
-/// Whose projects are meant.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::api::v1) struct Whose {
-    /// Another tenant, for operators.
-    tenant: Option<String>,
-}
 
 fn shown(project: Project) -> Shown {
     Shown {
@@ -51,9 +40,7 @@ fn recorded(project: &Project) -> Value {
 
 async fn find(app: &App, tenant: &str, id: &str) -> Result<Project, ApiError> {
     let found = app.store.sql.find_project(tenant, id).await;
-    found
-        .map_err(AuthError::from)?
-        .ok_or_else(|| no_such_project(id))
+    found?.ok_or_else(|| no_such_project(id))
 }
 
 /// 404 `project_not_found`, also for another tenant's.

@@ -17,7 +17,7 @@ use wire::rest::tenants::{Limits, Tenant as Shown};
 
 use crate::App;
 use crate::auth::extract::no_such_tenant;
-use crate::auth::{Administrator, AuthError, DEFAULT_TENANT, Scope};
+use crate::auth::{Administrator, DEFAULT_TENANT, Scope};
 use crate::http::ApiError;
 use crate::tenants::{self, TenantError};
 
@@ -63,9 +63,7 @@ fn operator(by: &Administrator) -> Result<(), ApiError> {
 async fn find(app: &App, by: &Administrator, id: &str) -> Result<Tenant, ApiError> {
     let id = by.tenant(app, Some(id)).await?;
     let found = app.store.sql.find_tenant(&id).await;
-    found
-        .map_err(AuthError::from)?
-        .ok_or_else(|| no_such_tenant(&id))
+    found?.ok_or_else(|| no_such_tenant(&id))
 }
 
 fn plan(app: &App, name: String) -> Result<String, ApiError> {
@@ -133,7 +131,13 @@ impl From<TenantError> for ApiError {
             TenantError::Changed => conflict("tenant_changed"),
             TenantError::OperatorsOwn => conflict("operators_tenant"),
             TenantError::Missing(id) => no_such_tenant(&id),
-            TenantError::Failed(error) => error.into(),
+            TenantError::Name => Self {
+                status: StatusCode::BAD_REQUEST,
+                param: Some("name".to_owned()),
+                ..conflict("invalid_value")
+            },
+            TenantError::Store(error) => error.into(),
+            TenantError::Key(error) => error.into(),
         }
     }
 }

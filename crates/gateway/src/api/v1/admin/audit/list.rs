@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
 use wire::rest::audit::{AuditEntry as Shown, AuditList};
 
 use crate::App;
-use crate::auth::{Administrator, AuthError};
-use crate::http::{ApiError, Json};
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json, Query};
 
 /// Entries in one answer, unless fewer are asked for.
 const PAGE: u32 = 100;
@@ -47,10 +47,10 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Query(page): Query<Page>,
 ) -> Result<Json<AuditList>, ApiError> {
-    let tenant = by.tenant(&app, page.tenant.as_deref()).await?;
+    let tenant = by.tenant_or_deleted(&app, page.tenant.as_deref()).await?;
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let entries = app.store.sql.audit_entries(&tenant, page.before, limit + 1);
-    let mut entries = entries.await.map_err(AuthError::from)?;
+    let mut entries = entries.await?;
     let has_more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
     Ok(Json(AuditList {

@@ -9,12 +9,12 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use wire::rest::keys::{CreatedKey, NewKey};
 
-use super::super::name;
 use super::super::projects::no_such_project;
 use super::{check_room, created, may_give};
 use crate::App;
-use crate::auth::{self, Administrator, AuthError, DEFAULT_PROJECT, Scope, Scopes};
+use crate::auth::{self, Administrator, DEFAULT_PROJECT, Scope, Scopes};
 use crate::http::{ApiError, Json};
+use crate::tenants;
 
 /// Longest life that a key may be given, in s: ten years; longer is for ever, which is said by saying nothing.
 const MAX_LIFE_S: u64 = 10 * 365 * 24 * 3600;
@@ -39,7 +39,7 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let name = name(&body.name)?;
+    let name = tenants::name(&body.name)?;
     let scopes = scopes(&body.scopes)?;
     may_give(&by.principal, scopes)?;
     let expires_at = body.expires_in.map(expiry).transpose()?;
@@ -49,8 +49,7 @@ pub(crate) async fn create(
         .store
         .sql
         .find_project(&tenant, &project)
-        .await
-        .map_err(AuthError::from)?
+        .await?
         .is_none()
     {
         return Err(no_such_project(&project));

@@ -4,20 +4,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use wire::rest::keys::KeyList;
 
-use super::{WhoseKeys, shown};
+use super::super::Whose;
+use super::shown;
 use crate::App;
 use crate::auth::Administrator;
-use crate::http::{ApiError, Json};
+use crate::http::{ApiError, Json, Query};
 
 /// List the API keys.
 #[utoipa::path(
     get,
     path = "/v1/admin/keys",
     tag = "admin",
-    params(WhoseKeys),
+    params(Whose),
     responses(
         (status = 200, description = "All keys, newest first, revoked ones included", body = KeyList),
         (status = 401, description = "No usable key"),
@@ -27,7 +28,7 @@ use crate::http::{ApiError, Json};
 pub(crate) async fn list(
     by: Administrator,
     State(app): State<Arc<App>>,
-    Query(wanted): Query<WhoseKeys>,
+    Query(wanted): Query<Whose>,
 ) -> Result<Json<KeyList>, ApiError> {
     let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
     let keys = app.keys.list(&tenant).await?;

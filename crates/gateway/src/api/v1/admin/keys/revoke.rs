@@ -4,20 +4,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use wire::rest::keys::KeyRevoked;
 
-use super::{WhoseKeys, missing};
+use super::super::Whose;
+use super::missing;
 use crate::App;
 use crate::auth::Administrator;
-use crate::http::{ApiError, Json};
+use crate::http::{ApiError, Json, Query};
 
 /// Revoke an API key.
 #[utoipa::path(
     delete,
     path = "/v1/admin/keys/{id}",
     tag = "admin",
-    params(("id" = String, Path, description = "The key's public id"), WhoseKeys),
+    params(("id" = String, Path, description = "The key's public id"), Whose),
     responses(
         (status = 200, description = "It opens nothing any more", body = KeyRevoked),
         (status = 401, description = "No usable key"),
@@ -29,7 +30,7 @@ pub(crate) async fn revoke(
     by: Administrator,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(wanted): Query<WhoseKeys>,
+    Query(wanted): Query<Whose>,
 ) -> Result<Json<KeyRevoked>, ApiError> {
     let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
     if !app.keys.revoke(&tenant, &id, &by.actor).await? {

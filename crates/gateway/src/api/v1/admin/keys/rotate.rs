@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use wire::rest::keys::{CreatedKey, RotateKey};
 
-use super::{WhoseKeys, check_room, created, may_give, missing};
+use super::super::Whose;
+use super::{check_room, created, may_give, missing};
 use crate::App;
 use crate::auth::{Administrator, Scopes};
-use crate::http::{ApiError, Json};
+use crate::http::{ApiError, Json, Query};
 
 /// How long the old key goes on working unless something else is asked for, in s (a day).
 const GRACE_S: u64 = 24 * 3600;
@@ -24,7 +25,7 @@ const MAX_GRACE_S: u64 = 30 * 24 * 3600;
     post,
     path = "/v1/admin/keys/{id}/rotate",
     tag = "admin",
-    params(("id" = String, Path, description = "Public id of the key that is replaced"), WhoseKeys),
+    params(("id" = String, Path, description = "Public id of the key that is replaced"), Whose),
     request_body(content = RotateKey, description = "How long the old key goes on working"),
     responses(
         (status = 201, description = "The new key, of the same name and scopes; its text is shown this once", body = CreatedKey),
@@ -39,7 +40,7 @@ pub(crate) async fn rotate(
     by: Administrator,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(asked): Query<WhoseKeys>,
+    Query(asked): Query<Whose>,
     body: Option<Json<RotateKey>>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let wanted = body.map_or_else(RotateKey::default, |Json(body)| body);

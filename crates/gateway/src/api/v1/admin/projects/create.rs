@@ -4,17 +4,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use store::Project;
 use wire::rest::tenants::{NewProject, Project as Shown};
 
-use super::super::{id, name};
-use super::{MAX_PROJECTS, Whose, environment, recorded, shown};
+use super::super::Whose;
+use super::super::id;
+use super::{MAX_PROJECTS, environment, recorded, shown};
 use crate::App;
-use crate::auth::{Administrator, AuthError};
-use crate::http::{ApiError, Json};
-use crate::tenants::fresh_id;
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json, Query};
+use crate::tenants::{self, fresh_id};
 
 /// The environment of a project of which nothing else was said.
 const FIRST_ENVIRONMENT: &str = "development";
@@ -49,7 +50,7 @@ pub(crate) async fn create(
             Some(chosen) => id(chosen)?,
             None => fresh_id("p")?,
         },
-        name: name(&body.name)?,
+        name: tenants::name(&body.name)?,
         environment: environment(wanted.unwrap_or_else(|| FIRST_ENVIRONMENT.to_owned()))?,
         created_at: now,
         updated_at: now,
@@ -58,7 +59,7 @@ pub(crate) async fn create(
     act.after = Some(recorded(&project));
     let sql = &app.store.sql;
     let made = sql.create_project(&tenant, &project, MAX_PROJECTS, &act);
-    if !made.await.map_err(AuthError::from)? {
+    if !made.await? {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "project_exists",

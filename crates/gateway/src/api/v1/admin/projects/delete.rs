@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use store::{Place, Removal};
 use wire::rest::tenants::ProjectDeleted;
 
-use super::{Whose, find, no_such_project, recorded};
+use super::super::Whose;
+use super::{find, no_such_project, recorded};
 use crate::App;
-use crate::auth::{Administrator, AuthError, DEFAULT_PROJECT};
-use crate::http::{ApiError, Json};
+use crate::auth::{Administrator, DEFAULT_PROJECT};
+use crate::http::{ApiError, Json, Query};
 
 /// Delete a project.
 #[utoipa::path(
@@ -47,7 +48,7 @@ pub(crate) async fn delete(
         project: &id,
     };
     let removal = app.store.sql.delete_project(place, &act).await;
-    match removal.map_err(AuthError::from)? {
+    match removal? {
         Removal::Done => Ok(Json(ProjectDeleted {
             object: "project.deleted",
             id,

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use wire::rest::tenants::ProjectList;
 
-use super::{Whose, shown};
+use super::super::Whose;
+use super::shown;
 use crate::App;
-use crate::auth::{Administrator, AuthError};
-use crate::http::{ApiError, Json};
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json, Query};
 
 /// List the projects.
 #[utoipa::path(
@@ -32,7 +33,7 @@ pub(crate) async fn list(
 ) -> Result<Json<ProjectList>, ApiError> {
     let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
     let projects = app.store.sql.list_projects(&tenant).await;
-    let projects = projects.map_err(AuthError::from)?;
+    let projects = projects?;
     Ok(Json(ProjectList {
         object: "list",
         data: projects.into_iter().map(shown).collect(),

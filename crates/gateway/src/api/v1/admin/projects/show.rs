@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use wire::rest::tenants::Project;
 
-use super::{Whose, find, shown};
+use super::super::Whose;
+use super::{find, shown};
 use crate::App;
 use crate::auth::Administrator;
-use crate::http::{ApiError, Json};
+use crate::http::{ApiError, Json, Query};
 
 /// Show a project.
 #[utoipa::path(

@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use wire::rest::tenants::{ChangeProject, Project};
 
-use super::super::name;
-use super::{Whose, environment, find, recorded, shown};
+use super::super::Whose;
+use super::{environment, find, recorded, shown};
 use crate::App;
-use crate::auth::{Administrator, AuthError};
-use crate::http::{ApiError, Json};
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json, Query};
+use crate::tenants;
 
 /// Change a project.
 #[utoipa::path(
@@ -41,7 +42,7 @@ pub(crate) async fn update(
     let seen = find(&app, &tenant, &id).await?;
     let mut changed = seen.clone();
     if let Some(text) = &body.name {
-        changed.name = name(text)?;
+        changed.name = tenants::name(text)?;
     }
     if let Some(wanted) = body.environment {
         changed.environment = environment(wanted)?;
@@ -52,7 +53,7 @@ pub(crate) async fn update(
     act.after = Some(recorded(&changed));
     let sql = &app.store.sql;
     let done = sql.update_project(&tenant, &seen, &changed, &act).await;
-    if !done.map_err(AuthError::from)? {
+    if !done? {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "project_changed",

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use wire::rest::tenants::{CreatedTenant, NewTenant as Body};
 
-use super::super::{id, keys, name};
+use super::super::{id, keys};
 use super::{limits, operator, plan, shown};
 use crate::App;
 use crate::auth::Administrator;
@@ -37,7 +37,7 @@ pub(crate) async fn create(
     operator(&by)?;
     let new = NewTenant {
         id: body.id.map(id).transpose()?,
-        name: name(&body.name)?,
+        name: body.name,
         plan: plan(&app, body.plan.unwrap_or_else(|| FIRST_PLAN.to_owned()))?,
         limits: limits(body.limits)?,
     };

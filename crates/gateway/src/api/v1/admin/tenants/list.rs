@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use wire::rest::tenants::TenantList;
 
 use super::{find, shown};
 use crate::App;
-use crate::auth::{Administrator, AuthError};
-use crate::http::{ApiError, Json};
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json, Query};
 
 /// Tenants in one answer, unless fewer are asked for.
 const PAGE: u32 = 100;
@@ -48,7 +48,7 @@ pub(crate) async fn list(
     let mut tenants = if by.principal.is_operator() {
         let after = page.after.unwrap_or_default();
         let found = app.store.sql.list_tenants(&after, limit + 1).await;
-        found.map_err(AuthError::from)?
+        found?
     } else {
         vec![find(&app, &by, &by.principal.tenant).await?]
     };

@@ -39,11 +39,10 @@ pub(crate) async fn suspend(
     body: Option<Json<Suspend>>,
 ) -> Result<Json<Tenant>, ApiError> {
     let reason = body.and_then(|Json(body)| body.reason);
-    if reason
-        .as_ref()
-        .is_some_and(|it| it.chars().count() > MAX_REASON)
-    {
-        let message = format!("A reason has up to {MAX_REASON} characters.");
+    let unfit = |it: &String| it.chars().count() > MAX_REASON || it.chars().any(char::is_control);
+    if reason.as_ref().is_some_and(unfit) {
+        let message =
+            format!("A reason has up to {MAX_REASON} characters, none of them for control.");
         return Err(ApiError::invalid_value("reason", message));
     }
     let status = (TenantStatus::Suspended, reason);

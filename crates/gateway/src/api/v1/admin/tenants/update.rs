@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use wire::rest::tenants::{ChangeTenant, Tenant};
 
-use super::super::name;
 use super::{find, limits, operator, plan, shown};
 use crate::App;
 use crate::auth::Administrator;
@@ -42,7 +41,7 @@ pub(crate) async fn update(
     }
     let mut changed = seen.clone();
     if let Some(text) = &body.name {
-        changed.name = name(text)?;
+        changed.name = tenants::name(text)?;
     }
     if let Some(wanted) = body.plan {
         changed.plan = plan(&app, wanted)?;
