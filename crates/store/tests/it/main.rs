@@ -16,6 +16,7 @@ mod journal;
 mod keys;
 mod limits;
 mod live;
+mod live_sessions;
 mod months;
 mod outages;
 mod postgres;
