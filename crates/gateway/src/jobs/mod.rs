@@ -15,4 +15,8 @@ pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(purge::run(Arc::clone(app)));
     app.lifecycle.spawn(closing::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
+    // sessions that finish what they say live on while the server drains
+    app.lifecycle.spawn_beside(app.presence.clone().beat());
+    app.lifecycle
+        .spawn_beside(app.presence.clone().read_letters());
 }

@@ -41,6 +41,7 @@ mod realtime;
 mod redis;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 mod redis_servers;
+mod resuming;
 mod session;
 mod speech;
 mod tenants;
