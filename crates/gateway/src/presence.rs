@@ -100,15 +100,15 @@ impl Presence {
         let_go: CancellationToken,
         wake: &mpsc::Sender<Input>,
     ) -> Seat {
-        let held = Held {
+        let entry = Held {
             hold: hold.clone(),
             let_go,
             stale: Arc::default(),
             wake: wake.downgrade(),
         };
-        let stale = Arc::clone(&held.stale);
+        let stale = Arc::clone(&entry.stale);
         let key = key(&hold.tenant, &hold.id);
-        self.inner.lock().insert(key, held);
+        self.inner.lock().insert(key, entry);
         Seat {
             presence: self.clone(),
             hold: hold.clone(),

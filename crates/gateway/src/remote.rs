@@ -34,6 +34,10 @@ const SILENT_FOR: Duration = Duration::from_secs(2);
 /// Between two attempts to begin to listen.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// Between two attempts to ask while nobody listens for answers yet, and how long that may last.
+const LISTENS_AFTER: Duration = Duration::from_millis(20);
+const LISTENS_WITHIN: Duration = Duration::from_secs(1);
+
 /// What a remote provider needs besides its queue.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -133,9 +137,19 @@ impl Desk {
             made_room: 0,
             ended: false,
         };
-        let opened = self.queue.open(&self.listener, &job.id, &headers, request);
+        let opening = async {
+            loop {
+                let opened = self.queue.open(&self.listener, &job.id, &headers, request);
+                match opened.await {
+                    // the reader has just begun, or begins anew
+                    Err(WorkError::Unheard) => tokio::time::sleep(LISTENS_AFTER).await,
+                    opened => return opened,
+                }
+            }
+        };
+        let opened = tokio::time::timeout(LISTENS_WITHIN, opening).await;
         // a job that could not be opened is dropped here, and so is what Redis may know of it
-        opened.await.map_err(failure)?;
+        opened.unwrap_or(Err(WorkError::Unheard)).map_err(failure)?;
         Ok(job)
     }
 }
@@ -247,7 +261,7 @@ impl Drop for Job {
 fn failure(error: WorkError) -> ProviderError {
     let kind = match error {
         WorkError::Full => Kind::Overloaded,
-        WorkError::Away(_) | WorkError::Gone => Kind::Unavailable,
+        WorkError::Away(_) | WorkError::Gone | WorkError::Unheard => Kind::Unavailable,
     };
     ProviderError::new(NAME, kind, error.to_string())
 }

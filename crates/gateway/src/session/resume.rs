@@ -76,8 +76,7 @@ pub(crate) async fn resume(
             };
             let begun = sessions.begin(
                 &mut hold,
-                place.project,
-                app.presence.node(),
+                (place.project, app.presence.node()),
                 &kept,
                 app.clock.utc(),
             );

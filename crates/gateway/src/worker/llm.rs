@@ -44,13 +44,14 @@ async fn answer(
         Ok(stream) => stream,
         Err(error) => return Err(held.fail(error).await),
     };
-    let (mut begun, mut reading) = (false, true);
+    let mut begun = false;
     let mut events = Vec::with_capacity(AT_ONCE);
     loop {
         tokio::select! {
             biased;
-            message = told.recv(), if reading => match message {
-                None => reading = false,
+            message = told.recv() => match message {
+                // the job is not ours any more, or what it was told is not whole: without signs of life another takes it
+                None => return Err(Ended::Dropped),
                 Some(message) => held.heard(&message)?,
             },
             count = stream.events.recv_many(&mut events, AT_ONCE), if held.has_room() => {

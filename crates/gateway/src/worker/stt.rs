@@ -96,12 +96,12 @@ async fn hear(
         Ok(stream) => stream,
         Err(error) => return Err(held.fail(error).await),
     };
-    let mut reading = true;
     loop {
         tokio::select! {
             biased;
-            message = told.recv(), if reading => match message {
-                None => reading = false,
+            message = told.recv() => match message {
+                // the job is not ours any more, or what it was told is not whole: without signs of life another takes it
+                None => return Err(Ended::Dropped),
                 Some(message) => {
                     held.heard(&message)?;
                     waiting.extend(codec::stt_command(&message));

@@ -128,7 +128,7 @@ async fn speak(
     };
     let mut pieces = Some(stream.pieces);
     let mut waiting: VecDeque<Piece> = VecDeque::new();
-    let (mut ended, mut reading) = (false, true);
+    let mut ended = false;
     let mut events = Vec::with_capacity(AT_ONCE);
     loop {
         if ended && waiting.is_empty() {
@@ -136,9 +136,9 @@ async fn speak(
         }
         tokio::select! {
             biased;
-            message = told.recv(), if reading => match message {
-                // the reader has stopped: the job is not ours any more
-                None => reading = false,
+            message = told.recv() => match message {
+                // the job is not ours any more, or what it was told is not whole: without signs of life another takes it
+                None => return Err(Ended::Dropped),
                 Some(message) => {
                     held.heard(&message)?;
                     ended |= message.kind == codec::END;

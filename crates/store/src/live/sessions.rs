@@ -158,21 +158,21 @@ impl Sessions {
         Self::Redis(Shared::new(link, keys))
     }
 
-    /// Writes a session whole: one that begins, was taken over, or is [`Heard::Absent`]. `now` is the time, here as below.
+    /// Writes a session of `project` whole for the gateway `node`: one that begins, was taken over, or is
+    /// [`Heard::Absent`]. `now` is the time, here as below.
     ///
     /// # Errors
     /// [`SessionsError`].
     pub async fn begin(
         &self,
         hold: &mut Hold,
-        project: &str,
-        node: &str,
+        (project, node): (&str, &str),
         kept: &Kept,
         now: DateTime<Utc>,
     ) -> Result<Heard, SessionsError> {
         match self {
-            Self::Memory(memory) => Ok(memory.begin(hold, project, node, kept, now.timestamp())),
-            Self::Redis(shared) => shared.begin(hold, project, node, kept).await,
+            Self::Memory(memory) => Ok(memory.begin(hold, (project, node), kept, now.timestamp())),
+            Self::Redis(shared) => shared.begin(hold, (project, node), kept).await,
         }
     }
 

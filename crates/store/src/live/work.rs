@@ -145,6 +145,9 @@ pub enum WorkError {
     /// Too many jobs wait, or a job was told too much.
     #[error("the workers' queue is full")]
     Full,
+    /// The listener does not listen yet, or Redis does not know of it any more; it will in a moment.
+    #[error("nobody listens for the answers")]
+    Unheard,
     /// There is no such job: it has ended, or Redis has lost it.
     #[error("the job is gone")]
     Gone,
@@ -248,7 +251,8 @@ impl Queue {
         ];
         match self.run::<i64>(&OPEN, &arguments).await? {
             0 => Ok(()),
-            _ => Err(WorkError::Full),
+            1 => Err(WorkError::Full),
+            _ => Err(WorkError::Unheard),
         }
     }
 

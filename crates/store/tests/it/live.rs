@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use engine::guard::Rate;
 use store::live::limiter::{Decider, Demand, Level, LevelKind};
+use store::live::sessions::{Hold, Kept, LiveItem};
 use store::live::{Health, Live};
 use store::{LiveOptions, StoreError};
 
-use crate::redis_servers::{Servers, until};
+use crate::redis_servers::{Servers, ask as ask_redis, until};
+use crate::sealing::{NEW, OLD, ring};
 use crate::{client_secrets, limits, live_sessions, work};
 
 /// Length of windows in tests: within a test nothing fades.
@@ -221,4 +223,51 @@ async fn a_redis_that_hangs_is_away() {
     all.await
         .expect("decisions do not wait for Redis one by one");
     recovers(&live).await;
+}
+
+#[tokio::test]
+async fn what_is_said_lies_sealed_in_redis_and_opens_at_any_gateway() {
+    let servers = Servers::single().await;
+    let open = async |keys: &[&str]| {
+        let options = LiveOptions {
+            redis_url: Some(servers.url.clone()),
+            keys: (!keys.is_empty()).then(|| ring(keys)),
+            ..LiveOptions::memory(1)
+        };
+        Live::open(&options).await.unwrap()
+    };
+    let one = open(&[OLD]).await;
+    let mut hold = Hold::first("acme", "sess_a");
+    let now = chrono::DateTime::UNIX_EPOCH;
+    let kept = Kept {
+        head: "{\"instructions\":\"hush\"}".to_owned(),
+        state: "{}".to_owned(),
+        items: vec![LiveItem {
+            id: "item_1".to_owned(),
+            position: 0,
+            content: "{\"said\":\"hush\"}".to_owned(),
+        }],
+        parted: Some("[\"hush\"]".to_owned()),
+    };
+    let begun = one
+        .sessions
+        .begin(&mut hold, ("default", "one"), &kept, now);
+    begun.await.unwrap();
+    let port = servers.nodes[0].port;
+    let keys: Option<Vec<String>> = ask_redis(port, &["KEYS", "*session*"]).await;
+    for key in keys.unwrap() {
+        let dumped: Option<Vec<u8>> = ask_redis(port, &["DUMP", &key]).await;
+        let dumped = dumped.unwrap();
+        assert!(!dumped.windows(4).any(|bytes| bytes == b"hush"), "{key}");
+    }
+    // without the key it does not open, and another can still go on with it
+    let keyless = open(&[]).await;
+    let claim = async |live: &Live| {
+        let claimed = live.sessions.claim(("acme", "default"), "sess_a", "x", now);
+        claimed.await
+    };
+    assert!(claim(&keyless).await.is_err());
+    let other = open(&[NEW, OLD]).await;
+    let (_, found) = claim(&other).await.unwrap().unwrap();
+    assert_eq!((found.head, found.items), (kept.head, kept.items));
 }

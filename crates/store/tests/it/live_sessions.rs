@@ -39,7 +39,7 @@ fn put(items: impl IntoIterator<Item = LiveItem>) -> Changes {
 
 /// Writes a session whole for the gateway `node`.
 async fn write_whole(sessions: &Sessions, hold: &mut Hold, node: &str, kept: &Kept) -> Heard {
-    let begun = sessions.begin(hold, PLACE.1, node, kept, at(0)).await;
+    let begun = sessions.begin(hold, (PLACE.1, node), kept, at(0)).await;
     begun.unwrap()
 }
 
@@ -274,7 +274,7 @@ async fn in_a_full_memory_those_whose_clients_have_gone_make_way() {
     };
     let begin = async |id: &str, seconds| {
         let mut hold = Hold::first(PLACE.0, id);
-        let begun = sessions.begin(&mut hold, PLACE.1, "one", &long, at(seconds));
+        let begun = sessions.begin(&mut hold, (PLACE.1, "one"), &long, at(seconds));
         (begun.await.unwrap(), hold)
     };
     let mut holds = Vec::new();

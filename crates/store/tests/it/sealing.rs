@@ -12,10 +12,10 @@ use crate::backend::as_application;
 use crate::conversations::{begun, put, said, session, write};
 use crate::postgres::{Database, OWNER, SUPERUSER, Server};
 
-const OLD: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-const NEW: &str = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+pub(crate) const OLD: &str = "old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+pub(crate) const NEW: &str = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
-fn ring(keys: &[&str]) -> KeySource {
+pub(crate) fn ring(keys: &[&str]) -> KeySource {
     KeySource::Ring(Arc::new(Ring::parse(&keys.join(",")).unwrap()))
 }
 

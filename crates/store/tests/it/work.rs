@@ -449,6 +449,9 @@ async fn what_nobody_listens_to_ends(Gateways { one, other }: Gateways) {
     let claim = claimed(&mut claimer).await;
     gateway.open("g", "waiting", &headers(), b"").await.unwrap();
     inbox.leave().await.unwrap();
+    // one that is asked for before anybody listens would be forgotten without a word
+    let late = gateway.open("g", "late", &headers(), b"").await;
+    assert_eq!(late, Err(WorkError::Unheard));
     assert_eq!(claimer.beat(&claim).await.unwrap(), Hold::Unheard);
     assert_eq!(claimer.next().await.unwrap(), None);
     let standing = gateway.standing().await.unwrap();

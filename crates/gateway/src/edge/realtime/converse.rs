@@ -104,23 +104,19 @@ pub(super) async fn converse(
         }
         left = &mut actor => left,
     };
-    let written = match written {
-        Some(written) => written,
-        None => {
-            // what was queued, the close frame last, still goes out; a client that does not read it is cut off
-            let moved = left
-                .as_ref()
-                .is_ok_and(|left| left.outcome == Outcome::Moved);
-            let limit = if moved { LAST_WORDS_MOVED } else { LAST_WORDS };
-            let stopping = async {
-                tokio::time::sleep(limit).await;
-                stop.cancel();
-                std::future::pending().await
-            };
-            tokio::select! {
-                written = &mut writing => written,
-                () = stopping => return,
-            }
+    let written = if let Some(written) = written {
+        written
+    } else {
+        // what was queued, the close frame last, still goes out; a client that does not read it is cut off
+        let moved = left
+            .as_ref()
+            .is_ok_and(|left| left.outcome == Outcome::Moved);
+        let limit = if moved { LAST_WORDS_MOVED } else { LAST_WORDS };
+        if let Ok(written) = tokio::time::timeout(limit, &mut writing).await {
+            written
+        } else {
+            stop.cancel();
+            writing.await
         }
     };
     if let (Ok(written), Ok(left)) = (written, left) {

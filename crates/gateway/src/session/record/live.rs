@@ -121,10 +121,15 @@ impl Copy {
         };
         let sessions = self.presence.sessions();
         let node = self.presence.node();
-        let begun = sessions.begin(&mut self.hold, &self.project, node, &kept, self.clock.utc());
-        let heard = begun.await;
-        self.note(heard.as_ref().ok().copied());
-        if let Err(error) = heard {
+        let begun = sessions.begin(
+            &mut self.hold,
+            (&self.project, node),
+            &kept,
+            self.clock.utc(),
+        );
+        let written = begun.await;
+        self.note(written.as_ref().ok().copied());
+        if let Err(error) = written {
             tracing::debug!(%error, "a live session is not written");
         }
     }

@@ -50,21 +50,20 @@ impl Memory {
     pub(super) fn begin(
         &self,
         hold: &Hold,
-        project: &str,
-        node: &str,
+        (project, node): (&str, &str),
         kept: &Kept,
         now: i64,
     ) -> Heard {
-        let mut held = self.lock();
+        let mut all = self.lock();
         let key = key(&hold.tenant, &hold.id);
-        if held
+        if all
             .entries
             .get(&key)
             .is_some_and(|entry| entry.number > hold.number)
         {
             return Heard::Lost;
         }
-        held.remove(&key);
+        all.remove(&key);
         let entry = Entry {
             number: hold.number,
             project: project.into(),
@@ -73,13 +72,13 @@ impl Memory {
             kept: kept.clone(),
             touched: now,
         };
-        held.insert(key, entry, self.limit_bytes, now)
+        all.insert(&key, entry, self.limit_bytes, now)
     }
 
     pub(super) fn write(&self, hold: &Hold, changes: &Changes, now: i64) -> Heard {
-        let mut held = self.lock();
+        let mut all = self.lock();
         let key = key(&hold.tenant, &hold.id);
-        let Some(entry) = held.entries.get_mut(&key) else {
+        let Some(entry) = all.entries.get_mut(&key) else {
             return Heard::Absent;
         };
         if entry.number > hold.number {
@@ -92,14 +91,14 @@ impl Memory {
         apply(&mut entry.kept, changes);
         let (before, after) = (entry.bytes, size(&entry.kept));
         entry.bytes = after;
-        held.bytes = held.bytes - before + after;
-        if held.bytes > self.limit_bytes {
-            held.make_room(self.limit_bytes, now);
+        all.bytes = all.bytes - before + after;
+        if all.bytes > self.limit_bytes {
+            all.make_room(self.limit_bytes, now);
         }
-        if held.bytes > self.limit_bytes {
-            held.remove(&key);
+        if all.bytes > self.limit_bytes {
+            all.remove(&key);
         }
-        if held.entries.contains_key(&key) {
+        if all.entries.contains_key(&key) {
             Heard::Done
         } else {
             Heard::Absent
@@ -107,20 +106,20 @@ impl Memory {
     }
 
     pub(super) fn end(&self, hold: &Hold) {
-        let mut held = self.lock();
+        let mut all = self.lock();
         let key = key(&hold.tenant, &hold.id);
-        if held
+        if all
             .entries
             .get(&key)
             .is_some_and(|entry| entry.number <= hold.number)
         {
-            held.remove(&key);
+            all.remove(&key);
         }
     }
 
     pub(super) fn find(&self, tenant: &str, id: &str, now: i64) -> Option<Presence> {
-        let held = self.lock();
-        let entry = held.entries.get(&key(tenant, id))?;
+        let all = self.lock();
+        let entry = all.entries.get(&key(tenant, id))?;
         if entry.touched + KEPT_S <= now {
             return None;
         }
@@ -145,8 +144,8 @@ impl Memory {
         node: &str,
         now: i64,
     ) -> Option<(u64, Kept)> {
-        let mut held = self.lock();
-        let entry = held.entries.get_mut(&key(tenant, id))?;
+        let mut all = self.lock();
+        let entry = all.entries.get_mut(&key(tenant, id))?;
         if *entry.project != *project || entry.touched + KEPT_S <= now {
             return None;
         }
@@ -170,14 +169,14 @@ impl Held {
         }
     }
 
-    fn insert(&mut self, key: Key, entry: Entry, limit: usize, now: i64) -> Heard {
+    fn insert(&mut self, key: &Key, entry: Entry, limit: usize, now: i64) -> Heard {
         self.bytes += entry.bytes;
         self.entries.insert(key.clone(), entry);
         if self.bytes > limit {
             self.make_room(limit, now);
         }
         if self.bytes > limit {
-            self.remove(&key);
+            self.remove(key);
             return Heard::Absent;
         }
         Heard::Done

@@ -46,8 +46,7 @@ impl Shared {
     pub(super) async fn begin(
         &self,
         hold: &mut Hold,
-        project: &str,
-        node: &str,
+        (project, node): (&str, &str),
         kept: &Kept,
     ) -> Result<Heard, SessionsError> {
         hold.sealing = Some(self.sealer.own().await?);
@@ -92,8 +91,8 @@ impl Shared {
         id: &str,
     ) -> Result<Option<Presence>, SessionsError> {
         let [record, _, _, alive] = self.keys(tenant, id);
-        let none: [&str; 0] = [];
-        let found: Vec<String> = self.link.run(&FIND, &[record, alive], &none).await?;
+        let nothing: [&str; 0] = [];
+        let found: Vec<String> = self.link.run(&FIND, &[record, alive], &nothing).await?;
         let Ok([project, node, holding]) = <[String; 3]>::try_from(found) else {
             return Ok(None);
         };

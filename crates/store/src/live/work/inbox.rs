@@ -54,6 +54,8 @@ pub struct Inbox {
     after: String,
     /// Reads and answers since the workers were told.
     since: (usize, usize),
+    /// Redis did not know of this listener when it gave its last sign: jobs may have been forgotten meanwhile.
+    forgotten: bool,
 }
 
 impl Inbox {
@@ -68,6 +70,7 @@ impl Inbox {
             connection: None,
             after: BEGINNING.to_owned(),
             since: (0, 0),
+            forgotten: false,
         };
         inbox.sign().await?;
         Ok(inbox)
@@ -87,6 +90,9 @@ impl Inbox {
 
     /// What has come, waiting a little for it. Tells Redis that somebody listens, so it has to be called all the time.
     pub async fn next(&mut self) -> News {
+        if std::mem::take(&mut self.forgotten) {
+            return News::Forgotten;
+        }
         if let Ok(answers) = self.read().await {
             return News::Answers(answers);
         }
@@ -136,7 +142,7 @@ impl Inbox {
         self.since = (self.since.0 + 1, self.since.1 + answers.len());
         if waited || self.since.0 >= SIGN_EVERY || self.since.1 >= ROOM_EVERY {
             // if this fails, so does the next read; what was read must not be lost with it
-            let _ = self.sign().await;
+            self.forgotten = self.sign().await == Ok(false);
         }
         Ok(answers)
     }
