@@ -3,11 +3,13 @@
 //! work for workers by the remote providers and the workers.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
+pub mod leases;
 pub mod limiter;
 pub mod link;
 pub mod secrets;
 pub mod work;
 
+pub use leases::Leases;
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
 pub use secrets::{ClientSecret, Secrets};
@@ -48,6 +50,8 @@ pub struct Live {
     pub secrets: Secrets,
     /// Who may have how much.
     pub limiter: Limiter,
+    /// How many conversations run.
+    pub leases: Leases,
     link: Option<Link>,
 }
 
@@ -62,6 +66,7 @@ impl Live {
             return Ok(Self {
                 secrets: Secrets::memory(limit, CLIENT_SECRET_BYTES),
                 limiter: Limiter::memory(),
+                leases: Leases::memory(),
                 link: None,
             });
         };
@@ -69,6 +74,7 @@ impl Live {
         Ok(Self {
             secrets: Secrets::redis(link.clone(), limit, CLIENT_SECRET_BYTES),
             limiter: Limiter::redis(link.clone(), options.share_percent),
+            leases: Leases::redis(link.clone(), options.share_percent),
             link: Some(link),
         })
     }
