@@ -80,15 +80,15 @@ impl ApiError {
         )
     }
 
-    /// 429 `concurrent_limit_exceeded`: as many conversations of the tenant are running as it may have.
-    pub fn too_many_sessions_of_tenant(limit: u64) -> Self {
+    /// 429 `concurrent_limit_exceeded`: as many conversations are running as `whose` limit allows.
+    pub fn too_many_sessions_of(whose: &str, limit: u64) -> Self {
         Self {
             retry_after_s: Some(5),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "concurrent_limit_exceeded",
                 format!(
-                    "{limit} conversations at the same time are the limit of this tenant, and they are running. End one, or ask the operator for a higher limit."
+                    "{limit} conversations at the same time are the limit of {whose}, and they are running. End one, or ask the operator for a higher limit."
                 ),
             )
         }

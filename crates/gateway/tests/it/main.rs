@@ -22,6 +22,7 @@ mod defects;
 mod duplex;
 mod keys;
 mod keys_admin;
+mod leases;
 mod limits;
 mod mcp;
 mod mind;

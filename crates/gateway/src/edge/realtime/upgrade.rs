@@ -30,7 +30,8 @@ use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
 use crate::metering::Opening;
 use crate::observe::Outcome;
-use crate::registry::{Active, Owned};
+use crate::quota;
+use crate::registry::Owned;
 use crate::session::{Call, Prepared, Wish};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
@@ -96,7 +97,7 @@ async fn upgrade(
         Some(principal) => principal,
         None => auth::admit(&app, &credential, &parts).await?,
     };
-    let active = place(&app, &principal, active)?;
+    let active = quota::place(&app, &principal, active).await?;
     let shape = shape(headers);
     let request_id = parts.extensions.get::<RequestId>().cloned();
     let socket = limits(socket).protocols([PROTOCOL]);
@@ -149,14 +150,6 @@ fn call(app: &App, principal: &Principal, prepared: Prepared, active: Owned) -> 
         metrics: app.metrics.clone(),
         lifecycle: app.lifecycle.clone(),
     }
-}
-
-/// The place of one of the tenant's conversations.
-fn place(app: &App, principal: &Principal, active: Active) -> Result<Owned, ApiError> {
-    let most = auth::rates::allowed(&app.config, &principal.allowance).concurrent_sessions;
-    active
-        .of(&principal.tenant, most)
-        .ok_or_else(|| ApiError::too_many_sessions_of_tenant(most))
 }
 
 /// Socket limits; tungstenite's own are 128 KiB reserved per connection and unbounded writes.
