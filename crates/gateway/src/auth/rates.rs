@@ -105,6 +105,7 @@ fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
             id: id.filter(|_| limit > 0)?,
             requests: Some(Rate::per_minute(limit)),
             tokens: None,
+            audio_s: None,
         })
     };
     levels.into_iter().filter_map(level).collect()

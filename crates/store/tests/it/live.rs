@@ -81,6 +81,7 @@ fn tenant(limit: u64) -> [Level; 1] {
         id: "t".to_owned(),
         requests: Some(Rate::new(limit, DAY_MS)),
         tokens: None,
+        audio_s: None,
     }]
 }
 
