@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
+use crate::quota::Quotas;
 use crate::registry::Registry;
 use crate::remote;
 use crate::secrets::{self, SourceError};
@@ -53,6 +54,8 @@ pub struct App {
     pub agents: Agents,
     /// What providers are made to do, and what it costs.
     pub meter: Meter,
+    /// How much anybody may have.
+    pub quotas: Quotas,
     /// Stop signals and tracked tasks.
     pub lifecycle: Lifecycle,
     /// The clock.
@@ -112,9 +115,13 @@ impl App {
         let folder = config.agents_dir();
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
+        let live = &store.live;
+        let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
+        let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
         Ok(Arc::new(Self {
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
+            quotas,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             store,
             journal,

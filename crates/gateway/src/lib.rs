@@ -17,7 +17,7 @@ pub mod lifecycle;
 pub mod metering;
 pub mod observe;
 mod portal;
-pub(crate) mod quota;
+pub mod quota;
 pub mod registry;
 pub mod remote;
 mod run;

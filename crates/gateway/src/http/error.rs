@@ -94,6 +94,34 @@ impl ApiError {
         }
     }
 
+    /// 429 `token_limit_exceeded`: `whose` tokens of the minute are used up.
+    pub fn tokens_exceeded(whose: &str, limit: u64, wait_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "token_limit_exceeded",
+                format!(
+                    "{limit} tokens a minute are the limit of {whose}, and they are used up. Try again in {wait_s} s, or ask the operator for a higher limit."
+                ),
+            )
+        }
+    }
+
+    /// 429 `quota_exceeded`: a tenant's audio of the day is used up.
+    pub fn quota_exceeded(minutes: u64, wait_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                format!(
+                    "{minutes} minutes of audio a day are the limit of this tenant, and they are used up. Try again in {wait_s} s, or ask the operator for more."
+                ),
+            )
+        }
+    }
+
     /// 404 `model_not_found`, with what `catalog` has.
     pub fn model_not_found(model: &str, catalog: &Catalog) -> Self {
         let own = catalog.names().join(", ");

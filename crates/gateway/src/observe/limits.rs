@@ -46,7 +46,7 @@ impl Limits {
         );
         registry.register(
             "quotas_nearly_used_up",
-            "Conversations that saw their tenant use 80 % of its audio minutes of a day",
+            "How often a tenant's audio came to 80 % of its minutes of a day",
             self.nearly_used_up.clone(),
         );
     }

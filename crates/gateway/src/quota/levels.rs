@@ -2,15 +2,16 @@
 //! Used by [`super`]; what a plan says is found in `auth::rates`.
 //! Never names a limit that is not set.
 
+use engine::guard::Rate;
 use store::live::leases::Room;
-use store::live::limiter::LevelKind;
+use store::live::limiter::{Level, LevelKind};
 
 use crate::auth::rates::{allowed, project_of};
 use crate::auth::{Allowance, Principal};
 use crate::config::Config;
 
 /// Whose limits count.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Who {
     tenant: String,
     project: String,
@@ -30,6 +31,18 @@ impl From<&Principal> for Who {
 }
 
 impl Who {
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The same under a plan or limits that have changed.
+    pub(super) fn allowed(&self, allowance: &Allowance) -> Self {
+        Self {
+            allowance: allowance.clone(),
+            ..self.clone()
+        }
+    }
+
     fn id(&self, kind: LevelKind) -> String {
         match kind {
             LevelKind::Tenant => self.tenant.clone(),
@@ -67,6 +80,57 @@ pub(super) fn rooms(config: &Config, who: &Who) -> Vec<Room> {
         places,
     };
     rooms.map(room).collect()
+}
+
+/// Within which a tenant's audio is counted, in ms: a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// What `who` may use while somebody works for it. Requests are among them to tell how they stand.
+pub(super) fn levels(config: &Config, who: &Who) -> Vec<Level> {
+    let limits = &config.rate_limits;
+    let own = allowed(config, &who.allowance);
+    let minutes = own_or(
+        own.audio_minutes_per_day,
+        limits.tenant_audio_minutes_per_day,
+    );
+    let per_minute = |limit| (limit > 0).then(|| Rate::per_minute(limit));
+    let level = |kind, requests, tokens| Level {
+        kind,
+        id: who.id(kind),
+        requests: per_minute(requests),
+        tokens: per_minute(tokens),
+        audio_s: None,
+    };
+    let tenant = Level {
+        audio_s: (minutes > 0).then(|| Rate::new(minutes.saturating_mul(60), DAY_MS)),
+        ..level(
+            LevelKind::Tenant,
+            own_or(own.requests_per_minute, limits.tenant_requests_per_minute),
+            own_or(own.tokens_per_minute, limits.tenant_tokens_per_minute),
+        )
+    };
+    let levels = [
+        level(
+            LevelKind::Global,
+            limits.requests_per_minute,
+            limits.tokens_per_minute,
+        ),
+        tenant,
+        level(
+            LevelKind::Project,
+            limits.project_requests_per_minute,
+            limits.project_tokens_per_minute,
+        ),
+        level(
+            LevelKind::Key,
+            limits.key_requests_per_minute,
+            limits.key_tokens_per_minute,
+        ),
+    ];
+    let is_set = |level: &Level| {
+        level.requests.is_some() || level.tokens.is_some() || level.audio_s.is_some()
+    };
+    levels.into_iter().filter(is_set).collect()
 }
 
 /// What a tenant's plan or its own limits say, or else the configuration for all tenants.

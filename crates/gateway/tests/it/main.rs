@@ -38,6 +38,7 @@ mod pipelines;
 )]
 mod postgres;
 mod postgres_outage;
+mod quotas;
 mod realtime;
 mod redis;
 #[path = "../../../store/tests/it/redis_servers.rs"]

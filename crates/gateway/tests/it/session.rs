@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::session::settings::{self, Template};
 use engine::session::{Policy, Session};
+use gateway::auth::{Allowance, Principal, Scopes};
 use gateway::edge::{Inbound, Line, Outbound, connection};
 use gateway::metering::Opening;
 use gateway::observe::Outcome;
@@ -42,7 +43,21 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
     let wanted = json!({ "type": "realtime", "audio": { "input": { "turn_detection": null } } });
     let wanted: SessionUpdate = decode::session_update(&wanted, "session").unwrap();
     let settings = settings::effective(template, &wanted).unwrap();
+    let active = app.sessions.enter().unwrap().of("default", 0).unwrap();
+    let who = Principal {
+        tenant: "default".to_owned(),
+        project: "default".to_owned(),
+        key_id: "bootstrap".to_owned(),
+        scopes: Scopes::full(),
+        allowance: Allowance {
+            plan: "enterprise".to_owned(),
+            ..Allowance::default()
+        },
+        stored_session: None,
+    };
+    let tab = app.quotas.open(&app.config, &who, &active);
     let call = Call {
+        counted: app.meter.attach("sess_story", tab),
         session: Box::new(Session::new(settings, policy, 1)),
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
@@ -50,7 +65,7 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
         record: None,
         meter: app.meter.clone(),
         toolbox: Toolbox::new(app.agents.outbound().clone(), HashMap::new(), Vec::new()),
-        active: app.sessions.enter().unwrap().of("default", 0).unwrap(),
+        active,
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
         lifecycle: app.lifecycle.clone(),

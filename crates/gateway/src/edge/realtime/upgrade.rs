@@ -137,7 +137,9 @@ fn call(app: &App, principal: &Principal, prepared: Prepared, active: Owned) -> 
         pipeline: pipeline.name.to_string(),
         started_at: app.clock.unix_s(),
     };
+    let tab = app.quotas.open(&app.config, principal, &active);
     Call {
+        counted: app.meter.attach(&session.settings().id, tab),
         account: app.meter.open(&session.settings().id, opening),
         record: app.record(principal.place(), &session),
         session,
