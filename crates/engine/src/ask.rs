@@ -8,7 +8,7 @@ use serde_json::Value;
 use wire::realtime::AudioFormat;
 use wire::realtime::session::{Tool, ToolChoice};
 
-use crate::session::{ReplyId, UtteranceId};
+use crate::session::{ReplyId, UtteranceId, context};
 
 /// How an utterance is to be transcribed.
 #[expect(
@@ -89,6 +89,18 @@ pub struct LlmRequest {
     /// Produced before the turn has ended: yields to live work.
     pub speculative: bool,
 }
+
+impl LlmRequest {
+    /// About how many tokens it will take to read it and to answer: for an answer without a limit, those of a long spoken
+    /// one.
+    pub fn estimated_tokens(&self) -> u64 {
+        let answer = self.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
+        context::tokens(&self.messages) + answer
+    }
+}
+
+/// Tokens that an answer is taken to have that may have any number.
+const UNLIMITED_ANSWER: u64 = 512;
 
 /// A function that the server runs by itself when the model calls it.
 #[derive(Debug, Clone, PartialEq)]

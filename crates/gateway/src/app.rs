@@ -22,6 +22,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
 use crate::presence::Presence;
+use crate::quota::Quotas;
 use crate::registry::Registry;
 use crate::remote;
 use crate::secrets::{self, SourceError};
@@ -52,6 +53,8 @@ pub struct App {
     pub agents: Agents,
     /// What providers are made to do, and what it costs.
     pub meter: Meter,
+    /// How much anybody may have.
+    pub quotas: Quotas,
     /// Stop signals and tracked tasks.
     pub lifecycle: Lifecycle,
     /// The clock.
@@ -116,9 +119,13 @@ impl App {
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
         let presence = Presence::new(&store.live, clock.clone(), seed(&clock));
+        let live = &store.live;
+        let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
+        let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
         Ok(Arc::new(Self {
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
+            quotas,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             presence,
             store,

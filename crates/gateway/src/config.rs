@@ -9,6 +9,7 @@ mod layers;
 mod named;
 mod pipeline;
 mod plans;
+mod rate_limits;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -24,9 +25,10 @@ pub use conversations::{Conversations, Encryption};
 pub use layers::ConfigError;
 pub use pipeline::NoProviders;
 pub use plans::Plan;
+pub use rate_limits::RateLimits;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
-    Pipeline, Provider, RateLimits, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
+    Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names

@@ -18,6 +18,7 @@ pub mod metering;
 pub mod observe;
 mod portal;
 pub mod presence;
+pub mod quota;
 pub mod registry;
 pub mod remote;
 mod run;

@@ -4,6 +4,7 @@
 
 mod ledger;
 mod prices;
+mod tabs;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,14 @@ use providers::guarded::{Incident, Stage, Watch};
 use wire::rest::usage::SessionUsage;
 
 use crate::observe::{Event, Metrics};
+use crate::quota::Tab;
 
 pub use ledger::Opening;
 pub use prices::{PricesError, load};
+pub use tabs::Attached;
 
 use ledger::Ledger;
+use tabs::Tabs;
 
 /// Ended sessions whose usage is still shown, on top of all that run.
 const REMEMBERED: usize = 5_000;
@@ -56,6 +60,8 @@ struct Books {
     ended: VecDeque<String>,
     /// How many of them each tenant has.
     by_tenant: HashMap<String, usize>,
+    /// Who is told of work, besides.
+    tabs: Tabs,
 }
 
 impl Books {
@@ -170,9 +176,25 @@ impl Meter {
     pub fn note(&self, used: &Used<'_>) {
         let cost = self.prices.cost(used.provider, used.model, &used.units);
         self.metrics.emit(&Event::Used { used, cost });
-        if let Some(ledger) = self.books().ledgers.get_mut(used.session) {
+        let mut books = self.books();
+        if let Some(ledger) = books.ledgers.get_mut(used.session) {
             ledger.enter(used, cost);
         }
+        let tab = books.tabs.find(used.session);
+        drop(books);
+        if let Some(tab) = tab {
+            tab.note(&used.units);
+        }
+    }
+
+    /// What is done for `session` counts on `tab` from now on, until the result is dropped and for a while after.
+    pub fn attach(&self, session: &str, tab: Tab) -> Attached {
+        self.books().tabs.add(session, tab.clone());
+        Attached::new(self.clone(), session, tab)
+    }
+
+    fn detach(&self, session: &str) {
+        self.books().tabs.part(session);
     }
 
     /// Whose session it is; `None` when there is none, as for a request over REST.

@@ -6,6 +6,7 @@ pub mod events;
 pub mod health;
 mod incidents;
 mod kept;
+mod limits;
 mod lines;
 pub mod logging;
 pub mod metrics;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use store::live::leases::Lease;
 use tokio_util::sync::CancellationToken;
 
 /// The running sessions of this process.
@@ -43,6 +44,8 @@ pub struct Owned {
     active: Active,
     tenant: Box<str>,
     closing: CancellationToken,
+    /// The same place among those of all servers.
+    lease: Option<Lease>,
 }
 
 impl Registry {
@@ -116,11 +119,24 @@ impl Active {
             tenant: tenant.into(),
             closing,
             active: self,
+            lease: None,
         })
     }
 }
 
 impl Owned {
+    /// The same place, which counts on all servers as `lease`.
+    #[must_use]
+    pub fn leased(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// The number of that; see [`store::live::Leases::amend`].
+    pub fn lease_number(&self) -> Option<u64> {
+        self.lease.as_ref().map(Lease::number)
+    }
+
     /// Cancelled once the conversation is to end: the server stops, or its tenant may not come in any more.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing

@@ -118,6 +118,8 @@ impl Server {
     pub async fn stop(self, limit: Duration) -> Drained {
         let drained = self.app.lifecycle.drain(limit).await;
         self.accepting.abort();
+        // the next server need not wait for the places of conversations that have ended here
+        self.app.store.live.leases.give_back().await;
         if let Some(delivery) = self.delivery {
             delivery.finish().await;
         }

@@ -23,6 +23,7 @@ fn level(kind: LevelKind) -> Level {
         id: "speed".to_owned(),
         requests: Some(Rate::per_minute(100_000_000)),
         tokens: None,
+        audio_s: None,
     }
 }
 

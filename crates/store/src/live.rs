@@ -3,6 +3,7 @@
 //! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
+pub mod leases;
 pub mod limiter;
 pub mod link;
 pub mod post;
@@ -10,6 +11,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod work;
 
+pub use leases::Leases;
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
 pub use post::{Letters, Post};
@@ -63,6 +65,8 @@ pub struct Live {
     pub sessions: Sessions,
     /// Letters between gateways.
     pub post: Post,
+    /// How many conversations run.
+    pub leases: Leases,
     link: Option<Link>,
 }
 
@@ -79,6 +83,7 @@ impl Live {
                 limiter: Limiter::memory(),
                 sessions: Sessions::memory(SESSION_BYTES),
                 post: Post::none(),
+                leases: Leases::memory(),
                 link: None,
             });
         };
@@ -88,6 +93,7 @@ impl Live {
             limiter: Limiter::redis(link.clone(), options.share_percent),
             sessions: Sessions::redis(link.clone(), options.keys.clone()),
             post: Post::redis(link.clone()),
+            leases: Leases::redis(link.clone(), options.share_percent),
             link: Some(link),
         })
     }

@@ -80,6 +80,8 @@ pub struct Standing {
     pub remaining: u64,
     /// Until everything may be taken again if nothing more is, in ms.
     pub reset_ms: u64,
+    /// Until one may be taken if nothing more is, in ms; 0 while any remain.
+    pub wait_ms: u64,
 }
 
 /// Why nothing was taken.
@@ -129,16 +131,22 @@ impl Window {
         let here = self.at(rate, now_ms);
         let remaining = rate.limit.saturating_sub(here.used(rate, now_ms));
         if amount <= remaining {
-            let after = here.plus(amount);
-            return Ok(Standing {
-                remaining: remaining - amount,
-                reset_ms: after.reset_ms(rate, now_ms),
-            });
+            return Ok(here.plus(amount).standing(rate, now_ms));
         }
         Err(Refusal {
             remaining,
             retry_after_ms: here.wait_ms(rate, amount, now_ms),
         })
+    }
+
+    /// How much may still be had at `now_ms`.
+    pub fn standing(&self, rate: Rate, now_ms: u64) -> Standing {
+        let here = self.at(rate, now_ms);
+        Standing {
+            remaining: rate.limit.saturating_sub(here.used(rate, now_ms)),
+            reset_ms: here.reset_ms(rate, now_ms),
+            wait_ms: here.wait_ms(rate, 1, now_ms).unwrap_or(0),
+        }
     }
 
     /// Counts `amount`, whether or not it may be had: for what was checked, and for what turned out to be used.

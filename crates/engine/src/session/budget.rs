@@ -55,6 +55,8 @@ pub struct Policy {
     pub context_tokens: u32,
     /// Generated and prompt tokens per minute; responses beyond that fail with `rate_limit_exceeded`.
     pub tokens_per_minute: u64,
+    /// Caller's audio per minute, in bytes of the client's format, at most 100,000,000; 0 is no limit.
+    pub bytes_per_minute: u64,
     /// Out-of-band responses that may run beside the default one.
     pub max_parallel_responses: usize,
     /// Whether replies are prepared while the end of the turn is still being decided.
@@ -95,6 +97,7 @@ impl Default for Policy {
             max_utterance_ms: 5 * 60 * 1000,
             context_tokens: 8000,
             tokens_per_minute: 1_000_000,
+            bytes_per_minute: 28_800_000,
             max_parallel_responses: 8,
             speculate: true,
             temperature: None,

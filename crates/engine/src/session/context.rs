@@ -128,7 +128,8 @@ fn estimate(message: &LlmMessage) -> u32 {
     MESSAGE_OVERHEAD + u32::try_from(characters.div_ceil(4)).unwrap_or(u32::MAX / 2)
 }
 
-fn tokens(messages: &[LlmMessage]) -> u64 {
+/// The same of several.
+pub(crate) fn tokens(messages: &[LlmMessage]) -> u64 {
     messages.iter().map(|m| u64::from(estimate(m))).sum()
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wire::realtime::{ClientEvent, ErrorBody};
 
+use super::allowance::Limits;
 use crate::ask::{DuplexUsage, Finish, LlmUsage, ServerTool, ToolOutcome};
 
 /// One utterance being transcribed; unique within a session.
@@ -37,6 +38,8 @@ pub enum Input {
     Tools(Box<ToolSource>),
     /// News of a model that hears, thinks and speaks; what it says in words comes as `Stt` and `Llm`.
     Duplex(DuplexNews),
+    /// How the limits of whoever pays for the session stand.
+    Limits(Box<Limits>),
     /// Something outside the conversation went wrong that the client should know of.
     Problem(Box<ErrorBody>),
     /// A deadline of [`super::Session::next_deadline`] has passed.
@@ -86,6 +89,8 @@ pub enum LlmNews {
     },
     /// Broken off; last.
     Failed(Box<ErrorBody>),
+    /// Nobody was asked, because whoever pays has used up a limit; last.
+    Refused(Box<ErrorBody>),
 }
 
 /// What synthesis says.

@@ -168,6 +168,10 @@ impl Session {
             send_error(error.answering(event_id), out);
             return;
         }
+        if let Some(error) = self.too_much_audio(bytes.len()) {
+            send_error(error.answering(event_id), out);
+            return;
+        }
         let listens = self.settings.input.turn_detection.is_some();
         let format = self.input_format();
         let step_ms = if listens { STEP_MS } else { UNWATCHED_STEP_MS };

@@ -8,9 +8,10 @@
 //! provider news ─┘                       └─ close
 //! ```
 
+mod allowance;
 mod barge_in;
 mod budget;
-mod context;
+pub(crate) mod context;
 mod duplex;
 mod edit;
 mod filler;
@@ -38,6 +39,7 @@ use wire::realtime::response::ConversationTarget;
 use wire::realtime::session::TurnDetection;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
 
+pub use allowance::{Limit, Limits};
 pub use budget::{Detector, Policy, Upstream};
 pub use input::{
     DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId,
@@ -45,6 +47,7 @@ pub use input::{
 pub use output::{Mark, Output, Part};
 pub use past::{OpenResponse, Past};
 
+use allowance::Told;
 use barge_in::Playback;
 use budget::TokenWindow;
 use duplex::Duplex;
@@ -55,6 +58,8 @@ use reply::Reply;
 use tools::Run;
 use transcript::Utterance;
 use unanswered::Owed;
+
+use crate::guard::Window;
 
 /// Close code of a session that reached its maximum duration (spec/realtime §1.10).
 const EXPIRED: u16 = 1001;
@@ -104,6 +109,10 @@ pub struct Session {
     /// What it does without at present.
     missing: Missing,
     tokens: TokenWindow,
+    /// How the limits of whoever pays stand.
+    told: Told,
+    /// Bytes of the caller's audio.
+    heard: Window,
     now_ms: u64,
     phase: Phase,
 }
@@ -140,6 +149,8 @@ impl Session {
             ending: Ending::default(),
             missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
+            told: Told::default(),
+            heard: Window::default(),
             now_ms: 0,
             phase: Phase::Open,
             settings,
@@ -181,6 +192,7 @@ impl Session {
             Input::Tool(run, outcome) => self.on_tool(run, outcome, out),
             Input::Tools(source) => self.learn_tools(*source, out),
             Input::Duplex(news) => self.on_duplex(news, out),
+            Input::Limits(limits) => self.learn_limits(*limits, out),
             Input::Problem(error) => send_error(*error, out),
             Input::Tick => {}
         }

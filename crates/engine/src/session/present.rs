@@ -37,10 +37,8 @@ impl Session {
         };
         let mut work = Vec::new();
         match news {
-            LlmNews::Failed(error) => {
-                self.fail(id, *error, out);
-                return;
-            }
+            LlmNews::Failed(error) => return self.fail(id, *error, out),
+            LlmNews::Refused(error) => return self.refuse(id, *error, out),
             LlmNews::Text(text) => {
                 let text = self.new_words(id, text);
                 self.replies[at].push_text(&text, &mut work);

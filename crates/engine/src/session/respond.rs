@@ -202,13 +202,8 @@ impl Session {
         let id = reply.id;
         self.announce(&reply, out);
         self.replies.push(reply);
-        if self.tokens.exhausted(self.now_ms) {
-            let message = "This session has used its tokens for the minute; see rate_limits.updated for the time it resets.";
-            self.finish(
-                id,
-                End::Failed(ErrorBody::invalid("rate_limit_exceeded", message)),
-                out,
-            );
+        if let Some(error) = self.refusal() {
+            self.finish(id, End::Failed(error), out);
             return;
         }
         self.ask_if_ready(id, out);
@@ -358,7 +353,7 @@ impl Session {
         });
         let usage = usage(&reply);
         reply.response.usage = Some(usage);
-        self.tokens.spend(usage.total_tokens, self.now_ms);
+        self.spend(&reply, usage.total_tokens);
         out.push(Output::Mark(Mark::ReplyEnded {
             completed,
             turn: reply.speak.turn,
@@ -373,9 +368,7 @@ impl Session {
         out.push(Output::Send(ServerEvent::ResponseDone {
             response: Box::new(reply.response),
         }));
-        out.push(Output::Send(ServerEvent::RateLimitsUpdated {
-            rate_limits: vec![self.tokens.report(self.now_ms)],
-        }));
+        self.report_limits(out);
         if ends_call {
             self.ending = Ending::Farewell;
             if completed {
@@ -409,17 +402,8 @@ impl Session {
 
     /// The response could not go on.
     pub(super) fn fail(&mut self, id: ReplyId, error: ErrorBody, out: &mut Vec<Output>) {
-        let Some(reply) = self.replies.iter().find(|reply| reply.id == id) else {
-            return;
-        };
-        if reply.is_held() {
-            // the caller may still go on; if not, the turn is asked again in the open
-            if let Stage::Held(utterance) = reply.stage {
-                self.drop_speculation(out);
-                if let Some(u) = self.utterances.iter_mut().find(|u| u.id == utterance) {
-                    u.partial = None;
-                }
-            }
+        let is_known = self.replies.iter().any(|reply| reply.id == id);
+        if !is_known || self.drop_held(id, out) {
             return;
         }
         if error.code.is_none() {

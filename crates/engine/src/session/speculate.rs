@@ -18,7 +18,7 @@ impl Session {
         words: String,
         out: &mut Vec<Output>,
     ) -> Option<ReplyId> {
-        if self.tokens.exhausted(self.now_ms) || self.awaits_transcripts() {
+        if self.refusal().is_some() || self.awaits_transcripts() {
             return None;
         }
         let mut reply = self.new_reply(CreateResponse::default(), Stage::Held(utterance));
@@ -57,6 +57,20 @@ impl Session {
             self.run_tools(id, out);
         }
         self.advance(id, out);
+    }
+
+    /// Discards a prepared reply that cannot be had; false when `id` is none. The caller may still go on; if not, the turn
+    /// is asked again in the open.
+    pub(super) fn drop_held(&mut self, id: ReplyId, out: &mut Vec<Output>) -> bool {
+        let reply = self.replies.iter().find(|reply| reply.id == id);
+        let Some(Stage::Held(utterance)) = reply.map(|reply| reply.stage) else {
+            return false;
+        };
+        self.drop_speculation(out);
+        if let Some(u) = self.utterances.iter_mut().find(|u| u.id == utterance) {
+            u.partial = None;
+        }
+        true
     }
 
     /// Discards prepared replies without a trace.

@@ -18,6 +18,7 @@ mod editing;
 mod endings;
 mod heard;
 mod ladder;
+mod limits;
 mod meter;
 mod past;
 mod replies;

@@ -35,6 +35,7 @@ pub(crate) enum Answer {
     CallBoth,
     SayThenCall(&'static str),
     Fail,
+    Refuse,
     FailMidway(&'static str),
     Endless,
     Cut(&'static str),
@@ -384,6 +385,9 @@ impl World {
         news.push(match answer {
             Answer::Fail | Answer::FailMidway(_) => {
                 LlmNews::Failed(ErrorBody::server("provider_unavailable", "no thoughts").into())
+            }
+            Answer::Refuse => {
+                LlmNews::Refused(ErrorBody::invalid("rate_limit_exceeded", "too many").into())
             }
             _ => LlmNews::Done {
                 finish,

@@ -86,7 +86,7 @@ impl FromIterator<Scope> for Scopes {
 }
 
 /// How much a tenant may have: what its plan says, and what differs from that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowance {
     /// Name of the plan.
     pub plan: String,

@@ -88,6 +88,11 @@ fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
         ),
         (LevelKind::Tenant, Some(who.tenant.clone()), of_tenant),
         (
+            LevelKind::Project,
+            Some(project_of(who)),
+            rates.project_requests_per_minute,
+        ),
+        (
             LevelKind::Key,
             Some(who.key_id.clone()),
             rates.key_requests_per_minute,
@@ -100,19 +105,30 @@ fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
             id: id.filter(|_| limit > 0)?,
             requests: Some(Rate::per_minute(limit)),
             tokens: None,
+            audio_s: None,
         })
     };
     levels.into_iter().filter_map(level).collect()
 }
 
-fn refusal(refused: Refused) -> ApiError {
-    let whose = match refused.kind {
+/// A project's name in limits: two tenants may each have one of a name.
+pub(crate) fn project_of(who: &Principal) -> String {
+    format!("{}/{}", who.tenant, who.project)
+}
+
+/// How a limit's owner is called in a refusal.
+pub(crate) const fn whose(kind: LevelKind) -> &'static str {
+    match kind {
         LevelKind::Global => "this server",
         LevelKind::Tenant => "this tenant",
         LevelKind::Project => "this project",
         LevelKind::Key => "this API key",
         LevelKind::Ip => "this network address",
-    };
+    }
+}
+
+fn refusal(refused: Refused) -> ApiError {
+    let whose = whose(refused.kind);
     // a whole number of seconds, after which it really is there
     let wait_s = refused
         .retry_after_ms

@@ -261,6 +261,9 @@ pub struct Sessions {
     pub context_tokens: u32,
     /// Prompt and generated tokens per session and minute; a response beyond that fails with `rate_limit_exceeded`.
     pub tokens_per_minute: u64,
+    /// Caller's audio per session and minute, in bytes as sent, at most 100,000,000; an append beyond that is refused, and 0
+    /// is no limit. The default is ten times real time at 24 kHz.
+    pub bytes_per_minute: u64,
     /// Whether replies are prepared while the end of the turn is still being decided.
     pub speculate: bool,
     /// Said when no language model answers, before the caller's own words are repeated; nothing when empty.
@@ -285,6 +288,7 @@ impl Default for Sessions {
             voice: "alloy".to_owned(),
             context_tokens: 8000,
             tokens_per_minute: 1_000_000,
+            bytes_per_minute: 28_800_000,
             speculate: true,
             apology: "I am sorry, I cannot think clearly right now.".to_owned(),
             echo: "You said:".to_owned(),
@@ -377,21 +381,6 @@ impl Default for Worker {
             llm_concurrency: 8,
         }
     }
-}
-
-/// `[rate_limits]`: calls over REST and sockets opened, within any minute; audio is never counted. 0 is no limit. What
-/// is refused gets 429 `rate_limit_exceeded` and is told when to come back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RateLimits {
-    /// Of the whole installation.
-    pub requests_per_minute: u64,
-    /// Of each tenant whose plan and own limits say nothing.
-    pub tenant_requests_per_minute: u64,
-    /// Of each API key. A client secret counts when it is made, not when it opens its socket.
-    pub key_requests_per_minute: u64,
-    /// Of each network address; of IPv6 the first 64 bits count as one.
-    pub ip_requests_per_minute: u64,
 }
 
 /// `[agents]`

@@ -129,6 +129,7 @@ impl Arrivals {
             id: network(ip).to_string(),
             requests: Some(rate),
             tokens: None,
+            audio_s: None,
         };
         let now_ms = self.clock.utc().timestamp_millis().unsigned_abs();
         let decision = self.limiter.take(&[level], Demand::REQUEST, now_ms).await;

@@ -80,15 +80,43 @@ impl ApiError {
         )
     }
 
-    /// 429 `concurrent_limit_exceeded`: as many conversations of the tenant are running as it may have.
-    pub fn too_many_sessions_of_tenant(limit: u64) -> Self {
+    /// 429 `concurrent_limit_exceeded`: as many conversations are running as `whose` limit allows.
+    pub fn too_many_sessions_of(whose: &str, limit: u64) -> Self {
         Self {
             retry_after_s: Some(5),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "concurrent_limit_exceeded",
                 format!(
-                    "{limit} conversations at the same time are the limit of this tenant, and they are running. End one, or ask the operator for a higher limit."
+                    "{limit} conversations at the same time are the limit of {whose}, and they are running. End one, or ask the operator for a higher limit."
+                ),
+            )
+        }
+    }
+
+    /// 429 `token_limit_exceeded`: `whose` tokens of the minute are used up.
+    pub fn tokens_exceeded(whose: &str, limit: u64, wait_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "token_limit_exceeded",
+                format!(
+                    "{limit} tokens a minute are the limit of {whose}, and they are used up. Try again in {wait_s} s, or ask the operator for a higher limit."
+                ),
+            )
+        }
+    }
+
+    /// 429 `quota_exceeded`: a tenant's audio of the day is used up.
+    pub fn quota_exceeded(minutes: u64, wait_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                format!(
+                    "{minutes} minutes of audio a day are the limit of this tenant, and they are used up. Try again in {wait_s} s, or ask the operator for more."
                 ),
             )
         }

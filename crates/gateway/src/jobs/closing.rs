@@ -1,4 +1,5 @@
-//! Ends the conversations of tenants that were suspended or deleted, wherever that was done.
+//! Ends the conversations of tenants that were suspended or deleted, and brings new limits to those of others, wherever
+//! that was done.
 //! Runs in every server.
 //! Never cuts a sentence: a conversation ends after the answer that is being spoken, or half a minute later.
 
@@ -10,6 +11,7 @@ use store::TenantStatus;
 use tokio::time::MissedTickBehavior;
 
 use crate::App;
+use crate::auth::Allowance;
 
 /// Between two looks. With the half a minute that a conversation may go on, all have ended within a minute.
 const EVERY: Duration = Duration::from_secs(10);
@@ -27,6 +29,7 @@ pub(super) async fn run(app: Arc<App>) {
             () = app.lifecycle.soft().cancelled() => return,
             _ = turns.tick() => {}
         }
+        app.quotas.sweep();
         // while nothing runs there is nobody to send away, and whoever comes is asked at the door
         if app.sessions.count() > 0 {
             since = look(&app, since).await;
@@ -52,6 +55,11 @@ async fn look(app: &App, since: DateTime<Utc>) -> DateTime<Utc> {
     };
     for tenant in changed {
         if tenant.status == TenantStatus::Active {
+            let allowance = Allowance {
+                plan: tenant.plan,
+                limits: tenant.limits,
+            };
+            app.quotas.change(&app.config, &tenant.id, &allowance);
             continue;
         }
         let sessions = app.sessions.close(&tenant.id);

@@ -1,9 +1,10 @@
 //! What the server does from time to time, nobody having asked.
-//! Started by [`crate::Server::start`]; each ends with the drain.
+//! Started by [`crate::Server::start`]; each ends with the drain, but for what running conversations need.
 //! Never keeps two of the same kind running at once.
 
 mod closing;
 mod conversations;
+mod leases;
 mod purge;
 
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use crate::App;
 pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(purge::run(Arc::clone(app)));
     app.lifecycle.spawn(closing::run(Arc::clone(app)));
+    if app.store.live.link().is_some() {
+        app.lifecycle.spawn_beside(leases::run(Arc::clone(app)));
+    }
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());

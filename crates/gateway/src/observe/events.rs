@@ -190,10 +190,26 @@ pub enum Event<'a> {
     },
     /// A request was refused because a rate limit was used up.
     RateLimited {
-        /// Whose limit: `global`, `tenant`, `key` or `ip`.
+        /// Whose limit: `global`, `tenant`, `project`, `key` or `ip`.
         level: &'static str,
         /// Whose request.
         tenant: &'a str,
+    },
+    /// A conversation, a response or a request was refused because a limit other than that of requests was used up.
+    LimitReached {
+        /// Whose limit: `global`, `tenant`, `project` or `key`.
+        level: &'static str,
+        /// Of what: `sessions`, `tokens` or `audio`.
+        measure: &'static str,
+        /// Whose it was.
+        tenant: &'a str,
+    },
+    /// A tenant has used 80 % of its audio minutes of a day.
+    QuotaNear {
+        /// Whose they are.
+        tenant: &'a str,
+        /// How many minutes it has.
+        minutes: u64,
     },
     /// A request was answered.
     RequestServed {

@@ -20,6 +20,8 @@ pub(super) fn log(event: &Event<'_>) {
         | Event::Used { .. } => log_work(event),
         Event::KeyRefused { .. }
         | Event::RateLimited { .. }
+        | Event::LimitReached { .. }
+        | Event::QuotaNear { .. }
         | Event::RequestServed { .. }
         | Event::ConnectionRefused
         | Event::PipelineReady { .. }
@@ -148,6 +150,16 @@ fn log_server(event: &Event<'_>) {
         Event::RateLimited { level, tenant } => {
             tracing::debug!(level, tenant, "refused a request: rate limit");
         }
+        Event::LimitReached {
+            level,
+            measure,
+            tenant,
+        } => tracing::debug!(level, measure, tenant, "a limit is used up"),
+        Event::QuotaNear { tenant, minutes } => tracing::warn!(
+            tenant,
+            minutes,
+            "a tenant has used 80 % of its audio minutes of a day"
+        ),
         Event::KeyRefused { reason, key_id } => tracing::warn!(reason, key_id, "refused a key"),
         // orchestrators ask every few seconds
         Event::RequestServed {

@@ -19,6 +19,7 @@ use store::JournalState;
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
+use super::limits::Limits;
 use super::lines::log;
 use super::usage::Usage;
 use super::work::Work;
@@ -69,11 +70,6 @@ struct TimedRouteLabel {
     route: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LevelLabel {
-    level: &'static str,
-}
-
 #[derive(Debug, Default)]
 struct Families {
     sessions_active: Gauge<i64, AtomicI64>,
@@ -87,11 +83,10 @@ struct Families {
     connections_open: Gauge<i64, AtomicI64>,
     pipeline_ready: Gauge<i64, AtomicI64>,
     redis_away: Gauge<i64, AtomicI64>,
-    rate_limited: Family<LevelLabel, Counter>,
-    decided_locally: Counter,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
     incidents: Incidents,
     kept: Kept,
+    limits: Limits,
     usage: Usage,
     work: Work,
 }
@@ -195,18 +190,9 @@ fn register(registry: &mut Registry, families: &Families) {
         "1 while Redis is configured and does not answer",
         families.redis_away.clone(),
     );
-    r.register(
-        "rate_limited",
-        "Requests refused because a rate limit was used up, by level",
-        families.rate_limited.clone(),
-    );
-    r.register(
-        "rate_limits_decided_locally",
-        "Rate limits decided by this server alone because Redis did not answer",
-        families.decided_locally.clone(),
-    );
     families.incidents.register(r);
     families.kept.register(r);
+    families.limits.register(r);
     families.usage.register(r);
     families.work.register(r);
 }
@@ -263,7 +249,9 @@ impl Metrics {
                 };
                 families.provider_failures.get_or_create(&label).inc();
             }
-            Event::RateLimited { level, .. } => self.rate_limited(level),
+            Event::RateLimited { level, .. } => families.limits.refused(level),
+            Event::LimitReached { level, measure, .. } => families.limits.reached(level, measure),
+            Event::QuotaNear { .. } => families.limits.nearly_used_up(),
             Event::KeyRefused { reason, .. } => {
                 families
                     .keys_refused
@@ -309,11 +297,6 @@ impl Metrics {
         }
     }
 
-    fn rate_limited(&self, level: &'static str) {
-        let label = LevelLabel { level };
-        self.families.rate_limited.get_or_create(&label).inc();
-    }
-
     /// Notes how the journal of conversations is.
     pub(crate) fn journal(&self, state: &JournalState) {
         self.families.kept.note(state);
@@ -326,7 +309,7 @@ impl Metrics {
 
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
-        self.families.decided_locally.inc();
+        self.families.limits.decided_locally();
     }
 
     /// Sets how much work waits in `queue`.
@@ -388,8 +371,8 @@ pub fn metrics_markdown() -> String {
         status: 200,
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
-    drop(f.rate_limited.get_or_create(&LevelLabel { level: "" }));
     f.incidents.show();
+    f.limits.show();
     f.usage.show();
     f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -490,6 +473,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 41);
+        assert_eq!(table.lines().count(), 2 + 43);
     }
 }

@@ -22,7 +22,7 @@ use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
 use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
 use crate::lifecycle::Lifecycle;
-use crate::metering::{Account, Meter};
+use crate::metering::{Account, Attached, Meter};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 use crate::registry::Owned;
 
@@ -48,6 +48,8 @@ pub struct Call {
     pub meter: Meter,
     /// What the server runs for it.
     pub toolbox: Toolbox,
+    /// What it uses of its limits.
+    pub counted: Attached,
     /// Its place among the running sessions.
     pub active: Owned,
     /// Time.
@@ -83,11 +85,13 @@ pub async fn run(call: Call, edge: Edge) -> Left {
     let parts = Parts {
         pipeline: call.pipeline,
         toolbox: call.toolbox,
+        tab: call.counted.tab().clone(),
         meter: call.meter,
         clock: call.clock.clone(),
         lifecycle: call.lifecycle.clone(),
         metrics: call.metrics.clone(),
     };
+    call.counted.tab().listen(news_tx.clone());
     let mut wiring = Wiring::new(&session_id, parts, news_tx);
     wiring.start_tools();
     // kept free from the start: a client is closed for a full queue, and the close must find room in it
@@ -123,7 +127,7 @@ pub async fn run(call: Call, edge: Edge) -> Left {
         micro_dollars: actor.account.micro_dollars(),
     });
     // whoever comes back finds its place free
-    drop(call.active);
+    drop((call.active, call.counted));
     Box::pin(actor.leave(outcome)).await
 }
 
@@ -248,7 +252,7 @@ impl Actor {
         }
         self.session.on(input, now_ms, outputs);
         if is_audio {
-            self.append_refused = outputs.iter().any(is_buffer_full);
+            self.append_refused = outputs.iter().any(refuses_audio);
         }
         self.carry_out(outputs).await?;
         while let Some(failure) = self.wiring.next_failure() {
@@ -423,9 +427,9 @@ impl Actor {
     }
 }
 
-fn is_buffer_full(output: &Output) -> bool {
+fn refuses_audio(output: &Output) -> bool {
     matches!(output, Output::Send(ServerEvent::Error { error })
-        if error.code.as_deref() == Some("input_audio_buffer_full"))
+        if matches!(error.code.as_deref(), Some("input_audio_buffer_full" | "rate_limit_exceeded" | "quota_exceeded")))
 }
 
 async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {

@@ -88,6 +88,7 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         max_items: sessions.max_items,
         context_tokens: sessions.context_tokens,
         tokens_per_minute: sessions.tokens_per_minute,
+        bytes_per_minute: sessions.bytes_per_minute,
         speculate: sessions.speculate,
         apology: sessions.apology.clone(),
         echo: sessions.echo.clone(),

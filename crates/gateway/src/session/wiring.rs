@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::metering::Meter;
 use crate::observe::{Event, Metrics};
+use crate::quota::{self, Tab};
 use crate::session::Running;
 use crate::session::duplex::Link;
 use crate::session::toolbox::{Listing, Toolbox};
@@ -63,6 +64,8 @@ pub(super) struct Wiring {
     /// The connection to a model that does everything.
     duplex: Option<Link>,
     toolbox: Toolbox,
+    /// What the session uses of its limits.
+    tab: Tab,
     running: Running,
     /// Functions that do not outlive the session.
     tools: HashMap<RunId, Task>,
@@ -80,6 +83,7 @@ pub(super) struct Wiring {
 pub(super) struct Parts {
     pub(super) pipeline: Pipeline,
     pub(super) toolbox: Toolbox,
+    pub(super) tab: Tab,
     pub(super) meter: Meter,
     pub(super) clock: Clock,
     pub(super) lifecycle: Lifecycle,
@@ -100,6 +104,7 @@ impl Wiring {
             tts: HashMap::new(),
             duplex: None,
             toolbox: parts.toolbox,
+            tab: parts.tab,
             running: Running {
                 meter: parts.meter,
                 metrics: parts.metrics.clone(),
@@ -124,7 +129,9 @@ impl Wiring {
     pub(super) fn note(&mut self, news: &Input) {
         match news {
             Input::Stt(id, SttNews::Final { .. } | SttNews::Failed(_)) => self.close_stt(*id),
-            Input::Llm(id, LlmNews::Done { .. } | LlmNews::Failed(_)) => self.drop_llm(*id),
+            Input::Llm(id, LlmNews::Done { .. } | LlmNews::Failed(_) | LlmNews::Refused(_)) => {
+                self.drop_llm(*id);
+            }
             Input::Tts(id, TtsNews::Failed(_)) => self.drop_tts(*id),
             Input::Tool(run, _) => self.drop_tool(*run),
             _ => {}
@@ -250,7 +257,16 @@ impl Wiring {
         let news = self.news.clone();
         let metrics = self.metrics.clone();
         let session = Arc::clone(&self.session);
+        let tab = self.tab.clone();
         let task = self.lifecycle.spawn(async move {
+            let _reserved = match tab.reserve(request.estimated_tokens()).await {
+                Ok(reserved) => reserved,
+                Err(refused) => {
+                    let error = Box::new(quota::told(&refused));
+                    let _ = news.send(Input::Llm(id, LlmNews::Refused(error))).await;
+                    return;
+                }
+            };
             let mut stream = match llm.ask(request).await {
                 Ok(stream) => stream,
                 Err(error) => {

@@ -22,6 +22,7 @@ mod defects;
 mod duplex;
 mod keys;
 mod keys_admin;
+mod leases;
 mod limits;
 mod mcp;
 mod mind;
@@ -37,6 +38,7 @@ mod pipelines;
 )]
 mod postgres;
 mod postgres_outage;
+mod quotas;
 mod realtime;
 mod redis;
 #[path = "../../../store/tests/it/redis_servers.rs"]

@@ -68,7 +68,8 @@ async fn two_gateways_admit_exactly_the_limit() {
     // what was taken fades from the next minute on, so the calls have to be of one
     for try_number in 0..3 {
         let begun = minute(&servers).await;
-        let admitted = admitted_of_a_hundred(&servers, &format!("try-{try_number}")).await;
+        let namespace = format!("try-{try_number}");
+        let admitted = Box::pin(admitted_of_a_hundred(&servers, &namespace)).await;
         if minute(&servers).await == begun {
             assert_eq!(admitted, 50);
             return;

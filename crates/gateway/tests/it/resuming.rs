@@ -324,7 +324,7 @@ async fn nobody_goes_on_with_the_session_of_another() {
         (&missing["error"]["code"], code),
         (&json!("session_not_found"), 4004)
     );
-    let (anothers, code) = refused(&world, &back(&session), &rival).await;
+    let (of_another, code) = refused(&world, &back(&session), &rival).await;
     assert_eq!(code, 4004);
     let shape = |error: &Value, id: &str| {
         let mut error = error["error"].clone();
@@ -332,7 +332,10 @@ async fn nobody_goes_on_with_the_session_of_another() {
         error["message"] = json!(message);
         error
     };
-    assert_eq!(shape(&anothers, &session), shape(&missing, "sess_nobodys"));
+    assert_eq!(
+        shape(&of_another, &session),
+        shape(&missing, "sess_nobodys")
+    );
     for id in ["", "sess_%7Bx%7D", &"s".repeat(2000)] {
         let (error, code) = refused(&world, &back(id), KEY).await;
         assert_eq!(

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use engine::session::settings::{self, Template};
 use engine::session::{Policy, Session};
+use gateway::auth::{Allowance, Principal, Scopes};
 use gateway::edge::{Inbound, Line, Outbound, connection};
 use gateway::metering::Opening;
 use gateway::observe::Outcome;
 use gateway::session::{Call, Entry, Left, Toolbox, run};
 use serde_json::{Value, json};
-use store::Place;
 use tokio::task::JoinHandle;
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
@@ -44,19 +44,29 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Left>, Lin
     let wanted: SessionUpdate = decode::session_update(&wanted, "session").unwrap();
     let settings = settings::effective(template, &wanted).unwrap();
     let session = Box::new(Session::new(settings, policy, 1));
-    let place = Place {
-        tenant: "default",
-        project: "default",
+    let active = app.sessions.enter().unwrap().of("default", 0).unwrap();
+    let who = Principal {
+        tenant: "default".to_owned(),
+        project: "default".to_owned(),
+        key_id: "bootstrap".to_owned(),
+        scopes: Scopes::full(),
+        allowance: Allowance {
+            plan: "enterprise".to_owned(),
+            ..Allowance::default()
+        },
+        stored_session: None,
     };
+    let tab = app.quotas.open(&app.config, &who, &active);
     let call = Call {
+        counted: app.meter.attach("sess_story", tab),
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
         account: app.meter.open("sess_story", opening()),
-        entry: Entry::new(app, place, &session),
+        entry: Entry::new(app, who.place(), &session),
         session,
         meter: app.meter.clone(),
         toolbox: Toolbox::new(app.agents.outbound().clone(), HashMap::new(), Vec::new()),
-        active: app.sessions.enter().unwrap().of("default", 0).unwrap(),
+        active,
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
         lifecycle: app.lifecycle.clone(),

@@ -41,7 +41,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(&folder);
         change(&mut config);
-        let server = Server::start(config).await.unwrap();
+        let server = Box::pin(Server::start(config)).await.unwrap();
         server.app.catalog.wait(LOADING).await.unwrap();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self {

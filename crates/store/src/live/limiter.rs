@@ -50,6 +50,8 @@ pub enum Measure {
     Requests,
     /// Tokens of language models.
     Tokens,
+    /// Seconds of audio, heard and spoken.
+    Audio,
 }
 
 impl Measure {
@@ -58,6 +60,7 @@ impl Measure {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::Audio => "audio",
         }
     }
 }
@@ -73,15 +76,19 @@ pub struct Level {
     pub requests: Option<Rate>,
     /// Tokens.
     pub tokens: Option<Rate>,
+    /// Seconds of audio.
+    pub audio_s: Option<Rate>,
 }
 
-/// How much is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much is wanted, or was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
     /// Requests.
     pub requests: u64,
     /// Tokens, as estimated before they are used; see [`Limiter::settle`].
     pub tokens: u64,
+    /// Seconds of audio.
+    pub audio_s: u64,
 }
 
 impl Demand {
@@ -89,12 +96,14 @@ impl Demand {
     pub const REQUEST: Self = Self {
         requests: 1,
         tokens: 0,
+        audio_s: 0,
     };
 
     const fn of(self, measure: Measure) -> u64 {
         match measure {
             Measure::Requests => self.requests,
             Measure::Tokens => self.tokens,
+            Measure::Audio => self.audio_s,
         }
     }
 }
@@ -130,13 +139,13 @@ fn meters(levels: &[Level], demand: Demand) -> Vec<Meter> {
         [
             of(level, Measure::Requests, level.requests),
             of(level, Measure::Tokens, level.tokens),
+            of(level, Measure::Audio, level.audio_s),
         ]
     });
-    // what nothing is asked of cannot refuse
-    meters.flatten().filter(|meter| meter.amount > 0).collect()
+    meters.flatten().collect()
 }
 
-/// How one limit stands after it was taken from.
+/// How one limit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// Whose limit.
@@ -206,6 +215,15 @@ pub struct Decision {
     pub decider: Decider,
 }
 
+/// What was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Every limit that was asked.
+    pub left: Vec<Left>,
+    /// By whom.
+    pub decider: Decider,
+}
+
 /// The limits of an installation; clones share them.
 #[derive(Debug, Clone)]
 pub enum Limiter {
@@ -228,12 +246,25 @@ impl Limiter {
 
     /// Takes what `demand` names from all `levels`, or nothing from any. `now_ms` is Unix time; Redis has its own.
     pub async fn take(&self, levels: &[Level], demand: Demand, now_ms: u64) -> Decision {
-        let meters = meters(levels, demand);
+        let mut meters = meters(levels, demand);
+        // what nothing is asked of cannot refuse
+        meters.retain(|meter| meter.amount > 0);
         let (outcome, decider) = match self {
             Self::Memory(memory) => (memory.take(meters, now_ms), Decider::Ordinary),
             Self::Redis(shared) => shared.take(meters, now_ms).await,
         };
         Decision { outcome, decider }
+    }
+
+    /// Counts what was `used`, whether or not there was any left, and says how every limit of `levels` stands now. Where
+    /// nothing was used it only looks.
+    pub async fn count(&self, levels: &[Level], used: Demand, now_ms: u64) -> Tally {
+        let meters = meters(levels, used);
+        let (left, decider) = match self {
+            Self::Memory(memory) => (memory.count(&meters, now_ms), Decider::Ordinary),
+            Self::Redis(shared) => shared.count(meters, now_ms).await,
+        };
+        Tally { left, decider }
     }
 
     /// Says how many tokens were really used: what was reserved beyond that is given back, what was used beyond the

@@ -2,7 +2,7 @@
 
 use engine::guard::{Rate, Reserved, Window};
 use store::live::Live;
-use store::live::limiter::{Decider, Decision, Demand, Level, LevelKind, Measure, Refused};
+use store::live::limiter::{Decider, Decision, Demand, Level, LevelKind, Measure, Refused, Tally};
 
 use crate::live::Gateways;
 use crate::redis_servers::Servers;
@@ -26,6 +26,7 @@ fn level(
         id: "one".to_owned(),
         requests: requests.into(),
         tokens: tokens.into(),
+        audio_s: None,
     }
 }
 
@@ -40,7 +41,7 @@ async fn remaining(live: &Live, level: &Level) -> u64 {
     // more than there can be, so that nothing is taken
     let demand = Demand {
         requests: 1_000_000,
-        tokens: 0,
+        ..Demand::default()
     };
     let levels = std::slice::from_ref(level);
     take(live, levels, demand)
@@ -57,6 +58,7 @@ pub(crate) async fn all(open: impl AsyncFn(&'static str) -> Gateways) {
     tokens_are_reserved_and_settled(open("tokens").await).await;
     another_limit_counts_at_once(open("changed").await).await;
     nobody_pays_for_another(open("others").await).await;
+    what_is_counted_afterwards_counts_for_all(open("counted").await).await;
 }
 
 async fn of_many_at_once_exactly_the_limit_is_admitted(gateways: Gateways) {
@@ -116,6 +118,7 @@ async fn the_longest_wait_is_told(Gateways { one, .. }: Gateways) {
     let demand = |tokens| Demand {
         requests: 1,
         tokens,
+        audio_s: 0,
     };
     assert!(take(&one, &levels, demand(1)).await.outcome.is_ok());
     let refused = take(&one, &levels, demand(1)).await.outcome.unwrap_err();
@@ -135,8 +138,8 @@ async fn the_longest_wait_is_told(Gateways { one, .. }: Gateways) {
 async fn tokens_are_reserved_and_settled(Gateways { one, other }: Gateways) {
     let levels = [level(LevelKind::Tenant, None, per_day(100_000))];
     let tokens = |tokens| Demand {
-        requests: 0,
         tokens,
+        ..Demand::default()
     };
     let granted = take(&one, &levels, tokens(60_000)).await.outcome.unwrap();
     assert!(take(&other, &levels, tokens(60_000)).await.outcome.is_err());
@@ -172,6 +175,47 @@ async fn nobody_pays_for_another(Gateways { one, .. }: Gateways) {
     // no limit at all asks nobody
     let free = [level(LevelKind::Tenant, None, None)];
     assert!(take(&one, &free, Demand::REQUEST).await.outcome.is_ok());
+}
+
+async fn what_is_counted_afterwards_counts_for_all(Gateways { one, other }: Gateways) {
+    let levels = [Level {
+        audio_s: Some(per_day(600)),
+        ..level(LevelKind::Tenant, per_day(3), per_day(1000))
+    }];
+    let used = Demand {
+        tokens: 400,
+        audio_s: 570,
+        ..Demand::default()
+    };
+    let tally = one.limiter.count(&levels, used, NOW).await;
+    assert_eq!(tally.decider, Decider::Ordinary);
+    let left = |tally: &Tally| -> Vec<_> {
+        let left = tally.left.iter();
+        left.map(|left| (left.measure, left.limit, left.standing.remaining))
+            .collect()
+    };
+    let stands = [
+        (Measure::Requests, 3, 3),
+        (Measure::Tokens, 1000, 600),
+        (Measure::Audio, 600, 30),
+    ];
+    assert_eq!(left(&tally), stands);
+    // looking takes nothing
+    for _ in 0..3 {
+        let tally = other.limiter.count(&levels, Demand::default(), NOW).await;
+        assert_eq!(left(&tally), stands);
+        assert!(tally.left.iter().all(|left| left.standing.wait_ms == 0));
+    }
+    // more than there is counts as well, and tells when some may be had again
+    let tally = other.limiter.count(&levels, used, NOW).await;
+    let audio = tally.left[2];
+    assert_eq!(
+        (audio.measure, audio.standing.remaining),
+        (Measure::Audio, 0)
+    );
+    assert!(audio.standing.wait_ms > 0 && audio.standing.wait_ms <= audio.standing.reset_ms);
+    let refused = take(&one, &levels, used).await.outcome.unwrap_err();
+    assert_eq!(refused.measure, Measure::Audio);
 }
 
 /// Runs one step of the Lua side: the state before, then the same calls as the Rust side makes.

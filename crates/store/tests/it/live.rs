@@ -1,4 +1,4 @@
-//! Short-lived state on every backend: the stories of `client_secrets` and `limits`, and what happens when Redis dies.
+//! Short-lived state on every backend: the stories of `client_secrets`, `limits` and `leases`, and what happens when Redis dies.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, ask as ask_redis, until};
 use crate::sealing::{NEW, OLD, ring};
-use crate::{client_secrets, limits, live_sessions, work};
+use crate::{client_secrets, leases, limits, live_sessions, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -22,7 +22,11 @@ pub(crate) struct Gateways {
 }
 
 impl Gateways {
-    async fn open(url: Option<&str>, namespace: &str, max_client_secrets: usize) -> Self {
+    pub(crate) async fn open(
+        url: Option<&str>,
+        namespace: &str,
+        max_client_secrets: usize,
+    ) -> Self {
         let options = LiveOptions {
             redis_url: url.map(str::to_owned),
             namespace: namespace.to_owned(),
@@ -44,6 +48,7 @@ async fn all(url: Option<&str>) {
     client_secrets::all(async |story, limit| Gateways::open(url, story, limit).await).await;
     limits::all(async |story| Gateways::open(url, story, 10).await).await;
     live_sessions::all(async |story| Gateways::open(url, story, 10).await).await;
+    leases::all(async |story| Gateways::open(url, story, 10).await).await;
     if url.is_some() {
         // work for other processes needs a place that they share
         work::all(async |story| Gateways::open(url, story, 10).await).await;
@@ -91,6 +96,7 @@ fn tenant(limit: u64) -> [Level; 1] {
         id: "t".to_owned(),
         requests: Some(Rate::new(limit, DAY_MS)),
         tokens: None,
+        audio_s: None,
     }]
 }
 

@@ -14,6 +14,7 @@ mod client_secrets;
 mod conversations;
 mod journal;
 mod keys;
+mod leases;
 mod limits;
 mod live;
 mod live_sessions;

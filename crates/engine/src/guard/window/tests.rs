@@ -94,7 +94,8 @@ fn a_clock_that_steps_back_gives_nothing_away_and_locks_nobody_out() {
         window.check(MINUTE, 0, 9 * day + 121_000),
         Ok(Standing {
             remaining: 100,
-            reset_ms: 0
+            reset_ms: 0,
+            wait_ms: 0,
         })
     );
 }

@@ -26,7 +26,8 @@ use crate::edge;
 use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
 use crate::metering::Opening;
-use crate::registry::{Active, Owned};
+use crate::quota;
+use crate::registry::Owned;
 use crate::session::{self, Call, Entry, Prepared, Resumed, Wish};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
@@ -105,7 +106,7 @@ async fn upgrade(
         // where it still runs, it makes room for itself
         app.presence.free(&principal.tenant, id).await;
     }
-    let active = place(&app, &principal, active)?;
+    let active = quota::place(&app, &principal, active).await?;
     let shape = shape(headers);
     let request_id = parts.extensions.get::<RequestId>().cloned();
     let socket = limits(socket).protocols([PROTOCOL]);
@@ -156,7 +157,9 @@ fn call(
         pipeline: pipeline.name.to_string(),
         started_at: app.clock.unix_s(),
     };
+    let tab = app.quotas.open(&app.config, principal, &active);
     Call {
+        counted: app.meter.attach(&session.settings().id, tab),
         account: app.meter.open(&session.settings().id, opening),
         entry,
         session,
@@ -169,14 +172,6 @@ fn call(
         metrics: app.metrics.clone(),
         lifecycle: app.lifecycle.clone(),
     }
-}
-
-/// The place of one of the tenant's conversations.
-fn place(app: &App, principal: &Principal, active: Active) -> Result<Owned, ApiError> {
-    let most = auth::rates::allowed(&app.config, &principal.allowance).concurrent_sessions;
-    active
-        .of(&principal.tenant, most)
-        .ok_or_else(|| ApiError::too_many_sessions_of_tenant(most))
 }
 
 /// Socket limits; tungstenite's own are 128 KiB reserved per connection and unbounded writes.

@@ -19,6 +19,7 @@ fn wiring(news: mpsc::Sender<Input>) -> Wiring {
     let parts = Parts {
         pipeline: scripted(),
         toolbox: Toolbox::new(outbound, HashMap::new(), Vec::new()),
+        tab: Tab::unlimited(),
         meter: Meter::new(engine::meter::PriceTable::default(), metrics.clone()),
         clock: Clock::default(),
         lifecycle: Lifecycle::default(),

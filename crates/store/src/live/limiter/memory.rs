@@ -91,6 +91,26 @@ impl Memory {
         })
     }
 
+    pub(super) fn count(&self, meters: &[Meter], now_ms: u64) -> Vec<Left> {
+        let mut table = self.lock();
+        let left = meters.iter().map(|meter| {
+            let place = table.place(meter, now_ms);
+            let kept = table.windows.get(&place).map(|(window, _)| *window);
+            let mut window = kept.unwrap_or_default();
+            if meter.amount > 0 {
+                window.add(meter.rate, meter.amount, now_ms);
+                table.windows.insert(place, (window, meter.rate));
+            }
+            Left {
+                kind: meter.kind,
+                measure: meter.measure,
+                limit: meter.rate.limit(),
+                standing: window.standing(meter.rate, now_ms),
+            }
+        });
+        left.collect()
+    }
+
     pub(super) fn settle(&self, reservation: &Reservation, used: u64, now_ms: u64) {
         let mut table = self.lock();
         for (meter, reserved) in &reservation.held {

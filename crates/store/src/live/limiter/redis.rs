@@ -7,13 +7,19 @@ use std::sync::{Arc, LazyLock};
 use engine::guard::Standing;
 
 use super::memory::Memory;
-use super::{Decider, Grant, Left, Meter, Origin, Refused, Reservation, reservation};
+use super::{Decider, Grant, Left, Measure, Meter, Origin, Refused, Reservation, reservation};
 use crate::live::link::{Away, LIMITS, Link, Script};
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("window.lua"),
         include_str!("take.lua")
+    ))
+});
+static COUNT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("window.lua"),
+        include_str!("count.lua")
     ))
 });
 static SETTLE: LazyLock<Script> = LazyLock::new(|| {
@@ -59,8 +65,29 @@ impl Shared {
         if let Ok(answer) = self.ask(&meters).await {
             return (outcome(meters, &answer), Decider::Ordinary);
         }
-        let local = self.local(meters);
+        let mut local = self.local(meters);
+        for meter in &mut local {
+            if meter.measure == Measure::Tokens {
+                // an estimate that fits into the limit is no reason to keep somebody out of its share
+                meter.amount = meter.amount.min(meter.rate.limit());
+            }
+        }
         (self.parts.local.take(local, now_ms), Decider::Degraded)
+    }
+
+    pub(super) async fn count(&self, meters: Vec<Meter>, now_ms: u64) -> (Vec<Left>, Decider) {
+        if meters.is_empty() {
+            return (Vec::new(), Decider::Ordinary);
+        }
+        let (keys, arguments) = self.listed(&meters);
+        let answer: Result<Vec<i64>, Away> = self.parts.link.run(&COUNT, &keys, &arguments).await;
+        if let Ok(values) = answer
+            && let Some(standings) = standings(&values, meters.len())
+        {
+            return (left(&meters, &standings), Decider::Ordinary);
+        }
+        let local = self.local(meters);
+        (self.parts.local.count(&local, now_ms), Decider::Degraded)
     }
 
     pub(super) async fn settle(&self, reservation: &Reservation, used: u64, now_ms: u64) {
@@ -87,13 +114,18 @@ impl Shared {
     }
 
     async fn ask(&self, meters: &[Meter]) -> Result<Answer, Away> {
-        let keys: Vec<_> = meters.iter().map(|meter| self.key(meter)).collect();
+        let (keys, arguments) = self.listed(meters);
+        let values: Vec<i64> = self.parts.link.run(&TAKE, &keys, &arguments).await?;
+        Answer::read(&values, meters.len()).ok_or(Away)
+    }
+
+    /// The keys of `meters`, and what the scripts are told of each.
+    fn listed(&self, meters: &[Meter]) -> (Vec<String>, Vec<u64>) {
+        let keys = meters.iter().map(|meter| self.key(meter)).collect();
         let arguments = meters
             .iter()
             .flat_map(|meter| [meter.rate.limit(), meter.rate.window_ms(), meter.amount]);
-        let arguments: Vec<_> = arguments.collect();
-        let values: Vec<i64> = self.parts.link.run(&TAKE, &keys, &arguments).await?;
-        Answer::read(&values, meters.len()).ok_or(Away)
+        (keys, arguments.collect())
     }
 
     fn key(&self, meter: &Meter) -> String {
@@ -119,14 +151,12 @@ struct Answer {
 
 impl Answer {
     fn read(values: &[i64], meters: usize) -> Option<Self> {
-        let [now, refused, wait, remaining, standings @ ..] = values else {
+        let [now, refused, wait, remaining, rest @ ..] = values else {
             return None;
         };
-        let (standings, []) = standings.as_chunks::<2>() else {
-            return None;
-        };
+        let standings = standings(rest, meters)?;
         let refused = usize::try_from(*refused).ok()?;
-        if standings.len() != meters || refused > meters {
+        if refused > meters {
             return None;
         }
         let remaining = remaining.unsigned_abs();
@@ -135,15 +165,33 @@ impl Answer {
             refused: refused
                 .checked_sub(1)
                 .map(|meter| (meter, remaining, u64::try_from(*wait).ok())),
-            standings: standings
-                .iter()
-                .map(|[remaining, reset]| Standing {
-                    remaining: remaining.unsigned_abs(),
-                    reset_ms: reset.unsigned_abs(),
-                })
-                .collect(),
+            standings,
         })
     }
+}
+
+/// Three numbers of an answer for each of so many meters.
+fn standings(values: &[i64], meters: usize) -> Option<Vec<Standing>> {
+    let (standings, []) = values.as_chunks::<3>() else {
+        return None;
+    };
+    let standing = |[remaining, reset, wait]: &[i64; 3]| Standing {
+        remaining: remaining.unsigned_abs(),
+        reset_ms: reset.unsigned_abs(),
+        wait_ms: wait.unsigned_abs(),
+    };
+    (standings.len() == meters).then(|| standings.iter().map(standing).collect())
+}
+
+fn left(meters: &[Meter], standings: &[Standing]) -> Vec<Left> {
+    let left = meters.iter().zip(standings);
+    let left = left.map(|(meter, standing)| Left {
+        kind: meter.kind,
+        measure: meter.measure,
+        limit: meter.rate.limit(),
+        standing: *standing,
+    });
+    left.collect()
 }
 
 fn outcome(meters: Vec<Meter>, answer: &Answer) -> Result<Grant, Refused> {
@@ -157,15 +205,8 @@ fn outcome(meters: Vec<Meter>, answer: &Answer) -> Result<Grant, Refused> {
             retry_after_ms,
         });
     }
-    let left = meters.iter().zip(&answer.standings);
-    let left = left.map(|(meter, standing)| Left {
-        kind: meter.kind,
-        measure: meter.measure,
-        limit: meter.rate.limit(),
-        standing: *standing,
-    });
     Ok(Grant {
-        left: left.collect(),
+        left: left(&meters, &answer.standings),
         reservation: reservation(meters, Origin::Redis, answer.now_ms),
     })
 }

@@ -1,7 +1,7 @@
 -- Takes from every window of one decision, or from none.
 -- KEYS: one per window. ARGV: for each window its limit, its length in ms and how much is asked of it.
 -- Answers: now, the number of the window that refuses (0: none), its wait, what remains of it; then, if none refused,
--- what remains of each window and until when all of it is there again.
+-- what remains of each window, until when all of it is there again, and until when one is.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local stored = redis.call('MGET', unpack(KEYS))
@@ -19,8 +19,7 @@ for i = 1, #KEYS do
     end
   end
   windows[i] = window_plus(w, amount)
-  answer[3 + 2 * i] = remaining - amount
-  answer[4 + 2 * i] = window_reset(windows[i], window, now)
+  window_answer(answer, 4 + 3 * (i - 1), windows[i], limit, window, now)
 end
 
 if answer[2] == 0 then

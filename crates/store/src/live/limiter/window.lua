@@ -65,6 +65,13 @@ local function window_wait(w, limit, window, amount, now)
   return math.max(free_at - now % window, 0)
 end
 
+-- writes behind place `at` what remains, until when all of it is there again, and until when one is
+local function window_answer(answer, at, w, limit, window, now)
+  answer[at + 1] = window_remaining(w, limit, window, now)
+  answer[at + 2] = window_reset(w, window, now)
+  answer[at + 3] = window_wait(w, limit, window, 1, now)
+end
+
 -- gives back what was reserved and not used, counts what was used beyond it
 local function window_settle(w, bucket, reserved, used)
   local refund = math.max(reserved - used, 0)

@@ -26,6 +26,8 @@ use crate::App;
 use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
+use crate::metering::Attached;
+use crate::quota;
 
 /// Characters of text that count as one token, and audio that counts as one, in samples (50 ms): the rates at
 /// which the realtime sessions of this server count as well.
@@ -44,11 +46,12 @@ const SAMPLES_PER_TOKEN: usize = 1200;
         (status = 400, description = "A field is invalid, or the format is not made here; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 404, description = "No model has this name"),
+        (status = 429, description = "A limit is used up; `code` names it and `Retry-After` says when to come back"),
         (status = 503, description = "The models are loading or busy"),
     )
 )]
 pub(in crate::api::v1) async fn create(
-    _caller: Caller,
+    Caller(principal): Caller,
     State(app): State<Arc<App>>,
     Json(body): Json<Value>,
 ) -> Result<Response, ApiError> {
@@ -62,6 +65,8 @@ pub(in crate::api::v1) async fn create(
         return Err(ApiError::invalid_value("input", message));
     }
     let place = admit(&app)?;
+    let session = account(&app);
+    let counted = quota::sound(&app, &principal, &session).await?;
     let catalog = catalog(&app).await?;
     let pipeline = catalog
         .speech(&wanted.model)
@@ -69,7 +74,7 @@ pub(in crate::api::v1) async fn create(
     let known = pipeline.tts.voice_names();
     settings::check_voice(&wanted.voice, known.as_deref(), "voice")?;
     let options = SpeakOptions {
-        session: account(&app),
+        session,
         turn: 0,
         voice: wanted.voice.name().to_owned(),
         speed: wanted.speed,
@@ -84,7 +89,8 @@ pub(in crate::api::v1) async fn create(
         .await
         .transpose()
         .map_err(|error| failed(&app, error))?;
-    let sound = sound(voice, first, place);
+    // behind the voice: what that has used is told when it is dropped
+    let sound = sound(voice, first, (counted, place));
     Ok(match wanted.stream_format {
         StreamFormat::Audio => as_bytes(app, sound, format),
         StreamFormat::Sse => as_events(app, sound, format, characters),
@@ -111,10 +117,10 @@ type Sound = Result<Vec<i16>, ProviderError>;
 fn sound(
     voice: Voice,
     first: Option<Vec<i16>>,
-    place: OwnedSemaphorePermit,
+    held: (Option<Attached>, OwnedSemaphorePermit),
 ) -> impl Stream<Item = Sound> + Send + 'static {
-    let rest = stream::unfold((voice, place), |(mut voice, place)| async move {
-        voice.next().await.map(|sound| (sound, (voice, place)))
+    let rest = stream::unfold((voice, held), |(mut voice, held)| async move {
+        voice.next().await.map(|sound| (sound, (voice, held)))
     });
     stream::iter(first.map(Ok)).chain(rest)
 }

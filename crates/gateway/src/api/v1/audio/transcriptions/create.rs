@@ -23,6 +23,8 @@ use crate::App;
 use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::ApiError;
+use crate::metering::Attached;
+use crate::quota;
 
 /// Transcribe a recording.
 #[utoipa::path(
@@ -42,11 +44,12 @@ use crate::http::ApiError;
         (status = 401, description = "No usable key"),
         (status = 404, description = "No model has this name"),
         (status = 413, description = "The file is too large"),
+        (status = 429, description = "A limit is used up; `code` names it and `Retry-After` says when to come back"),
         (status = 503, description = "The models are loading or busy"),
     )
 )]
 pub(in crate::api::v1) async fn create(
-    _caller: Caller,
+    Caller(principal): Caller,
     State(app): State<Arc<App>>,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, ApiError> {
@@ -58,6 +61,8 @@ pub(in crate::api::v1) async fn create(
     })?;
     // before the upload is read, so that waiting uploads cannot fill the memory
     let place = admit(&app)?;
+    let session = account(&app);
+    let counted = quota::sound(&app, &principal, &session).await?;
     let form = form::read(multipart, app.config.limits.upload_bytes).await?;
     let catalog = catalog(&app).await?;
     let pipeline = catalog
@@ -70,9 +75,9 @@ pub(in crate::api::v1) async fn create(
     let job = Job {
         transcriber: pipeline.transcriber,
         audio,
-        options: options(&form, account(&app)),
+        options: options(&form, session),
         detail: detail(&form),
-        place,
+        _held: (counted, place),
     };
     if form.stream {
         return Ok(streamed(app, job, form.logprobs));
@@ -87,15 +92,19 @@ struct Job {
     audio: Arc<[i16]>,
     options: SttOptions,
     detail: Detail,
-    place: OwnedSemaphorePermit,
+    _held: (Option<Attached>, OwnedSemaphorePermit),
 }
 
 impl Job {
     async fn run(self) -> Result<Transcription, ProviderError> {
-        let _place = self.place;
-        self.transcriber
-            .transcribe(self.audio, self.options, self.detail)
-            .await
+        let Self {
+            transcriber,
+            audio,
+            options,
+            detail,
+            _held,
+        } = self;
+        transcriber.transcribe(audio, options, detail).await
     }
 }
 

@@ -27,6 +27,7 @@ use crate::agents;
 use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
+use crate::quota;
 use crate::session::broke_off;
 
 /// The end mark of a stream of events.
@@ -44,6 +45,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
         (status = 400, description = "A field is invalid, or asks for what is not done here; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 404, description = "No model has this name"),
+        (status = 429, description = "A limit is used up; `code` names it and `Retry-After` says when to come back"),
         (status = 500, description = "What is stored of the agent cannot be read; the message says what to do"),
         (status = 503, description = "The models are loading or busy, or the provider does not answer"),
     )
@@ -78,6 +80,7 @@ pub(in crate::api::v1) async fn create(
     };
     let delivery = wanted.delivery;
     let question = question(wanted, account(&app));
+    let asked = quota::question(&app, &principal, &question).await?;
     let mut answer = if let Some(agent) = agent {
         agent::answer(&app, agent, question, Arc::clone(&place))
     } else {
@@ -100,6 +103,7 @@ pub(in crate::api::v1) async fn create(
         calls: 0,
         delivery,
         over: false,
+        _asked: asked,
         _place: place,
     };
     match delivery {
@@ -131,6 +135,8 @@ struct Speaking {
     calls: u32,
     delivery: Delivery,
     over: bool,
+    /// Behind the answer: what that has used is told when it is dropped.
+    _asked: quota::Asked,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
