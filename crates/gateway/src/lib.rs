@@ -19,6 +19,7 @@ pub mod observe;
 mod portal;
 pub mod registry;
 pub mod remote;
+pub mod retention;
 mod run;
 pub mod secrets;
 pub mod session;

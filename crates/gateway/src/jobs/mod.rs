@@ -2,6 +2,7 @@
 //! Started by [`crate::Server::start`]; each ends with the drain.
 //! Never keeps two of the same kind running at once.
 
+mod clock;
 mod closing;
 mod conversations;
 mod purge;
@@ -14,5 +15,6 @@ use crate::App;
 pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(purge::run(Arc::clone(app)));
     app.lifecycle.spawn(closing::run(Arc::clone(app)));
+    app.lifecycle.spawn(clock::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
 }
