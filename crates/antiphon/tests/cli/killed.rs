@@ -3,19 +3,14 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use store::{SessionKey, Settings, Sql};
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::{KEY, Server};
+use crate::Server;
+use crate::talking::connect;
 
 /// Talks in text to the server until an answer to the last question has begun; gives back every event.
 async fn talk(address: &str) -> Vec<Value> {
-    let url = format!("ws://{address}/v1/realtime?model=gpt-realtime");
-    let mut request = url.into_client_request().unwrap();
-    let key = format!("Bearer {KEY}").parse().unwrap();
-    request.headers_mut().insert("authorization", key);
-    let (mut socket, _) = connect_async(request).await.unwrap();
+    let mut socket = connect(address).await;
     let settings = json!({ "type": "realtime", "output_modalities": ["text"] });
     let mut questions: Vec<Value> = vec![json!({ "type": "session.update", "session": settings })];
     for n in 0..20 {

@@ -246,6 +246,7 @@ impl From<AuthError> for ApiError {
                 "Too many client secrets are waiting to be used. Try again when some have expired.",
                 60,
             ),
+            AuthError::Store(error) if error.is_storage() => error.into(),
             AuthError::Store(_) | AuthError::Hashing => {
                 tracing::error!(error = %chain(&error), "cannot check a key");
                 Self::unavailable(
