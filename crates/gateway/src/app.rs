@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use engine::session::Session;
 use providers::tools::{Outbound, OutboundError};
 use providers::{Catalog, Workers};
 use store::live::WorkLimits;
 use store::seal::KeySource;
-use store::{Delivery, Journal, JournalError, JournalOptions, Place, Store};
+use store::{Delivery, Journal, JournalError, JournalOptions, Store};
 use tokio::sync::{Semaphore, watch};
 
 use crate::agents::{Agents, FileError};
@@ -22,10 +21,10 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
+use crate::presence::Presence;
 use crate::registry::Registry;
 use crate::remote;
 use crate::secrets::{self, SourceError};
-use crate::session::Record;
 
 /// How long a vendor may take to say whether it takes its key.
 const VENDORS_WITHIN: Duration = Duration::from_secs(3);
@@ -59,6 +58,8 @@ pub struct App {
     pub clock: Clock,
     /// Conversations running.
     pub sessions: Registry,
+    /// Which of them are this gateway's, for the others.
+    pub presence: Presence,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
     /// When the server started.
@@ -103,7 +104,9 @@ impl App {
         let key_source = secrets::key_source(&config.encryption)?;
         let mut settings = config.database();
         settings.keys.clone_from(&key_source);
-        let store = Store::open(&settings, &config.live()).await?;
+        let mut live = config.live();
+        live.keys.clone_from(&key_source);
+        let store = Store::open(&settings, &live).await?;
         let (journal, delivery) = open_journal(&config, key_source).await?.unzip();
         let mut meter = Meter::new(prices, metrics.clone());
         if let Some(journal) = &journal {
@@ -116,10 +119,12 @@ impl App {
         let folder = config.agents_dir();
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
+        let presence = Presence::new(&store.live, clock.clone(), seed(&clock));
         Ok(Arc::new(Self {
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
+            presence,
             store,
             journal,
             delivery: Mutex::new(delivery),
@@ -143,12 +148,6 @@ impl App {
             .map_or_else(|poisoned| poisoned.get_mut().take(), |held| held.take())
     }
 
-    /// The record of a session that begins, where conversations are kept.
-    pub fn record(&self, place: Place<'_>, session: &Session) -> Option<Record> {
-        let journal = self.journal.clone()?;
-        Some(Record::new(journal, place, session, self.clock.clone()))
-    }
-
     /// Says who `credential` belongs to; see [`crate::auth::authenticate`].
     ///
     /// # Errors
@@ -164,12 +163,7 @@ impl App {
 
     /// A fresh seed for a generator of ids.
     pub fn seed(&self) -> u128 {
-        let mut bytes = [0; 16];
-        // ids are not secret; without the system's randomness the clock keeps them apart
-        if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-            return self.clock.utc().timestamp_micros().unsigned_abs().into();
-        }
-        u128::from_le_bytes(bytes)
+        seed(&self.clock)
     }
 
     /// Loads the models on a blocking thread; `/ready` and [`LateCatalog::wait`] tell when they are there.
@@ -258,6 +252,15 @@ impl App {
             }
         }
     }
+}
+
+fn seed(clock: &Clock) -> u128 {
+    let mut bytes = [0; 16];
+    // ids are not secret; without the system's randomness the clock keeps them apart
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        return clock.utc().timestamp_micros().unsigned_abs().into();
+    }
+    u128::from_le_bytes(bytes)
 }
 
 /// The journal and its delivery, where conversations are kept.

@@ -147,13 +147,14 @@ impl Config {
         names
     }
 
-    /// Where short-lived state is.
+    /// Where short-lived state is; without the keys of what is sealed there.
     pub fn live(&self) -> store::LiveOptions {
         store::LiveOptions {
             redis_url: self.redis.url.as_ref().map(|url| url.reveal().to_owned()),
             namespace: self.redis.namespace.clone(),
             max_client_secrets: self.auth.max_client_secrets,
             share_percent: self.redis.local_share_percent,
+            keys: None,
         }
     }
 

@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod metering;
 pub mod observe;
 mod portal;
+pub mod presence;
 pub mod registry;
 pub mod remote;
 pub mod retention;

@@ -89,13 +89,30 @@ impl Books {
         }
     }
 
+    /// Whether there is a closed ledger of this session of `tenant`; it is open again then.
+    fn reopen(&mut self, session: &str, tenant: &str) -> bool {
+        if self.tenant(session).as_deref() != Some(tenant) {
+            return false;
+        }
+        // from the end: a client comes back soon
+        if let Some(at) = self.ended.iter().rposition(|ended| ended == session) {
+            self.ended.remove(at);
+            self.leave_tenant(tenant);
+        }
+        true
+    }
+
     fn forget(&mut self, session: &str) {
         let tenant = self.tenant(session).unwrap_or_default();
         self.ledgers.remove(session);
-        if let Some(of_tenant) = self.by_tenant.get_mut(&tenant) {
+        self.leave_tenant(&tenant);
+    }
+
+    fn leave_tenant(&mut self, tenant: &str) {
+        if let Some(of_tenant) = self.by_tenant.get_mut(tenant) {
             *of_tenant -= 1;
             if *of_tenant == 0 {
-                self.by_tenant.remove(&tenant);
+                self.by_tenant.remove(tenant);
             }
         }
     }
@@ -152,13 +169,17 @@ impl Meter {
         }
     }
 
-    /// Begins a session's ledger; it is closed when the result is dropped.
+    /// Begins a session's ledger, or goes on with it where it is remembered; it is closed when the result is dropped.
     pub fn open(&self, session: &str, opening: Opening) -> Account {
-        let mut ledger = Ledger::new(opening);
-        if let Some(desk) = &self.desk {
-            ledger.counter = desk.counter();
+        let mut books = self.books();
+        if !books.reopen(session, &opening.tenant) {
+            let mut ledger = Ledger::new(opening);
+            if let Some(desk) = &self.desk {
+                ledger.counter = desk.counter();
+            }
+            books.ledgers.insert(session.to_owned(), ledger);
         }
-        self.books().ledgers.insert(session.to_owned(), ledger);
+        drop(books);
         Account {
             meter: self.clone(),
             session: session.to_owned(),

@@ -1,20 +1,28 @@
 //! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
 //! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`;
-//! work for workers by the remote providers and the workers.
+//! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
 pub mod limiter;
 pub mod link;
+pub mod post;
 pub mod secrets;
+pub mod sessions;
 pub mod work;
 
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
+pub use post::{Letters, Post};
 pub use secrets::{ClientSecret, Secrets};
+pub use sessions::Sessions;
 pub use work::{Queue, WorkError, WorkKind, WorkLimits};
+
+use crate::seal::KeySource;
 
 /// Session configurations kept for client secrets, in bytes of JSON: 100,000 ordinary ones of 600 bytes.
 const CLIENT_SECRET_BYTES: usize = 64 * 1024 * 1024;
+/// Text of live sessions kept in memory, in bytes: 1,000 long conversations, or 10,000 short ones.
+const SESSION_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where short-lived state is, and how much of it there may be.
 #[derive(Debug, Clone)]
@@ -27,6 +35,8 @@ pub struct LiveOptions {
     pub max_client_secrets: usize,
     /// What this process gives of each limit while Redis is away, in per cent.
     pub share_percent: u64,
+    /// What wraps the keys that seal live sessions in Redis; plain without.
+    pub keys: Option<KeySource>,
 }
 
 impl LiveOptions {
@@ -37,6 +47,7 @@ impl LiveOptions {
             namespace: "antiphon".to_owned(),
             max_client_secrets,
             share_percent: 100,
+            keys: None,
         }
     }
 }
@@ -48,6 +59,10 @@ pub struct Live {
     pub secrets: Secrets,
     /// Who may have how much.
     pub limiter: Limiter,
+    /// Live sessions.
+    pub sessions: Sessions,
+    /// Letters between gateways.
+    pub post: Post,
     link: Option<Link>,
 }
 
@@ -62,6 +77,8 @@ impl Live {
             return Ok(Self {
                 secrets: Secrets::memory(limit, CLIENT_SECRET_BYTES),
                 limiter: Limiter::memory(),
+                sessions: Sessions::memory(SESSION_BYTES),
+                post: Post::none(),
                 link: None,
             });
         };
@@ -69,6 +86,8 @@ impl Live {
         Ok(Self {
             secrets: Secrets::redis(link.clone(), limit, CLIENT_SECRET_BYTES),
             limiter: Limiter::redis(link.clone(), options.share_percent),
+            sessions: Sessions::redis(link.clone(), options.keys.clone()),
+            post: Post::redis(link.clone()),
             link: Some(link),
         })
     }

@@ -177,7 +177,7 @@ pub(crate) struct Spot<'a> {
 }
 
 impl Spot<'_> {
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = b"antiphon sealed 1".to_vec();
         // each with its length: `a` and `bc` are not `ab` and `c`
         for part in [self.tenant, self.table].iter().chain(self.row) {

@@ -197,6 +197,11 @@ impl Conversation {
         &self.entries
     }
 
+    /// Items in order, to be changed in place; what they take must stay the same.
+    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+
     /// Position of an item; recent ones are found first.
     pub(super) fn position(&self, id: &str) -> Option<usize> {
         self.entries.iter().rposition(|entry| entry.item.id == id)

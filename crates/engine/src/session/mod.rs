@@ -19,6 +19,7 @@ mod items;
 mod listen;
 mod output;
 mod own_words;
+mod past;
 mod present;
 mod reply;
 mod request;
@@ -42,6 +43,7 @@ pub use input::{
     DuplexNews, Input, LlmNews, ReplyId, RunId, SttNews, ToolSource, TtsNews, UtteranceId,
 };
 pub use output::{Mark, Output, Part};
+pub use past::{OpenResponse, Past};
 
 use barge_in::Playback;
 use budget::TokenWindow;
@@ -87,6 +89,8 @@ pub struct Session {
     idle_at_ms: Option<u64>,
     /// When the greeting is due, until it was said.
     greets_at_ms: Option<u64>,
+    /// Responses that another process has left open.
+    interrupted: Vec<OpenResponse>,
     /// When the session ends because the assistant has ended it.
     hangs_up_at_ms: Option<u64>,
     /// Functions of MCP servers.
@@ -128,6 +132,7 @@ impl Session {
             reads_from: None,
             idle_at_ms: None,
             greets_at_ms: policy.greeting.as_ref().map(|_| GREETING_AFTER_MS),
+            interrupted: Vec::new(),
             hangs_up_at_ms: None,
             tool_sources: Vec::new(),
             runs: Vec::new(),
@@ -148,6 +153,7 @@ impl Session {
         out.push(Output::Send(ServerEvent::SessionCreated {
             session: Box::new(self.settings.clone()),
         }));
+        self.close_interrupted(out);
         out.push(self.preparation());
         if !self.mcp_servers().is_empty() {
             self.change_mcp_servers(out);

@@ -19,6 +19,7 @@ mod endings;
 mod heard;
 mod ladder;
 mod meter;
+mod past;
 mod replies;
 mod results;
 mod simulator;

@@ -10,7 +10,9 @@ use engine::ask::{
     DuplexCommand, DuplexItem, DuplexOptions, Finish, LlmRequest, LlmUsage, ToolCall, ToolOutcome,
 };
 use engine::session::settings::{Template, defaults};
-use engine::session::{Detector, Input, LlmNews, Mark, Output, Policy, Session, SttNews, TtsNews};
+use engine::session::{
+    Detector, Input, LlmNews, Mark, Output, Past, Policy, Session, SttNews, TtsNews,
+};
 use serde_json::json;
 use wire::realtime::client::ClientAction;
 use wire::realtime::session::Tool;
@@ -85,6 +87,12 @@ impl World {
     }
 
     pub(crate) fn with(kind: SessionKind, policy: Policy) -> Self {
+        Self::going_on(kind, policy, None)
+    }
+
+    /// A session that goes on from `past`, where there is one.
+    pub(crate) fn going_on(kind: SessionKind, policy: Policy, past: Option<Past>) -> Self {
+        let seed = if past.is_some() { 43 } else { 42 };
         let template = Template {
             id: "sess_test".to_owned(),
             kind,
@@ -94,7 +102,7 @@ impl World {
             expires_at: 0,
         };
         let mut world = Self {
-            session: Session::new(defaults(template), policy, 42),
+            session: Session::new(defaults(template), policy, seed),
             now: 0,
             log: Vec::new(),
             marks: Vec::new(),
@@ -123,10 +131,20 @@ impl World {
             live_tts: HashSet::new(),
             phase: 0.0,
         };
+        if let Some(past) = past {
+            world.session.recall(past);
+        }
         let mut outputs = Vec::new();
         world.session.start(&mut outputs);
         world.take(outputs);
         world
+    }
+
+    /// The client has gone.
+    pub(crate) fn part(&mut self) {
+        let mut outputs = Vec::new();
+        self.session.part(self.now, &mut outputs);
+        self.take(outputs);
     }
 
     /// Sends a client event as JSON.

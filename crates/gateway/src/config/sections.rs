@@ -250,6 +250,9 @@ pub struct Sessions {
     pub retained_audio_bytes: usize,
     /// Events waiting for a slow client; one that leaves the queue full for 10 s is closed (1008).
     pub send_queue_events: usize,
+    /// Events kept for a client that comes back with `session_id`, in bytes per session, the newest; what it missed of
+    /// these is sent again.
+    pub replay_bytes: usize,
     /// System prompt of sessions that set none.
     pub instructions: String,
     /// Voice of sessions that set none.
@@ -276,6 +279,7 @@ impl Default for Sessions {
             max_items: 2000,
             retained_audio_bytes: 524_288,
             send_queue_events: 1024,
+            replay_bytes: 131_072,
             instructions: "You are a helpful assistant in a spoken conversation. Answer in one or two short sentences."
                 .to_owned(),
             voice: "alloy".to_owned(),

@@ -60,12 +60,18 @@ pub enum Outbound {
     /// The next audio event is the first of a turn; for metrics.
     FirstAudio(std::time::Instant),
     /// Close the connection; last.
-    Close {
-        /// WebSocket close code.
-        code: u16,
-        /// Reason, at most 123 bytes (RFC 6455 §5.5).
-        reason: String,
-    },
+    Close(Box<Closing>),
+}
+
+/// How a connection is closed.
+#[derive(Debug)]
+pub struct Closing {
+    /// Said before, to this connection alone: it does not concern whoever goes on with the session.
+    pub error: Option<ErrorBody>,
+    /// WebSocket close code.
+    pub code: u16,
+    /// Reason, at most 123 bytes (RFC 6455 §5.5).
+    pub reason: String,
 }
 
 /// The session's end of a connection.

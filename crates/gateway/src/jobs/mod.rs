@@ -17,4 +17,8 @@ pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(closing::run(Arc::clone(app)));
     app.lifecycle.spawn(clock::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
+    // sessions that finish what they say live on while the server drains
+    app.lifecycle.spawn_beside(app.presence.clone().beat());
+    app.lifecycle
+        .spawn_beside(app.presence.clone().read_letters());
 }

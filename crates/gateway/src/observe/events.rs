@@ -54,11 +54,26 @@ pub enum Outcome {
     Shutdown,
     /// Its tenant was suspended or deleted.
     Suspended,
+    /// It goes on over another connection.
+    Moved,
     /// We failed.
     Failed,
 }
 
 impl Outcome {
+    /// Whether its client may come back and go on.
+    pub const fn may_go_on(self) -> bool {
+        match self {
+            Self::ClientClosed
+            | Self::ConnectionLost
+            | Self::Unresponsive
+            | Self::Shutdown
+            | Self::Moved
+            | Self::Failed => true,
+            Self::Expired | Self::AgentEnded | Self::Suspended => false,
+        }
+    }
+
     /// The label's value.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,6 +84,7 @@ impl Outcome {
             Self::Unresponsive => "unresponsive",
             Self::Shutdown => "shutdown",
             Self::Suspended => "suspended",
+            Self::Moved => "moved",
             Self::Failed => "failed",
         }
     }

@@ -491,6 +491,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 41);
+        assert_eq!(table.lines().count(), 2 + 43);
     }
 }

@@ -2,6 +2,8 @@
 //! Started by an edge once it has let a client in; talks to it over two bounded channels.
 //! Never holds a lock: inputs come one by one, outputs are carried out in order.
 
+mod leaving;
+
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -10,10 +12,11 @@ use providers::Pipeline;
 use providers::ports::SttCommand;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use wire::realtime::ServerEvent;
 use wire::realtime::client::ClientAction;
-use wire::realtime::{ErrorBody, ServerEvent};
 
-use super::record::Record;
+use self::leaving::Farewell;
+use super::record::{Copy, Entry, Record};
 use super::toolbox::Toolbox;
 use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
@@ -29,13 +32,6 @@ const NEWS: usize = 256;
 const SLOW_FOR: Duration = Duration::from_secs(10);
 /// Close code for a client that does not read (RFC 6455 §7.4.1: policy violation).
 const TOO_SLOW: u16 = 1008;
-/// Close code for a server that is going away (RFC 6455 §7.4.1).
-const GOING_AWAY: u16 = 1001;
-/// Close code of a tenant that may not come in any more (spec/platform §3.6).
-const SUSPENDED: u16 = 4003;
-/// A suspended tenant's conversation may go on for so long with the answer that is being spoken.
-const LAST_ANSWER: Duration = Duration::from_secs(30);
-
 /// A conversation to run.
 pub struct Call {
     /// The engine's side; boxed, because a future has room for every place that a value passes through.
@@ -46,8 +42,8 @@ pub struct Call {
     pub tenant: String,
     /// Its place in the books.
     pub account: Account,
-    /// What is kept of it, where anything is.
-    pub record: Option<Record>,
+    /// Where it is entered among the sessions that others may go on with.
+    pub entry: Entry,
     /// Counts what providers and tools do.
     pub meter: Meter,
     /// What the server runs for it.
@@ -62,8 +58,19 @@ pub struct Call {
     pub lifecycle: Lifecycle,
 }
 
+/// What is left of a conversation.
+#[derive(Debug)]
+pub struct Left {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What its client has not been told and would have been.
+    pub untold: Vec<ServerEvent>,
+    /// By what its client may come back; none when it has come to its end.
+    pub(crate) copy: Option<Copy>,
+}
+
 /// Runs a conversation until the client goes, it expires, or the server stops.
-pub async fn run(call: Call, edge: Edge) -> Outcome {
+pub async fn run(call: Call, edge: Edge) -> Left {
     let session_id = call.session.settings().id.clone();
     let (news_tx, news) = mpsc::channel(NEWS);
     call.metrics.emit(&Event::SessionStarted {
@@ -71,6 +78,8 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         tenant: &call.tenant,
     });
     let started = call.clock.now();
+    let let_go = call.active.closing().child_token();
+    let record = call.entry.record(&call.session, let_go.clone(), &news_tx);
     let parts = Parts {
         pipeline: call.pipeline,
         toolbox: call.toolbox,
@@ -92,10 +101,11 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         left: edge.left,
         lifecycle: call.lifecycle,
         closing: call.active.closing().clone(),
+        let_go,
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
         account: call.account,
-        record: call.record,
+        record,
         session_id: session_id.clone(),
         started,
         speech_end: None,
@@ -106,17 +116,15 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
     for part in std::mem::take(&mut actor.missing) {
         actor.note_missing(part, false);
     }
-    if let Some(record) = actor.record.take() {
-        Box::pin(record.end(outcome, &actor.session)).await;
-    }
     call.metrics.emit(&Event::SessionEnded {
         session: &session_id,
         outcome,
         lasted: call.clock.now().saturating_duration_since(started),
         micro_dollars: actor.account.micro_dollars(),
     });
+    // whoever comes back finds its place free
     drop(call.active);
-    outcome
+    Box::pin(actor.leave(outcome)).await
 }
 
 struct Actor {
@@ -132,10 +140,12 @@ struct Actor {
     lifecycle: Lifecycle,
     /// Cancelled once the server stops or the tenant may not come in any more.
     closing: CancellationToken,
+    /// Cancelled then, and once the session goes on elsewhere.
+    let_go: CancellationToken,
     clock: Clock,
     metrics: Metrics,
     account: Account,
-    record: Option<Record>,
+    record: Record,
     session_id: String,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
@@ -144,15 +154,6 @@ struct Actor {
     missing: Vec<Part>,
     /// The session had no room for the append that is being heard: its remaining slices are not heard either.
     append_refused: bool,
-}
-
-/// Why a session ends that its client would go on with.
-#[derive(Clone, Copy)]
-enum Farewell {
-    /// The server stops.
-    Shutdown,
-    /// The tenant may not come in any more; the answer that is being spoken has until then.
-    Suspended(Instant),
 }
 
 /// Why the loop ended.
@@ -176,7 +177,7 @@ impl Actor {
     ) -> Outcome {
         // both are waited for all the time: they are set up once, and not for every frame
         let mut hard = pin!(self.lifecycle.hard().clone().cancelled_owned());
-        let mut closing = pin!(self.closing.clone().cancelled_owned());
+        let mut closing = pin!(self.let_go.clone().cancelled_owned());
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
         // a tick carries out what the start asks for, and what goes wrong with that
@@ -201,7 +202,7 @@ impl Actor {
                     leaving = Some(self.farewell());
                     continue;
                 }
-                () = patience(leaving, &self.clock), if leaving.is_some() => {
+                () = leaving::patience(leaving, &self.clock), if leaving.is_some() => {
                     return self.say_goodbye(leaving.unwrap_or(Farewell::Shutdown));
                 }
                 // news first: a reply's audio must not wait behind an append storm
@@ -228,18 +229,23 @@ impl Actor {
         }
     }
 
+    /// Time of the session, in ms.
+    fn now_ms(&self) -> u64 {
+        let lasted = self.clock.now().saturating_duration_since(self.started);
+        lasted.as_millis() as u64
+    }
+
     /// Gives the session one input and does what it asks for; `outputs` may hold what comes before.
     async fn take(&mut self, input: Input, outputs: &mut Vec<Output>) -> Result<(), Ended> {
-        let now_ms = self
-            .clock
-            .now()
-            .saturating_duration_since(self.started)
-            .as_millis() as u64;
+        let now_ms = self.now_ms();
         let is_audio = match &input {
             Input::Audio(_) => true,
             Input::Client(event) => matches!(event.action, ClientAction::AudioAppend(_)),
             _ => false,
         };
+        if matches!(input, Input::Tick) && self.record.is_stale() {
+            Box::pin(self.record.renew(&self.session)).await;
+        }
         self.session.on(input, now_ms, outputs);
         if is_audio {
             self.append_refused = outputs.iter().any(is_buffer_full);
@@ -252,54 +258,13 @@ impl Actor {
         Ok(())
     }
 
-    /// How the client left, where the edge knows.
-    fn departure(&self, otherwise: Outcome) -> Outcome {
-        self.left.borrow().unwrap_or(otherwise)
-    }
-
-    /// Why the session was told to end.
-    fn farewell(&self) -> Farewell {
-        if self.lifecycle.stopping() {
-            Farewell::Shutdown
-        } else {
-            Farewell::Suspended(self.clock.now() + LAST_ANSWER)
-        }
-    }
-
-    fn say_goodbye(&mut self, farewell: Farewell) -> Outcome {
-        let (code, name, message, outcome) = match farewell {
-            Farewell::Shutdown => (
-                GOING_AWAY,
-                "server_shutting_down",
-                "This server is shutting down: connect again, another one will answer.",
-                Outcome::Shutdown,
-            ),
-            Farewell::Suspended(_) => (
-                SUSPENDED,
-                "tenant_suspended",
-                "The account of this conversation is suspended. Ask whoever runs this server.",
-                Outcome::Suspended,
-            ),
-        };
-        let error = ErrorBody::server(name, message);
-        // best effort: a queue that is full has no room for it, and the close frame says the same
-        let _ = self.outbound.try_send(Outbound::Event(
-            Box::new(ServerEvent::Error { error }),
-            None,
-        ));
-        self.close(code, name.to_owned());
-        outcome
-    }
-
     async fn carry_out(&mut self, outputs: &mut Vec<Output>) -> Result<(), Ended> {
         for output in outputs.drain(..) {
             match output {
                 Output::Send(event) => {
-                    if Record::concerns(&event)
-                        && let Some(record) = &mut self.record
-                    {
+                    if Record::concerns(&event) {
                         // what the client is told has happened survives us; boxed, because few events come here
-                        Box::pin(record.note(&event, &self.session)).await;
+                        Box::pin(self.record.note(&event, &self.session)).await;
                     }
                     self.tell(Box::new(event)).await?;
                 }
@@ -325,7 +290,7 @@ impl Actor {
                 Output::Mark(mark) => self.mark(mark).await?,
                 Output::Close { code, reason } => {
                     self.close(code, reason);
-                    let ended = if code == GOING_AWAY {
+                    let ended = if code == leaving::GOING_AWAY {
                         Outcome::Expired
                     } else {
                         Outcome::AgentEnded
@@ -403,13 +368,6 @@ impl Actor {
         })
     }
 
-    /// Queues the close frame behind everything else; the first one counts.
-    fn close(&mut self, code: u16, reason: String) {
-        if let Some(place) = self.last_word.take() {
-            place.send(Outbound::Close { code, reason });
-        }
-    }
-
     fn note_missing(&mut self, part: Part, missing: bool) {
         self.missing.retain(|other| *other != part);
         if missing {
@@ -468,15 +426,6 @@ impl Actor {
 fn is_buffer_full(output: &Output) -> bool {
     matches!(output, Output::Send(ServerEvent::Error { error })
         if error.code.as_deref() == Some("input_audio_buffer_full"))
-}
-
-/// Until a session that is to end has had its time.
-async fn patience(leaving: Option<Farewell>, clock: &Clock) {
-    let until = match leaving {
-        Some(Farewell::Suspended(until)) => Some(until),
-        Some(Farewell::Shutdown) | None => None,
-    };
-    sleep_until(until, clock).await;
 }
 
 async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {

@@ -6,13 +6,15 @@ mod actor;
 mod duplex;
 mod prepare;
 mod record;
+mod resume;
 mod running;
 mod toolbox;
 mod wiring;
 
-pub use actor::{Call, run};
+pub use actor::{Call, Left, run};
 pub use prepare::{Prepared, Wish, prepare};
-pub use record::Record;
+pub use record::{Entry, Record};
+pub(crate) use resume::{Resumed, resume};
 pub(crate) use running::Running;
 pub use toolbox::Toolbox;
 pub(crate) use wiring::broke_off;

@@ -11,6 +11,7 @@ use store::Place;
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, SessionKind, SessionUpdate};
 
+use super::resume::GoingOn;
 use super::toolbox::Toolbox;
 use crate::App;
 use crate::agents::{self, AgentError, Built};
@@ -26,6 +27,8 @@ pub struct Wish<'a> {
     pub model: Option<String>,
     /// Settings that count from the beginning, over the agent's.
     pub settings: SessionUpdate,
+    /// The session that goes on, where none begins.
+    pub(crate) going_on: Option<GoingOn>,
 }
 
 /// A session that can be started.
@@ -61,13 +64,21 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
     if let Some(own) = agent.as_ref().and_then(|agent| agent.max_duration_s) {
         duration_s = duration_s.min(own);
     }
+    let now = app.clock.unix_s();
+    let (id, expires_at) = match &wish.going_on {
+        Some(going_on) => {
+            duration_s = duration_s.min((going_on.expires_at - now).max(0).unsigned_abs());
+            (going_on.id.clone(), going_on.expires_at)
+        }
+        None => (Ids::seeded(seed).next("sess"), now + duration_s as i64),
+    };
     let template = Template {
-        id: Ids::seeded(seed).next("sess"),
+        id,
         kind: wish.kind,
         model: wish.model.clone().unwrap_or_default(),
         instructions: sessions.instructions.clone(),
         voice: sessions.voice.clone(),
-        expires_at: app.clock.unix_s() + duration_s as i64,
+        expires_at,
     };
     let voices = pipeline.voice_names();
     let session = settings_of(template, agent.as_ref(), &wish, voices.as_deref())?;

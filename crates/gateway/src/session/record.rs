@@ -1,25 +1,41 @@
 //! What is kept of a session: its settings and its items, as the client is told of them.
-//! Held by the session's task, which shows it every event before the client sees it; writes to the journal.
+//! Held by the session's task, which shows it every event before the client sees it; writes to the journal, for good,
+//! and to the live state, so that another gateway can go on.
 //! Never touches the path of audio, and never ends a call because something could not be kept.
 
-use engine::session::Session;
+mod live;
+
+use chrono::{DateTime, Utc};
+use engine::session::{Input, Session};
 use serde_json::Value;
-use store::{Change, Entry, Journal, Place, SessionKey};
+use store::live::sessions::{Changes, Hold, LiveItem};
+use store::{Change, Journal, Place, SessionKey};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use wire::realtime::{Item, ItemStatus, ServerEvent};
 
+pub(crate) use self::live::{Copy, Head, Open, State};
+use crate::App;
 use crate::clock::Clock;
 use crate::observe::Outcome;
+use crate::presence::Presence;
 
 /// Between the places of two items that follow each other: room for 32 insertions between the same two. After that they
 /// share a place and stand in the order of their ids.
 const STEP: i64 = 1 << 32;
 /// Places remembered before those of items that are gone are forgotten.
 const PLACES: usize = 64;
+/// Changes of one hold of a session that have numbers of their own: those of a later hold are higher.
+const REVISIONS_BITS: u32 = 40;
 
 /// The record of one session.
 #[derive(Debug)]
 pub struct Record {
-    journal: Journal,
+    /// Where it is kept for good, if it is.
+    journal: Option<Journal>,
+    /// Where another gateway finds it.
+    copy: Copy,
+    state: State,
     session: SessionKey,
     project: String,
     model: String,
@@ -35,24 +51,74 @@ pub struct Record {
     warned: bool,
 }
 
-impl Record {
-    /// The record of `session`, which begins now.
-    pub fn new(journal: Journal, place: Place<'_>, session: &Session, clock: Clock) -> Self {
-        let settings = session.settings();
+/// Where a session is entered before it begins or goes on.
+#[derive(Debug)]
+pub struct Entry {
+    pub(crate) journal: Option<Journal>,
+    pub(crate) presence: Presence,
+    pub(crate) hold: Hold,
+    pub(crate) project: String,
+    /// When it began.
+    pub(crate) started_at: DateTime<Utc>,
+    /// Its items so far and their places, in order.
+    pub(crate) places: Vec<(String, i64)>,
+    pub(crate) clock: Clock,
+}
+
+impl Entry {
+    /// The entry of a session that begins now.
+    pub fn new(app: &App, place: Place<'_>, session: &Session) -> Self {
         Self {
-            journal,
-            session: SessionKey::new(place.tenant, &settings.id, clock.utc()),
+            journal: app.journal.clone(),
+            presence: app.presence.clone(),
+            hold: Hold::first(place.tenant, &session.settings().id),
             project: place.project.to_owned(),
-            model: settings.model.clone(),
-            clock,
-            revision: 0,
+            started_at: app.clock.utc(),
             places: Vec::new(),
-            places_max: PLACES,
+            clock: app.clock.clone(),
+        }
+    }
+
+    /// The record of the session. `let_go` is cancelled when it is to go on elsewhere; `wake` gets a tick when
+    /// [`Record::renew`] has something to do.
+    pub(super) fn record(
+        self,
+        session: &Session,
+        let_go: CancellationToken,
+        wake: &mpsc::Sender<Input>,
+    ) -> Record {
+        let (conversation, turns) = session.so_far();
+        let settings = session.settings();
+        let seat = self.presence.enter(&self.hold, let_go, wake);
+        Record {
+            journal: self.journal,
+            state: State {
+                conversation: conversation.to_owned(),
+                turns,
+                open: Vec::new(),
+            },
+            session: SessionKey::new(&self.hold.tenant, &settings.id, self.started_at),
+            // the first hold counts from 1
+            revision: (self.hold.number.saturating_sub(1) as i64) << REVISIONS_BITS,
+            copy: Copy::new(
+                &self.presence,
+                self.hold,
+                &self.project,
+                self.clock.clone(),
+                seat,
+            ),
+            project: self.project,
+            model: settings.model.clone(),
+            clock: self.clock,
+            places_max: PLACES.max(2 * self.places.len()),
+            places: self.places,
             open: Vec::new(),
             warned: false,
         }
     }
+}
 
+impl Record {
     /// Whether an event changes what is kept; most do not.
     pub(super) const fn concerns(event: &ServerEvent) -> bool {
         matches!(
@@ -64,19 +130,34 @@ impl Record {
                 | ServerEvent::ItemDeleted { .. }
                 | ServerEvent::ItemTruncated { .. }
                 | ServerEvent::TranscriptionCompleted { .. }
+                | ServerEvent::ResponseCreated { .. }
+                | ServerEvent::ResponseDone { .. }
         )
     }
 
-    /// Keeps what `event` is about; when this returns, it is on disk or given up.
+    /// Keeps what `event` is about; when this returns, it is on disk and in the live state, or given up.
     pub(super) async fn note(&mut self, event: &ServerEvent, session: &Session) {
         match event {
-            ServerEvent::SessionCreated { session } | ServerEvent::SessionUpdated { session } => {
-                let change = Change::Settings {
-                    project: self.project.clone(),
-                    model: self.model.clone(),
-                    settings: settings_json(session),
+            ServerEvent::SessionCreated { session: settings } => {
+                self.copy.begin();
+                self.keep(self.settings(settings), None, session).await;
+            }
+            ServerEvent::SessionUpdated { session: settings } => {
+                let changes = Changes {
+                    head: Some(live::json(&self.head(settings))),
+                    ..Changes::default()
                 };
-                self.keep(change).await;
+                self.keep(self.settings(settings), Some(changes), session)
+                    .await;
+            }
+            ServerEvent::ResponseCreated { response } => {
+                self.state.turns = session.so_far().1;
+                self.state.open.push(Open::new(response));
+                self.keep_state(session).await;
+            }
+            ServerEvent::ResponseDone { response } => {
+                self.state.open.retain(|open| !open.is(&response.id));
+                self.keep_state(session).await;
             }
             ServerEvent::ItemAdded {
                 item,
@@ -87,13 +168,13 @@ impl Record {
                 previous_item_id,
             } => {
                 let place = self.place(&item.id, previous_item_id.as_deref(), session);
-                self.put(item, place).await;
+                self.put(item, place, session).await;
             }
             ServerEvent::ItemTruncated { item_id, .. }
             | ServerEvent::TranscriptionCompleted { item_id, .. } => {
                 let place = self.known(item_id).map(|at| self.places[at].1);
                 if let (Some(item), Some(place)) = (session.item(item_id), place) {
-                    self.put(item, place).await;
+                    self.put(item, place, session).await;
                 }
             }
             ServerEvent::ItemDeleted { item_id } => {
@@ -101,15 +182,31 @@ impl Record {
                     self.places.remove(at);
                 }
                 self.open.retain(|id| id != item_id);
+                let changes = Changes {
+                    removed: vec![item_id.clone()],
+                    ..Changes::default()
+                };
                 let item = item_id.clone();
-                self.keep(Change::Removed { item }).await;
+                self.keep(Some(Change::Removed { item }), Some(changes), session)
+                    .await;
             }
             _ => {}
         }
     }
 
-    /// The session is over; what was still being written stays as it is, and says so.
-    pub(super) async fn end(mut self, outcome: Outcome, session: &Session) {
+    /// Whether the live state does not have all of it.
+    pub(super) fn is_stale(&self) -> bool {
+        self.copy.is_stale()
+    }
+
+    /// Gives the live state all of it.
+    pub(super) async fn renew(&mut self, session: &Session) {
+        self.keep(None, None, session).await;
+    }
+
+    /// The session is over; what was still being written stays as it is, and says so. Somebody may go on with it by what
+    /// is left here.
+    pub(super) async fn end(mut self, outcome: Outcome, session: &Session) -> Copy {
         for id in std::mem::take(&mut self.open) {
             let place = self.known(&id).map(|at| self.places[at].1);
             if let (Some(item), Some(place)) = (session.item(&id), place) {
@@ -117,7 +214,7 @@ impl Record {
                 if item.status == Some(ItemStatus::InProgress) {
                     item.status = Some(ItemStatus::Incomplete);
                 }
-                self.put(&item, place).await;
+                self.put(&item, place, session).await;
             }
         }
         let change = Change::Ended {
@@ -125,37 +222,90 @@ impl Record {
             at: self.clock.utc().max(self.session.started_at()),
             outcome: outcome.name().to_owned(),
         };
-        self.keep(change).await;
+        self.write_down(Some(change)).await;
+        if self.is_stale() {
+            self.renew(session).await;
+        }
+        self.copy
     }
 
-    async fn put(&mut self, item: &Item, position: i64) {
+    async fn put(&mut self, item: &Item, position: i64, session: &Session) {
         self.open.retain(|id| *id != item.id);
         if item.status == Some(ItemStatus::InProgress) {
             self.open.push(item.id.clone());
         }
+        let content = live::json(item);
+        let changes = Changes {
+            put: vec![LiveItem {
+                id: item.id.clone(),
+                position,
+                content: content.clone(),
+            }],
+            ..Changes::default()
+        };
         let change = Change::Put {
             item: item.id.clone(),
             position,
             created_at: self.clock.utc(),
-            // made of texts and numbers alone: it has a JSON form
-            content: serde_json::to_string(item).unwrap_or_default(),
+            content,
         };
-        self.keep(change).await;
+        self.keep(Some(change), Some(changes), session).await;
     }
 
-    async fn keep(&mut self, change: Change) {
+    async fn keep_state(&mut self, session: &Session) {
+        let changes = Changes {
+            state: Some(live::json(&self.state)),
+            ..Changes::default()
+        };
+        self.keep(None, Some(changes), session).await;
+    }
+
+    /// Keeps a change for good, and in the live state: there all of it where it has not all of it.
+    async fn keep(&mut self, change: Option<Change>, changes: Option<Changes>, session: &Session) {
+        self.write_down(change).await;
+        match changes {
+            Some(changes) if !self.copy.is_stale() => self.copy.write(&changes).await,
+            _ => {
+                let head = self.head(session.settings());
+                let items = live::last_items(session, &self.places);
+                self.copy.write_whole(&head, &self.state, items).await;
+            }
+        }
+    }
+
+    async fn write_down(&mut self, change: Option<Change>) {
+        let (Some(journal), Some(change)) = (&self.journal, change) else {
+            return;
+        };
         self.revision += 1;
-        let entry = Entry {
+        let entry = store::Entry {
             session: self.session.clone(),
             revision: self.revision,
             change,
         };
-        let kept = self.journal.append(&entry).await;
+        let kept = journal.append(&entry).await;
         if let Err(error) = kept
             && !std::mem::replace(&mut self.warned, true)
         {
             tracing::error!(%error, "a part of this conversation is not kept");
         }
+    }
+
+    fn head(&self, settings: &wire::realtime::Session) -> Head {
+        Head {
+            model: self.model.clone(),
+            started_at: self.session.started_at(),
+            settings: settings_value(settings),
+        }
+    }
+
+    fn settings(&self, settings: &wire::realtime::Session) -> Option<Change> {
+        self.journal.as_ref()?;
+        Some(Change::Settings {
+            project: self.project.clone(),
+            model: self.model.clone(),
+            settings: settings_json(settings),
+        })
     }
 
     fn known(&self, id: &str) -> Option<usize> {
@@ -191,7 +341,7 @@ impl Record {
 
 /// The settings as the client is told them, without what opens the doors of others.
 fn settings_json(session: &wire::realtime::Session) -> String {
-    let mut settings = serde_json::to_value(session).unwrap_or_default();
+    let mut settings = settings_value(session);
     if let Some(tools) = settings.get_mut("tools").and_then(Value::as_array_mut) {
         for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
             tool.remove("authorization");
@@ -199,4 +349,9 @@ fn settings_json(session: &wire::realtime::Session) -> String {
         }
     }
     settings.to_string()
+}
+
+/// The settings as a client reads them: through the text, because a value made of them at once would widen every f32.
+fn settings_value(session: &wire::realtime::Session) -> Value {
+    serde_json::from_str(&live::json(session)).unwrap_or_default()
 }

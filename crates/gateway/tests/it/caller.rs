@@ -84,6 +84,11 @@ impl Caller {
         self.events[0]["session"]["id"].as_str().unwrap()
     }
 
+    /// The line is dead from now on: nothing says goodbye.
+    pub(crate) fn drop_line(self) -> Vec<Value> {
+        self.events
+    }
+
     /// Leaves, and waits until the server has seen it.
     pub(crate) async fn hang_up(mut self) {
         self.socket.close(None).await.unwrap();

@@ -54,6 +54,7 @@ mod redis_fleets;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 mod redis_servers;
 mod restored;
+mod resuming;
 mod session;
 mod slow_consumer;
 mod speech;

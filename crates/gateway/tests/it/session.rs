@@ -8,8 +8,9 @@ use engine::session::{Policy, Session};
 use gateway::edge::{Inbound, Line, Outbound, connection};
 use gateway::metering::Opening;
 use gateway::observe::Outcome;
-use gateway::session::{Call, Toolbox, run};
+use gateway::session::{Call, Entry, Left, Toolbox, run};
 use serde_json::{Value, json};
+use store::Place;
 use tokio::task::JoinHandle;
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
@@ -30,7 +31,7 @@ fn opening() -> Opening {
 }
 
 /// Starts a conversation under `policy` whose client has room for so many events.
-fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, Line) {
+fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Left>, Line) {
     let app = world.app();
     let template = Template {
         id: "sess_story".to_owned(),
@@ -43,12 +44,17 @@ fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Outcome>, 
     let wanted = json!({ "type": "realtime", "audio": { "input": { "turn_detection": null } } });
     let wanted: SessionUpdate = decode::session_update(&wanted, "session").unwrap();
     let settings = settings::effective(template, &wanted).unwrap();
+    let session = Box::new(Session::new(settings, policy, 1));
+    let place = Place {
+        tenant: "default",
+        project: "default",
+    };
     let call = Call {
-        session: Box::new(Session::new(settings, policy, 1)),
         pipeline: app.catalog().unwrap().default_pipeline(),
         tenant: "default".to_owned(),
         account: app.meter.open("sess_story", opening()),
-        record: None,
+        entry: Entry::new(app, place, &session),
+        session,
         meter: app.meter.clone(),
         toolbox: Toolbox::new(app.agents.outbound().clone(), HashMap::new(), Vec::new()),
         active: app.sessions.enter().unwrap().of("default", 0).unwrap(),
@@ -88,8 +94,9 @@ async fn error_code(line: &mut Line) -> String {
     }
 }
 
-async fn outcome(session: JoinHandle<Outcome>) -> Outcome {
-    tokio::time::timeout(LONG, session).await.unwrap().unwrap()
+async fn outcome(session: JoinHandle<Left>) -> Outcome {
+    let left = tokio::time::timeout(LONG, session).await.unwrap();
+    left.unwrap().outcome
 }
 
 fn note(text: &str) -> Value {
@@ -128,7 +135,7 @@ async fn a_client_that_reads_nothing_is_closed_for_bytes_as_well_as_for_events()
     loop {
         match next(&mut line).await {
             Outbound::Event(event, _) => bytes += event.weight(),
-            Outbound::Close { code, .. } => break assert_eq!(code, 1008),
+            Outbound::Close(closing) => break assert_eq!(closing.code, 1008),
             Outbound::FirstAudio(_) => {}
         }
     }
@@ -177,8 +184,8 @@ async fn a_session_that_waits_for_its_client_can_be_stopped() {
     assert_eq!(outcome(session).await, Outcome::Shutdown);
     assert!(begun.elapsed() < Duration::from_secs(1));
     let code = loop {
-        if let Outbound::Close { code, .. } = next(&mut line).await {
-            break code;
+        if let Outbound::Close(closing) = next(&mut line).await {
+            break closing.code;
         }
     };
     assert_eq!(code, 1001);
@@ -203,7 +210,7 @@ async fn frames_that_are_refused_do_not_stop_the_time_of_a_session() {
     assert_eq!(error_code(&mut line).await, "session_expired");
     assert!(matches!(
         next(&mut line).await,
-        Outbound::Close { code: 1001, .. }
+        Outbound::Close(closing) if closing.code == 1001
     ));
     assert_eq!(outcome(session).await, Outcome::Expired);
 }

@@ -10,7 +10,7 @@
 pub mod claim;
 pub mod dead;
 pub mod inbox;
-mod read;
+pub(super) mod read;
 
 use std::sync::LazyLock;
 

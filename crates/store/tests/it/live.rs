@@ -8,7 +8,7 @@ use store::live::{Health, Live};
 use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, until};
-use crate::{client_secrets, limits, work};
+use crate::{client_secrets, limits, live_sessions, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -26,6 +26,7 @@ impl Gateways {
             namespace: namespace.to_owned(),
             max_client_secrets,
             share_percent: 50,
+            keys: None,
         };
         let one = Live::open(&options).await.unwrap();
         let other = match url {
@@ -40,10 +41,22 @@ impl Gateways {
 async fn all(url: Option<&str>) {
     client_secrets::all(async |story, limit| Gateways::open(url, story, limit).await).await;
     limits::all(async |story| Gateways::open(url, story, 10).await).await;
+    live_sessions::all(async |story| Gateways::open(url, story, 10).await).await;
     if url.is_some() {
         // work for other processes needs a place that they share
         work::all(async |story| Gateways::open(url, story, 10).await).await;
+        letters_arrive_in_order(Gateways::open(url, "letters", 10).await).await;
     }
+}
+
+async fn letters_arrive_in_order(Gateways { one, other }: Gateways) {
+    let mut letters = one.post.letters("one");
+    other.post.write("one", "first").await.unwrap();
+    other.post.write("another", "not for one").await.unwrap();
+    assert_eq!(letters.next().await, ["first"]);
+    let (read, written) = tokio::join!(letters.next(), other.post.write("one", "second"));
+    written.unwrap();
+    assert_eq!(read, ["second"]);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod limits;
 mod live;
+mod live_sessions;
 mod months;
 mod outages;
 mod postgres;

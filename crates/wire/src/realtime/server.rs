@@ -76,6 +76,19 @@ pub enum ServerEvent {
         #[schema(value_type = SessionSchema)]
         session: Box<Session>,
     },
+    /// Behind `session.created` where the client has come back to a session: what it missed follows. Ours; sent only to
+    /// those who connect with `session_id`.
+    #[serde(rename = "session.resumed")]
+    SessionResumed {
+        /// `sess_…`, as before.
+        session_id: String,
+        /// How many events follow that were sent, or were to be sent, over the connection before.
+        replayed: u32,
+        /// Whether these are all that the client missed. If not, `items` says what there is.
+        complete: bool,
+        /// What was said, the last 100 items, oldest first; empty when nothing is missing.
+        items: Vec<Item>,
+    },
     /// An item entered the conversation.
     #[serde(rename = "conversation.item.added")]
     ItemAdded {
@@ -417,6 +430,7 @@ impl ServerEvent {
             Self::Error { .. } => "error",
             Self::SessionCreated { .. } => "session.created",
             Self::SessionUpdated { .. } => "session.updated",
+            Self::SessionResumed { .. } => "session.resumed",
             Self::ItemAdded { .. } => "conversation.item.added",
             Self::ItemDone { .. } => "conversation.item.done",
             Self::ItemRetrieved { .. } => "conversation.item.retrieved",

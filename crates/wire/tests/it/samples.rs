@@ -177,6 +177,12 @@ pub(crate) fn events() -> Vec<ServerEvent> {
         ServerEvent::SessionUpdated {
             session: session(SessionKind::Transcription),
         },
+        ServerEvent::SessionResumed {
+            session_id: "sess_1".into(),
+            replayed: 3,
+            complete: false,
+            items: items(),
+        },
         ServerEvent::ItemRetrieved { item: retrieved() },
         ServerEvent::ItemDeleted {
             item_id: "item_1".into(),

@@ -2,6 +2,8 @@
 //! `upgrade` lets a connection in, `read` and `write` turn frames into events and back.
 //! Never keeps conversation state.
 
+mod backlog;
+mod converse;
 mod read;
 mod upgrade;
 mod write;

@@ -13,34 +13,28 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::{Stream, StreamExt as _};
 use providers::Catalog;
 use serde::Deserialize;
 use tracing::Instrument as _;
-use wire::ids::Ids;
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
 use super::Shape;
-use super::read::{Gone, read};
-use super::write::{Pen, write};
+use super::converse::{Return, converse, linger};
 use crate::app::{App, CatalogUnavailable};
 use crate::auth::{self, Credential, Principal};
 use crate::edge;
 use crate::http::error::ApiError;
 use crate::http::trace::RequestId;
 use crate::metering::Opening;
-use crate::observe::Outcome;
 use crate::registry::{Active, Owned};
-use crate::session::{Call, Prepared, Wish};
+use crate::session::{self, Call, Entry, Prepared, Resumed, Wish};
 
 /// Close code of a permanent refusal after the upgrade; not one that SDKs try again on (spec/realtime §2.1).
 const REFUSED: u16 = 1008;
+/// Close code where there is no such session to go on with (spec/platform §3.6).
+const NO_SESSION: u16 = 4004;
 /// How long a connection waits for models that are still being loaded.
 const MODELS_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
-/// How long the last events and the close frame may take.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(5);
-/// How long a client may take to see the close frame.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 /// The subprotocol we answer with, and the one that marks the beta shape.
 const PROTOCOL: &str = "realtime";
 const BETA_PROTOCOL: &str = "openai-beta.realtime-v1";
@@ -56,6 +50,17 @@ struct Wanted {
     model: Option<String>,
     intent: Option<String>,
     call_id: Option<String>,
+    /// The session to go on with, `sess_…`; ours.
+    session_id: Option<String>,
+    /// The last event that was seen of it; what came behind is sent again.
+    last_event_id: Option<String>,
+}
+
+/// A session that can be started, and how it is kept.
+struct Ready {
+    prepared: Prepared,
+    entry: Entry,
+    back: Option<Return>,
 }
 
 async fn upgrade(
@@ -96,6 +101,10 @@ async fn upgrade(
         Some(principal) => principal,
         None => auth::admit(&app, &credential, &parts).await?,
     };
+    if let Some(id) = &wanted.session_id {
+        // where it still runs, it makes room for itself
+        app.presence.free(&principal.tenant, id).await;
+    }
     let active = place(&app, &principal, active)?;
     let shape = shape(headers);
     let request_id = parts.extensions.get::<RequestId>().cloned();
@@ -104,18 +113,24 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             // a client that comes while the models are still being loaded is let in as soon as they are there
             let prepared = match app.catalog.wait(MODELS_WITHIN).await {
-                Ok(catalog) => prepare(&app, &catalog, &principal, &wanted).await,
+                Ok(catalog) => ready(&app, &catalog, &principal, wanted).await,
                 Err(error) => Err(ErrorBody::server(code(&error), error.to_string())),
             };
             match prepared {
-                Ok(prepared) => {
-                    let call = call(&app, &principal, prepared, active);
+                Ok(Ready {
+                    prepared,
+                    entry,
+                    back,
+                }) => {
+                    let call = call(&app, &principal, (prepared, entry), active);
                     let span = tracing::info_span!(
                         "session",
                         session = call.session.settings().id,
                         request_id = request_id.as_ref().map(|id| &*id.0),
                     );
-                    converse(&app, call, socket, shape).instrument(span).await;
+                    converse(&app, call, socket, shape, back)
+                        .instrument(span)
+                        .await;
                 }
                 Err(error) => refuse(socket, error, active).await,
             }
@@ -124,7 +139,12 @@ async fn upgrade(
 }
 
 /// A conversation that is ready to begin, with its place in the books and in the database.
-fn call(app: &App, principal: &Principal, prepared: Prepared, active: Owned) -> Call {
+fn call(
+    app: &App,
+    principal: &Principal,
+    (prepared, entry): (Prepared, Entry),
+    active: Owned,
+) -> Call {
     let Prepared {
         session,
         pipeline,
@@ -139,7 +159,7 @@ fn call(app: &App, principal: &Principal, prepared: Prepared, active: Owned) -> 
     };
     Call {
         account: app.meter.open(&session.settings().id, opening),
-        record: app.record(principal.place(), &session),
+        entry,
         session,
         pipeline,
         meter: app.meter.clone(),
@@ -194,6 +214,40 @@ fn shape(headers: &HeaderMap) -> Shape {
     }
 }
 
+/// The session that this connection begins or goes on with.
+async fn ready(
+    app: &App,
+    catalog: &Catalog,
+    principal: &Principal,
+    wanted: Wanted,
+) -> Result<Ready, ErrorBody> {
+    let Some(id) = &wanted.session_id else {
+        let prepared = prepare(app, catalog, principal, &wanted).await?;
+        let entry = Entry::new(app, principal.place(), &prepared.session);
+        return Ok(Ready {
+            prepared,
+            entry,
+            back: None,
+        });
+    };
+    let Resumed {
+        prepared,
+        entry,
+        missed,
+        items,
+    } = session::resume(app, catalog, principal.place(), id).await?;
+    let back = Return {
+        missed,
+        last_event: wanted.last_event_id,
+        items,
+    };
+    Ok(Ready {
+        prepared,
+        entry,
+        back: Some(back),
+    })
+}
+
 /// The session this connection wants, and who answers in it.
 async fn prepare(
     app: &App,
@@ -221,70 +275,25 @@ async fn prepare(
             kind: Some(kind),
             ..stored
         },
+        going_on: None,
     };
     crate::session::prepare(app, catalog, wish).await
 }
-
-async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
-    let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
-    let pen = Pen {
-        shape,
-        session: call.session.settings().id.clone(),
-        ids: Ids::seeded(app.seed()),
-        clock: call.clock.clone(),
-        metrics: call.metrics.clone(),
-    };
-    let (sink, mut stream) = socket.split();
-    let lifecycle = call.lifecycle.clone();
-    // to the very end: a process that exits resets its connections
-    let _awaited = lifecycle.awaited();
-    let mut writing = lifecycle.spawn(write(sink, line.outbound, pen));
-    let mut actor = lifecycle.spawn(crate::session::run(call, edge));
-    tokio::select! {
-        gone = read(&mut stream, line.inbound, line.room, shape) => {
-            line.left.send_replace(Some(gone.outcome()));
-            // the reader's channel is gone with it: the session ends, and with it its providers' work
-            let _ = actor.await;
-            if gone != Gone::Closed {
-                writing.abort();
-            }
-        }
-        written = &mut writing => {
-            // nothing more reaches the client: the session ends, if that is not why
-            line.left.send_replace(Some(written.unwrap_or(Outcome::Failed)));
-            let _ = actor.await;
-            return linger(stream).await;
-        }
-        _ = &mut actor => {}
-    }
-    // what was queued, the close frame last, still goes out; a client that does not read it is cut off
-    if tokio::time::timeout(LAST_WORDS, &mut writing)
-        .await
-        .is_err()
-    {
-        writing.abort();
-    }
-    linger(stream).await;
-}
-
-/// Reads over what a client sent before it saw the close. A connection that is closed with unread bytes is reset
-/// (RFC 1122 §4.2.2.13), and a reset destroys a close frame that the client has not read yet.
-async fn linger(mut stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin) {
-    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
-    // a client that goes on all the same has had its chance
-    let _ = tokio::time::timeout(LINGER, rest).await;
-}
-
 /// One `error` event, then the close (spec/realtime §4.2, case 11).
 async fn refuse(mut socket: WebSocket, error: ErrorBody, active: Owned) {
     let reason = error.code.clone().unwrap_or_default();
+    let code = if reason == "session_not_found" {
+        NO_SESSION
+    } else {
+        REFUSED
+    };
     let mut text = String::new();
     let event = ServerEvent::Error { error };
     wire::realtime::fast::write_event(&event, "event_refused", &mut text);
     let _ = socket.send(Message::Text(text.into())).await;
     let _ = socket
         .send(Message::Close(Some(CloseFrame {
-            code: REFUSED,
+            code,
             reason: reason.into(),
         })))
         .await;

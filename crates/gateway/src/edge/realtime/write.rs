@@ -4,17 +4,19 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 use wire::ids::Ids;
 use wire::realtime::{ServerEvent, beta, fast};
 
 use super::Shape;
+use super::backlog::Backlog;
 use crate::clock::Clock;
-use crate::edge::{MAX_WRITE_BUFFER_BYTES, Outbound};
+use crate::edge::{Closing, MAX_WRITE_BUFFER_BYTES, Outbound};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Pings keep proxies from closing a quiet connection and tell a vanished client (spec/realtime §1.1).
@@ -49,76 +51,124 @@ pub(super) struct Pen {
     pub(super) ids: Ids,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    /// What goes out behind the first event, where a session goes on.
+    pub(super) replay: Option<(ServerEvent, Vec<(String, String)>)>,
+    /// What was sent lately.
+    pub(super) backlog: Backlog,
 }
 
-/// Writes until the session closes the connection or the client goes; says how the session ended, if it had not.
+/// What a writer leaves.
+pub(super) struct Written {
+    /// How the session ended, if it had not.
+    pub(super) outcome: Outcome,
+    pub(super) pen: Pen,
+    /// What was not sent.
+    pub(super) unsent: mpsc::Receiver<Outbound>,
+}
+
+/// Writes until the session closes the connection, the client goes, or `stop`.
 pub(super) async fn write(
     mut socket: SplitSink<WebSocket, Message>,
     mut outbound: mpsc::Receiver<Outbound>,
     mut pen: Pen,
-) -> Outcome {
-    let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut speech_end = None;
-    loop {
-        let next = tokio::select! {
-            next = outbound.recv() => next,
-            _ = pings.tick() => {
-                if socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
-                    return Outcome::ConnectionLost;
-                }
-                continue;
-            }
-        };
-        let sent = match next {
-            None => return Outcome::ClientClosed,
-            Some(Outbound::FirstAudio(since)) => {
-                speech_end = Some(since);
-                continue;
-            }
-            // its room in the queue is free once it has been sent
-            Some(Outbound::Event(event, _room)) => {
-                let audio = matches!(*event, ServerEvent::OutputAudioDelta { .. });
-                let sent = pen.send(&mut socket, &event).await;
-                if audio && let Some(since) = speech_end.take() {
-                    pen.metrics.emit(&Event::TurnStage {
-                        session: &pen.session,
-                        stage: Stage::Heard,
-                        after: pen.clock.now().saturating_duration_since(since),
-                    });
-                }
-                sent
-            }
-            Some(Outbound::Close { code, reason }) => {
-                let frame = CloseFrame {
-                    code,
-                    reason: reason.into(),
-                };
-                let _ = socket.send(Message::Close(Some(frame))).await;
-                return Outcome::ClientClosed;
-            }
-        };
-        match sent {
-            Ok(()) => {}
-            Err(Unsent::Broken) => return Outcome::ConnectionLost,
-            Err(Unsent::TooLarge { bytes }) => {
-                tracing::error!(
-                    session = pen.session,
-                    bytes,
-                    "an event is too large to be sent"
-                );
-                let frame = CloseFrame {
-                    code: OUR_FAILURE,
-                    reason: "event_too_large: an event of the server cannot be sent".into(),
-                };
-                let _ = socket.send(Message::Close(Some(frame))).await;
-                return Outcome::Failed;
-            }
-        }
+    stop: CancellationToken,
+) -> Written {
+    let outcome = tokio::select! {
+        outcome = pen.write(&mut socket, &mut outbound) => outcome,
+        () = stop.cancelled_owned() => Outcome::ConnectionLost,
+    };
+    Written {
+        outcome,
+        pen,
+        unsent: outbound,
     }
 }
 
 impl Pen {
+    async fn write(
+        &mut self,
+        socket: &mut SplitSink<WebSocket, Message>,
+        outbound: &mut mpsc::Receiver<Outbound>,
+    ) -> Outcome {
+        let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut speech_end = None;
+        loop {
+            let next = tokio::select! {
+                next = outbound.recv() => next,
+                _ = pings.tick() => {
+                    if socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                        return Outcome::ConnectionLost;
+                    }
+                    continue;
+                }
+            };
+            let sent = match next {
+                None => return Outcome::ClientClosed,
+                Some(Outbound::FirstAudio(since)) => {
+                    speech_end = Some(since);
+                    continue;
+                }
+                // its room in the queue is free once it has been sent
+                Some(Outbound::Event(event, _room)) => {
+                    let audio = matches!(*event, ServerEvent::OutputAudioDelta { .. });
+                    let sent = self.send(socket, &event).await;
+                    if audio && let Some(since) = speech_end.take() {
+                        self.metrics.emit(&Event::TurnStage {
+                            session: &self.session,
+                            stage: Stage::Heard,
+                            after: self.clock.now().saturating_duration_since(since),
+                        });
+                    }
+                    sent
+                }
+                Some(Outbound::Close(closing)) => {
+                    self.close(socket, *closing).await;
+                    return Outcome::ClientClosed;
+                }
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Unsent::Broken) => return Outcome::ConnectionLost,
+                Err(Unsent::TooLarge { bytes }) => {
+                    tracing::error!(
+                        session = self.session,
+                        bytes,
+                        "an event is too large to be sent"
+                    );
+                    let closing = Closing {
+                        error: None,
+                        code: OUR_FAILURE,
+                        reason: "event_too_large: an event of the server cannot be sent".into(),
+                    };
+                    self.close(socket, closing).await;
+                    return Outcome::Failed;
+                }
+            }
+        }
+    }
+
+    async fn close(&mut self, socket: &mut SplitSink<WebSocket, Message>, closing: Closing) {
+        if let Some(error) = closing.error {
+            let event = ServerEvent::Error { error };
+            let id = self.ids.next("event");
+            let texts = match self.shape {
+                Shape::Ga => vec![ga_text(&event, &id)],
+                Shape::Beta => beta_texts(&event, &id),
+            };
+            for text in texts {
+                if send_text(socket, text).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let frame = CloseFrame {
+            code: closing.code,
+            reason: closing.reason.into(),
+        };
+        let _ = socket.send(Message::Close(Some(frame))).await;
+    }
+
     async fn send(
         &mut self,
         socket: &mut SplitSink<WebSocket, Message>,
@@ -126,23 +176,88 @@ impl Pen {
     ) -> Result<(), Unsent> {
         match self.shape {
             Shape::Ga => {
-                let mut text = String::new();
-                fast::write_event(event, &self.ids.next("event"), &mut text);
-                send_text(socket, text).await
+                let text = self.keep_ga(event);
+                send_text(socket, text).await?;
             }
             Shape::Beta => {
-                for text in beta::write_events(event, &self.ids.next("event")) {
+                for text in self.keep_beta(event) {
                     send_text(socket, text).await?;
                 }
-                Ok(())
             }
         }
+        match self.replay.take() {
+            Some(replay) => Box::pin(self.replay(socket, replay)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends again what the client missed.
+    async fn replay(
+        &mut self,
+        socket: &mut SplitSink<WebSocket, Message>,
+        (resumed, events): (ServerEvent, Vec<(String, String)>),
+    ) -> Result<(), Unsent> {
+        Box::pin(self.send(socket, &resumed)).await?;
+        for (id, text) in events {
+            let text = Utf8Bytes::from(text);
+            self.backlog.push(id, text.clone());
+            send_text(socket, text).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an event that nobody is there to read.
+    pub(super) fn keep(&mut self, event: &ServerEvent) {
+        match self.shape {
+            Shape::Ga => drop(self.keep_ga(event)),
+            Shape::Beta => drop(self.keep_beta(event)),
+        }
+    }
+
+    fn keep_ga(&mut self, event: &ServerEvent) -> Utf8Bytes {
+        let id = self.ids.next("event");
+        let text = ga_text(event, &id);
+        self.backlog.push(id, kept_of(event, &text));
+        text
+    }
+
+    fn keep_beta(&mut self, event: &ServerEvent) -> Vec<Utf8Bytes> {
+        let id = self.ids.next("event");
+        let texts = beta_texts(event, &id);
+        for text in &texts {
+            self.backlog.push(id.clone(), kept_of(event, text));
+        }
+        texts
     }
 }
 
-async fn send_text(socket: &mut SplitSink<WebSocket, Message>, text: String) -> Result<(), Unsent> {
+fn ga_text(event: &ServerEvent, id: &str) -> Utf8Bytes {
+    let mut text = String::new();
+    fast::write_event(event, id, &mut text);
+    text.into()
+}
+
+fn beta_texts(event: &ServerEvent, id: &str) -> Vec<Utf8Bytes> {
+    let texts = beta::write_events(event, id).into_iter();
+    texts.map(Into::into).collect()
+}
+
+/// What is sent again of an event: nothing, where every connection has one of its own.
+fn kept_of(event: &ServerEvent, text: &Utf8Bytes) -> Utf8Bytes {
+    match event {
+        ServerEvent::SessionCreated { .. } | ServerEvent::SessionResumed { .. } => {
+            Utf8Bytes::default()
+        }
+        _ => text.clone(),
+    }
+}
+
+async fn send_text(
+    socket: &mut SplitSink<WebSocket, Message>,
+    text: Utf8Bytes,
+) -> Result<(), Unsent> {
     if text.len() + FRAME_HEAD > MAX_WRITE_BUFFER_BYTES {
         return Err(Unsent::TooLarge { bytes: text.len() });
     }
-    Ok(socket.send(Message::Text(text.into())).await?)
+    Ok(socket.send(Message::Text(text)).await?)
 }

@@ -7,8 +7,8 @@ use redis::{Cmd, Value, cmd};
 use crate::live::link::{Away, BLOCK_MS, Waiting};
 
 /// An entry of a stream.
-pub(super) struct Entry {
-    pub(super) id: String,
+pub(in crate::live) struct Entry {
+    pub(in crate::live) id: String,
     /// Names and values in turn.
     pub(super) fields: Vec<Vec<u8>>,
 }
@@ -20,14 +20,14 @@ impl Entry {
         Some(&pair[1])
     }
 
-    pub(super) fn text(&self, name: &str) -> String {
+    pub(in crate::live) fn text(&self, name: &str) -> String {
         let field = self.field(name).unwrap_or_default();
         String::from_utf8_lossy(field).into_owned()
     }
 }
 
 /// Entries of one stream behind `after`, waiting a little for the first.
-pub(super) async fn behind(
+pub(in crate::live) async fn behind(
     connection: &mut Waiting,
     stream: &str,
     after: &str,
