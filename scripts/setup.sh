@@ -31,7 +31,7 @@ need_commands() {
   for package in "$@"; do
     case "$package" in
       build-essential) command -v cc >/dev/null && command -v make >/dev/null || missing+=("a C compiler") ;;
-      cmake | clang | chromium) command -v "$package" >/dev/null || missing+=("$package") ;;
+      cmake | clang | chromium | sqlite3) command -v "$package" >/dev/null || missing+=("$package") ;;
       redis-tools) command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=("redis") ;;
       util-linux) command -v setpriv >/dev/null || missing+=("setpriv (util-linux)") ;;
       pkg-config) command -v pkg-config >/dev/null || command -v pkgconf >/dev/null || missing+=("pkg-config") ;;

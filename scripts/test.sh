@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need_server
 # redis-tools holds the Redis server under another name; redis-server would start a service
-need_packages chromium shellcheck redis-tools util-linux
+need_packages chromium shellcheck redis-tools sqlite3 util-linux
 need_postgres
 need_nextest
 need_node

@@ -10,6 +10,7 @@ use gateway::Config;
 use gateway::audit::Actor;
 use gateway::auth::ApiKeys;
 use gateway::clock::Clock;
+use gateway::retention::{self, RETENTION_DAYS};
 use gateway::tenants::{self, FIRST_PLAN, NewTenant};
 use serde_json::{Value, json};
 use store::{Sql, Tenant, TenantLimits, TenantStatus};
@@ -40,6 +41,14 @@ pub(crate) enum TenantsCommand {
     Activate {
         /// Its id
         id: String,
+    },
+    /// Keep a tenant's conversations for so many days; without a number, as its plan says
+    Keep {
+        /// Its id
+        id: String,
+        /// 1 to 3650
+        #[arg(long)]
+        days: Option<u32>,
     },
     /// Take a tenant's keys, agents, projects and conversations away for ever; its audit log stays
     Delete {
@@ -79,6 +88,7 @@ pub(crate) async fn run(
             turn(&sql, &id, (TenantStatus::Suspended, reason), out).await
         }
         TenantsCommand::Activate { id } => turn(&sql, &id, (TenantStatus::Active, None), out).await,
+        TenantsCommand::Keep { id, days } => keep(&sql, config, (&id, days), out).await,
         TenantsCommand::Delete { id } => turn(&sql, &id, (TenantStatus::Deleted, None), out).await,
     };
     sql.close().await;
@@ -164,6 +174,23 @@ async fn turn(
     Ok(())
 }
 
+async fn keep(
+    sql: &Sql,
+    config: &Config,
+    (id, days): (&str, Option<u32>),
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
+        let (first, last) = RETENTION_DAYS.into_inner();
+        bail!("conversations are kept for {first} to {last} days");
+    }
+    let now = Clock::default().utc();
+    let tenant = tenants::keep(sql, id, days, &Actor::command_line(), now).await?;
+    let days = retention::days(config, id, &tenant.plan, &tenant.limits);
+    writeln!(out, "conversations of tenant {id} are kept for {days} days")?;
+    Ok(())
+}
+
 fn document(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id, "name": tenant.name, "plan": tenant.plan, "status": tenant.status,
@@ -227,6 +254,14 @@ mod tests {
         run_in(&config, TenantsCommand::Activate { id: id() })
             .await
             .unwrap();
+        for (days, kept) in [(Some(9), "for 9 days"), (None, "for 90 days")] {
+            let keep = TenantsCommand::Keep { id: id(), days };
+            let said = run_in(&config, keep).await.unwrap();
+            assert!(said.contains(kept), "{said}");
+        }
+        let days = Some(4000);
+        let never = run_in(&config, TenantsCommand::Keep { id: id(), days }).await;
+        assert!(never.unwrap_err().to_string().contains("1 to 3650"));
         run_in(&config, TenantsCommand::Delete { id: id() })
             .await
             .unwrap();
@@ -247,7 +282,7 @@ mod tests {
         assert!(audit::run(verify, &config, &mut out).await.unwrap());
         let text = String::from_utf8(out).unwrap();
         assert!(
-            text.contains("acme") && text.contains("4 entries"),
+            text.contains("acme") && text.contains("6 entries"),
             "{text}"
         );
     }

@@ -80,6 +80,16 @@ impl Cost {
         (self.pico + PICO_PER_MICRO / 2) / PICO_PER_MICRO
     }
 
+    /// In millionths of a micro-dollar, as it is stored.
+    pub const fn pico_dollars(self) -> u64 {
+        self.pico
+    }
+
+    /// What was stored.
+    pub const fn from_pico_dollars(pico: u64) -> Self {
+        Self { pico }
+    }
+
     /// In micro-dollars, with their fractions, for counters.
     pub fn exact_micro_dollars(self) -> f64 {
         self.pico as f64 / PICO_PER_MICRO as f64

@@ -111,6 +111,10 @@ impl App {
         live.keys.clone_from(&key_source);
         let store = Store::open(&settings, &live).await?;
         let (journal, delivery) = open_journal(&config, key_source).await?.unzip();
+        let mut meter = Meter::new(prices, metrics.clone());
+        if let Some(journal) = &journal {
+            meter = meter.storing(journal.clone(), clock.clone());
+        }
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
@@ -133,7 +137,7 @@ impl App {
             delivery: Mutex::new(delivery),
             keys,
             catalog,
-            meter: Meter::new(prices, metrics.clone()),
+            meter,
             metrics,
             sessions: Registry::new(config.sessions.max_sessions, lifecycle.soft().clone()),
             lifecycle,

@@ -14,7 +14,7 @@ pub(crate) mod rates;
 
 pub use api_key::{ApiKeys, MAX_KEYS, MintedKey, NewKey};
 pub use credentials::Credential;
-pub use extract::{Administrator, Caller, Payer};
+pub use extract::{Accountant, Administrator, Caller, Payer};
 pub use principal::{Allowance, Principal, Scope, Scopes};
 
 use std::net::IpAddr;

@@ -3,15 +3,35 @@
 //! Never used inside `engine`, where time is an argument.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The system's time, plus what a test has added.
-#[derive(Debug, Clone, Default)]
+///
+/// There are two times. [`Clock::now`] only ever goes on; [`Clock::utc`] is what the machine believes, and may be set
+/// anew while the server runs. [`Clock::stepped`] tells how far it was.
+#[derive(Debug, Clone)]
 pub struct Clock {
     added_us: Arc<AtomicU64>,
+    stepped_us: Arc<AtomicI64>,
+    /// Both times when the clock was made.
+    begun: (Instant, DateTime<Utc>),
+}
+
+impl Default for Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that the ban points to"
+    )]
+    fn default() -> Self {
+        Self {
+            added_us: Arc::default(),
+            stepped_us: Arc::default(),
+            begun: (Instant::now(), Utc::now()),
+        }
+    }
 }
 
 impl Clock {
@@ -31,13 +51,33 @@ impl Clock {
     )]
     pub fn utc(&self) -> DateTime<Utc> {
         let added = TimeDelta::from_std(self.added()).unwrap_or_default();
-        let now = Utc::now() + added;
+        let stepped = TimeDelta::microseconds(self.stepped_us.load(Ordering::Relaxed));
+        let now = Utc::now() + added + stepped;
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
     /// Unix time in s.
     pub fn unix_s(&self) -> i64 {
         self.utc().timestamp()
+    }
+
+    /// How far the time of day was set forward (or back, when negative) since the clock was made; also what a machine
+    /// slept. A time that is only slewed, as time services do, changes nothing here.
+    pub fn stepped(&self) -> TimeDelta {
+        self.utc() - self.unset()
+    }
+
+    /// The earlier of the time of day and of what it would be had nobody set it: what is thrown away for its age by
+    /// this time is not thrown away because somebody set a clock.
+    pub fn cautious_utc(&self) -> DateTime<Utc> {
+        self.utc().min(self.unset())
+    }
+
+    /// The time of day as it was at the start, gone on.
+    fn unset(&self) -> DateTime<Utc> {
+        let (instant, utc) = self.begun;
+        let passed = self.now().saturating_duration_since(instant);
+        utc + TimeDelta::from_std(passed).unwrap_or_default()
     }
 
     /// Moves both times forward; for tests.
@@ -48,7 +88,44 @@ impl Clock {
         );
     }
 
+    /// Sets the time of day forward or back, as somebody who sets the machine's clock does; for tests.
+    pub fn step(&self, by: TimeDelta) {
+        let by_us = by.num_microseconds().unwrap_or_default();
+        self.stepped_us.fetch_add(by_us, Ordering::Relaxed);
+    }
+
     fn added(&self) -> Duration {
         Duration::from_micros(self.added_us.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_from_time_that_passes() {
+        let clock = Clock::default();
+        let about = |told: TimeDelta, hours: i64| {
+            // both times are read one after the other
+            (told - TimeDelta::hours(hours)).abs() < TimeDelta::minutes(5)
+        };
+        clock.advance(Duration::from_hours(5));
+        assert!(about(clock.stepped(), 0), "{}", clock.stepped());
+        clock.step(TimeDelta::hours(1));
+        assert!(about(clock.stepped(), 1), "{}", clock.stepped());
+        clock.step(TimeDelta::hours(-3));
+        assert!(about(clock.stepped(), -2), "{}", clock.stepped());
+    }
+
+    #[test]
+    fn a_clock_set_forward_makes_nothing_old() {
+        let clock = Clock::default();
+        let before = clock.utc();
+        clock.step(TimeDelta::days(400));
+        assert!(clock.utc() - before > TimeDelta::days(399));
+        assert!(clock.cautious_utc() - before < TimeDelta::days(1));
+        clock.step(TimeDelta::days(-500));
+        assert!(before - clock.cautious_utc() > TimeDelta::days(99));
     }
 }

@@ -21,6 +21,7 @@ pub mod presence;
 pub mod quota;
 pub mod registry;
 pub mod remote;
+pub mod retention;
 mod run;
 pub mod secrets;
 pub mod session;

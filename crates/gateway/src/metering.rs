@@ -4,6 +4,7 @@
 
 mod ledger;
 mod prices;
+mod stored;
 mod tabs;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,17 +12,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::meter::{PriceTable, Units};
 use providers::guarded::{Incident, Stage, Watch};
+use store::Journal;
 use wire::rest::usage::SessionUsage;
 
+use crate::clock::Clock;
 use crate::observe::{Event, Metrics};
 use crate::quota::Tab;
 
 pub use ledger::Opening;
+pub(crate) use ledger::shown;
 pub use prices::{PricesError, load};
 pub use tabs::Attached;
 
 use ledger::Ledger;
+use stored::Desk;
 use tabs::Tabs;
+
+pub(crate) use stored::session_usage;
 
 /// Ended sessions whose usage is still shown, on top of all that run.
 const REMEMBERED: usize = 5_000;
@@ -51,6 +58,8 @@ pub struct Meter {
     prices: Arc<PriceTable>,
     metrics: Metrics,
     books: Arc<Mutex<Books>>,
+    /// The way to the database, where usage is stored.
+    desk: Option<Desk>,
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +136,15 @@ impl Meter {
             prices: Arc::new(prices),
             metrics,
             books: Arc::default(),
+            desk: None,
         }
+    }
+
+    /// Stores everything that sessions use as well, through `journal`.
+    #[must_use]
+    pub fn storing(self, journal: Journal, clock: Clock) -> Self {
+        let desk = Some(Desk::new(journal, clock));
+        Self { desk, ..self }
     }
 
     /// Who is told what happens to providers: their work comes here, their health goes to the metrics.
@@ -162,7 +179,10 @@ impl Meter {
     pub fn open(&self, session: &str, opening: Opening) -> Account {
         let mut books = self.books();
         if !books.reopen(session, &opening.tenant) {
-            let ledger = Ledger::new(opening);
+            let mut ledger = Ledger::new(opening);
+            if let Some(desk) = &self.desk {
+                ledger.counter = desk.counter();
+            }
             books.ledgers.insert(session.to_owned(), ledger);
         }
         drop(books);
@@ -176,12 +196,19 @@ impl Meter {
     pub fn note(&self, used: &Used<'_>) {
         let cost = self.prices.cost(used.provider, used.model, &used.units);
         self.metrics.emit(&Event::Used { used, cost });
-        let mut books = self.books();
-        if let Some(ledger) = books.ledgers.get_mut(used.session) {
-            ledger.enter(used, cost);
+        let (entry, tab) = {
+            let mut books = self.books();
+            let tab = books.tabs.find(used.session);
+            let desk = self.desk.as_ref();
+            let entry = books.ledgers.get_mut(used.session).and_then(|ledger| {
+                ledger.enter(used, cost);
+                desk.map(|desk| desk.piece(ledger, used, cost, &self.prices.version))
+            });
+            (entry, tab)
+        };
+        if let (Some(desk), Some(entry)) = (&self.desk, entry) {
+            desk.post(&entry);
         }
-        let tab = books.tabs.find(used.session);
-        drop(books);
         if let Some(tab) = tab {
             tab.note(&used.units);
         }
@@ -202,11 +229,17 @@ impl Meter {
         self.books().tenant(session)
     }
 
-    /// What a session of `tenant` has used so far; `None` when there is no such session, or nobody remembers it.
+    /// What a session of `tenant` has used so far, as this process counted it; `None` when there is no such session, or
+    /// nobody remembers it here.
     pub fn usage(&self, tenant: &str, session: &str) -> Option<SessionUsage> {
+        let ledger = self.ledger(tenant, session)?;
+        Some(ledger.show(session, &self.prices.version))
+    }
+
+    fn ledger(&self, tenant: &str, session: &str) -> Option<Ledger> {
         let books = self.books();
         let ledger = books.ledgers.get(session)?;
-        (ledger.tenant() == tenant).then(|| ledger.show(session, &self.prices.version))
+        (ledger.tenant() == tenant).then(|| ledger.clone())
     }
 
     /// Models that would be used at prices nobody has told, as `stage provider model`.
@@ -222,8 +255,17 @@ impl Meter {
     }
 
     fn turn_ended(&self, session: &str, turn: u32, response: &str) {
-        if let Some(ledger) = self.books().ledgers.get_mut(session) {
+        let entry = {
+            let mut books = self.books();
+            let Some(ledger) = books.ledgers.get_mut(session) else {
+                return;
+            };
             ledger.name_turn(turn, response);
+            let desk = self.desk.as_ref();
+            desk.map(|_| Desk::answered(ledger, session, turn, response))
+        };
+        if let (Some(desk), Some(entry)) = (&self.desk, entry) {
+            desk.post(&entry);
         }
     }
 

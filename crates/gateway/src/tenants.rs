@@ -189,6 +189,26 @@ pub async fn turn(
     update(sql, &seen, changed, by.act(now, action, id)).await
 }
 
+/// Keeps a tenant's conversations for so many days, or for as long as its plan says.
+///
+/// # Errors
+/// [`TenantError`].
+pub async fn keep(
+    sql: &Sql,
+    id: &str,
+    days: Option<u32>,
+    by: &Actor,
+    now: DateTime<Utc>,
+) -> Result<Tenant, TenantError> {
+    let found = sql.find_tenant(id).await?;
+    let seen = found.filter(|tenant| tenant.status != TenantStatus::Deleted);
+    let seen = seen.ok_or_else(|| TenantError::Missing(id.to_owned()))?;
+    let mut changed = seen.clone();
+    changed.limits.retention_days = days;
+    changed.updated_at = now;
+    update(sql, &seen, changed, by.act(now, "tenant.update", id)).await
+}
+
 /// A tenant as the audit log shows it.
 fn recorded(tenant: &Tenant) -> Value {
     json!({

@@ -72,6 +72,8 @@ pub struct JournalState {
     pub refused: u64,
     /// Entries that the database refused for good; they lie in `rejected.log` beside the journal.
     pub rejected: u64,
+    /// Attempts at delivery that failed since this process began.
+    pub attempts_failed: u64,
     /// Why delivery does not succeed at present.
     pub failing: Option<Arc<str>>,
 }
@@ -83,6 +85,7 @@ struct Numbers {
     delivered: AtomicU64,
     refused: AtomicU64,
     rejected: AtomicU64,
+    attempts_failed: AtomicU64,
     failing: Mutex<Option<Arc<str>>>,
 }
 
@@ -101,8 +104,8 @@ struct Position {
 }
 
 enum Job {
-    /// Append an encoded entry.
-    Append(Vec<u8>, oneshot::Sender<Result<(), JournalError>>),
+    /// Append an encoded entry, and answer whoever waits.
+    Append(Vec<u8>, Option<oneshot::Sender<Result<(), JournalError>>>),
     /// Begin a new file, so that the last one can go.
     Roll(oneshot::Sender<()>),
 }
@@ -194,10 +197,22 @@ impl Journal {
         kept
     }
 
+    /// Hands `entry` over without waiting for the disk, for whoever cannot wait. What there is no room for is counted as
+    /// refused, and so is what the disk does not take.
+    pub fn post(&self, entry: &Entry) {
+        let posted = self
+            .codec
+            .encode(entry)
+            .is_ok_and(|encoded| self.jobs.try_send(Job::Append(encoded, None)).is_ok());
+        if !posted {
+            self.numbers.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     async fn hand_over(&self, entry: &Entry) -> Result<(), JournalError> {
         let encoded = self.codec.encode(entry)?;
         let (done, kept) = oneshot::channel();
-        let job = Job::Append(encoded, done);
+        let job = Job::Append(encoded, Some(done));
         self.jobs
             .send(job)
             .await
@@ -216,6 +231,7 @@ impl Journal {
             delivered: read(&numbers.delivered),
             refused: read(&numbers.refused),
             rejected: read(&numbers.rejected),
+            attempts_failed: read(&numbers.attempts_failed),
             failing: failing.unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -236,7 +252,11 @@ fn keep(mut appender: Appender, mut inbox: mpsc::Receiver<Job>) {
             }
         }
         for (done, kept) in answers.into_iter().zip(appender.append(&entries)) {
-            let _ = done.send(kept);
+            match done {
+                Some(done) => drop(done.send(kept)),
+                None if kept.is_err() => appender.refused(),
+                None => {}
+            }
         }
         if !rolls.is_empty() {
             appender.roll();

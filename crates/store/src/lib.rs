@@ -11,12 +11,16 @@ pub use journal::{Delivery, Journal, JournalError, JournalOptions, JournalState}
 pub use live::{Live, LiveOptions};
 pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::audit::{Act, AuditEntry, Chain, Fault};
+pub use sql::calls::{CallTurn, Speaker, StoredCall, StoredTurn};
+pub use sql::inbox::{Receipt, Request};
 pub use sql::items::{Change, Entry, StoredItem};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
+pub use sql::outbox::{AfterFailure, Effect, NewEffect, Retries};
 pub use sql::projects::{Project, Removal};
 pub use sql::retention::{Pruned, Retention};
 pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
+pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.
@@ -107,6 +111,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk of the database is full or does not take what is written.
+    pub fn is_storage(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        let code = source
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| match code.parse::<u32>() {
+            // of PostgreSQL, where a code has five places: disk full, and a failure of input or output
+            Ok(53_100 | 58_030) => true,
+            // of SQLite, which adds details in higher bits: 13 is full, 10 a failure of input or output
+            Ok(code) => code < 10_000 && matches!(code & 0xff, 10 | 13),
+            Err(_) => false,
+        })
+    }
+
     /// Names what was tried when a statement fails.
     pub(crate) fn query(action: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Query { action, source }

@@ -12,8 +12,14 @@ mod work;
 pub mod audit;
 #[macro_use]
 pub mod keys;
+#[macro_use]
+pub mod outbox;
+#[macro_use]
+pub mod usage;
 pub mod agents;
+pub mod calls;
 mod data_keys;
+pub mod inbox;
 mod installation;
 pub mod items;
 pub mod projects;
@@ -60,6 +66,8 @@ enum Scope<'a> {
     Key(&'a str),
     /// The sessions and the data keys of all tenants, to find those whose time has come; reading only.
     Maintenance,
+    /// What has to be done outside for all tenants, and nothing else of theirs.
+    Outbox,
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }

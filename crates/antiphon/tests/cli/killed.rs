@@ -4,23 +4,11 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use store::{SessionKey, Settings, Sql};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::Server;
 use crate::redis_servers::Servers;
-use crate::{KEY, Server};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn connect(address: &str, query: &str) -> Socket {
-    let url = format!("ws://{address}/v1/realtime?{query}");
-    let mut request = url.into_client_request().unwrap();
-    let key = format!("Bearer {KEY}").parse().unwrap();
-    request.headers_mut().insert("authorization", key);
-    connect_async(request).await.unwrap().0
-}
+use crate::talking::{Socket, dial};
 
 async fn send(socket: &mut Socket, event: &Value) {
     let message = Message::text(event.to_string());
@@ -40,7 +28,7 @@ async fn until(socket: &mut Socket, kind: &str) -> Vec<Value> {
 
 /// Talks in text to the server until an answer to the last question has begun; gives back every event.
 async fn talk(address: &str) -> Vec<Value> {
-    let mut socket = connect(address, "model=gpt-realtime").await;
+    let mut socket = dial(address, "model=gpt-realtime").await;
     let settings = json!({ "type": "realtime", "output_modalities": ["text"] });
     let mut questions: Vec<Value> = vec![json!({ "type": "session.update", "session": settings })];
     for n in 0..20 {
@@ -105,7 +93,7 @@ async fn another_server_goes_on_with_the_session_of_one_that_was_killed() {
     let session = events[0]["session"]["id"].as_str().unwrap();
     let last = events.last().unwrap()["event_id"].as_str().unwrap();
     let query = format!("session_id={session}&last_event_id={last}");
-    let mut socket = connect(&other.address, &query).await;
+    let mut socket = dial(&other.address, &query).await;
     let back = until(&mut socket, "response.done").await;
     assert_eq!(back[0]["session"]["id"], session);
     assert_eq!(back[0]["session"]["output_modalities"], json!(["text"]));

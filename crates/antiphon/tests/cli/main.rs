@@ -6,6 +6,8 @@
     reason = "tests; a failed step ends them with its line"
 )]
 
+mod backup;
+mod disk_full;
 mod killed;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 #[expect(
@@ -14,6 +16,7 @@ mod killed;
 )]
 mod redis_servers;
 mod sound;
+mod talking;
 mod workers;
 
 use std::{
@@ -64,8 +67,13 @@ impl Server {
     /// With more in its environment.
     fn start_with(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = antiphon(dir, &["serve"]);
+        command.envs(settings.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// By a command of the test's own.
+    fn spawn(mut command: Command) -> Self {
         command
-            .envs(settings.iter().copied())
             .env("ANTIPHON_BOOTSTRAP_API_KEY", KEY)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -10,6 +10,7 @@ mod chat;
 mod models;
 mod realtime;
 mod sessions;
+mod usage;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
         .routes(routes!(sessions::usage::show::show))
+        .routes(routes!(usage::list::list))
         .routes(routes!(agents::list::list, agents::create::create))
         .routes(routes!(
             agents::show::show,

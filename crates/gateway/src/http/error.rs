@@ -274,6 +274,7 @@ impl From<AuthError> for ApiError {
                 "Too many client secrets are waiting to be used. Try again when some have expired.",
                 60,
             ),
+            AuthError::Store(error) if error.is_storage() => error.into(),
             AuthError::Store(_) | AuthError::Hashing => {
                 tracing::error!(error = %chain(&error), "cannot check a key");
                 Self::unavailable(
@@ -289,6 +290,13 @@ impl From<AuthError> for ApiError {
 impl From<store::StoreError> for ApiError {
     fn from(error: store::StoreError) -> Self {
         tracing::error!(error = %chain(&error), "cannot do what was asked");
+        if error.is_storage() {
+            return Self::unavailable(
+                "storage_full",
+                "The disk of the database is full or fails, and nothing was changed. Try again when there is room.",
+                30,
+            );
+        }
         Self::unavailable(
             "service_unavailable",
             "The database did not do it. Try again.",

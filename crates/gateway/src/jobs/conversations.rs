@@ -11,6 +11,7 @@ use store::TenantStatus;
 
 use crate::App;
 use crate::auth::chain;
+use crate::retention;
 
 /// Tenants that were deleted so long ago have no conversations any more, unless no server ran since.
 const DELETED_SINCE: TimeDelta = TimeDelta::days(30);
@@ -21,7 +22,6 @@ const DAY: Duration = Duration::from_hours(24);
 const SOON: Duration = Duration::from_mins(5);
 
 pub(super) async fn run(app: Arc<App>) {
-    let retention = app.config.conversations.retention();
     loop {
         let work = async {
             let (sql, now) = (&app.store.sql, app.clock.utc());
@@ -33,11 +33,16 @@ pub(super) async fn run(app: Arc<App>) {
                     sql.delete_sessions(&tenant.id).await?;
                 }
             }
-            let pruned = sql.prune(&retention, now).await?;
+            // a clock that was set a year ahead must not empty the archive
+            let retention = retention::of_all(sql, &app.config).await?;
+            let pruned = sql.prune(&retention, app.clock.cautious_utc()).await?;
+            let used = TimeDelta::days(app.config.metering.retention_days.into());
+            let usage = sql.prune_usage(app.clock.cautious_utc() - used).await?;
             tracing::info!(
                 partitions_made = months,
                 keys_renewed = keys,
                 sessions_removed = pruned.sessions,
+                usage_removed = usage,
                 partitions_dropped = pruned.partitions,
                 "conversations are in order"
             );

@@ -2,6 +2,7 @@
 //! Started by [`crate::Server::start`]; each ends with the drain, but for what running conversations need.
 //! Never keeps two of the same kind running at once.
 
+mod clock;
 mod closing;
 mod conversations;
 mod leases;
@@ -18,6 +19,7 @@ pub(crate) fn start(app: &Arc<App>) {
     if app.store.live.link().is_some() {
         app.lifecycle.spawn_beside(leases::run(Arc::clone(app)));
     }
+    app.lifecycle.spawn(clock::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());

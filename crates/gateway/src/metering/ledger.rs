@@ -20,6 +20,8 @@ const LINES: usize = 64;
 pub struct Opening {
     /// Whose it is.
     pub tenant: String,
+    /// The tenant's project.
+    pub project: String,
     /// Model name as the client asked for it.
     pub model: String,
     /// Name of the pipeline.
@@ -51,7 +53,16 @@ impl Sum {
     }
 }
 
-#[derive(Debug)]
+/// Names the pieces of work that one process counts of one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counter {
+    /// Drawn when the ledger is opened.
+    pub(super) run: String,
+    /// The last number.
+    pub(super) number: u64,
+}
+
+#[derive(Debug, Clone)]
 struct Turn {
     number: u32,
     response: Option<String>,
@@ -59,9 +70,11 @@ struct Turn {
 }
 
 /// The ledger of one session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ledger {
-    opening: Opening,
+    pub(super) opening: Opening,
+    /// What pieces of work are numbered by, where they are stored.
+    pub(super) counter: Counter,
     total: Sum,
     lines: BTreeMap<(&'static str, String, String), Sum>,
     turns: VecDeque<Turn>,
@@ -71,6 +84,7 @@ impl Ledger {
     pub(super) fn new(opening: Opening) -> Self {
         Self {
             opening,
+            counter: Counter::default(),
             total: Sum::default(),
             lines: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -158,7 +172,8 @@ impl Ledger {
     }
 }
 
-fn shown(units: &Units) -> UsedUnits {
+/// Units as they are shown.
+pub(crate) fn shown(units: &Units) -> UsedUnits {
     UsedUnits {
         audio_ms: units.audio_ms,
         characters: units.characters,

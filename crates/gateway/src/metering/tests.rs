@@ -10,6 +10,7 @@ fn meter() -> Meter {
 fn opening(tenant: &str) -> Opening {
     Opening {
         tenant: tenant.to_owned(),
+        project: "default".to_owned(),
         model: "antiphon".to_owned(),
         pipeline: "mixed".to_owned(),
         started_at: 1_790_000_000,

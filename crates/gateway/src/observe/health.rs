@@ -128,9 +128,8 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
             }
         }
     }
-    if let Some(journal) = &app.journal {
-        app.metrics.journal(&journal.state());
-    }
+    let journal = app.journal.as_ref().map(store::Journal::state);
+    app.metrics.machine(journal.as_ref(), app.clock.stepped());
     if let Ok(catalog) = app.catalog.get() {
         let depths = catalog.queue_depths();
         for (queue, depth) in [

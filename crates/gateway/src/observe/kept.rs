@@ -1,9 +1,10 @@
-//! How the journal of conversations is.
+//! How the journal of conversations is, and the clock by which they are thrown away.
 //! Set when `/metrics` is asked.
 //! Never names a session or a tenant.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::TimeDelta;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -18,6 +19,8 @@ pub(super) struct Kept {
     delivered: Counter,
     refused: Counter,
     rejected: Counter,
+    attempts_failed: Counter,
+    clock_stepped: Gauge<f64, AtomicU64>,
 }
 
 impl Kept {
@@ -52,9 +55,25 @@ impl Kept {
             "Changes of conversations that the database refused for good",
             self.rejected.clone(),
         );
+        registry.register(
+            "journal_attempts_failed",
+            "Attempts at delivering the journal to the database that failed",
+            self.attempts_failed.clone(),
+        );
+        registry.register(
+            "clock_stepped_seconds",
+            "How far the machine's clock was set forward (or back, below 0) since the server started",
+            self.clock_stepped.clone(),
+        );
     }
 
-    pub(super) fn note(&self, state: &JournalState) {
+    pub(super) fn note(&self, journal: Option<&JournalState>, stepped: TimeDelta) {
+        // what the reading of two clocks takes is no step
+        let seconds = stepped.num_milliseconds() as f64 / 1000.0;
+        self.clock_stepped.set((seconds * 10.0).round() / 10.0);
+        let Some(state) = journal else {
+            return;
+        };
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.waiting.set(gauge(state.waiting));
         self.bytes.set(gauge(state.bytes));
@@ -64,6 +83,7 @@ impl Kept {
             (&self.delivered, state.delivered),
             (&self.refused, state.refused),
             (&self.rejected, state.rejected),
+            (&self.attempts_failed, state.attempts_failed),
         ] {
             counter.inner().store(number, Ordering::Relaxed);
         }

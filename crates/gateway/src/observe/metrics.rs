@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use chrono::TimeDelta;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -297,9 +298,9 @@ impl Metrics {
         }
     }
 
-    /// Notes how the journal of conversations is.
-    pub(crate) fn journal(&self, state: &JournalState) {
-        self.families.kept.note(state);
+    /// Notes how the journal of conversations is, and how far the machine's clock was set.
+    pub(crate) fn machine(&self, journal: Option<&JournalState>, stepped: TimeDelta) {
+        self.families.kept.note(journal, stepped);
     }
 
     /// Notes whether Redis is away.

@@ -218,7 +218,8 @@ impl Record {
             }
         }
         let change = Change::Ended {
-            at: self.clock.utc(),
+            // a clock that was set back in the meantime lets no session end before it began
+            at: self.clock.utc().max(self.session.started_at()),
             outcome: outcome.name().to_owned(),
         };
         self.write_down(Some(change)).await;

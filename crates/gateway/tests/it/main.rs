@@ -18,8 +18,12 @@ mod conversations;
 #[cfg(feature = "local")]
 #[path = "../../../local/tests/it/clips.rs"]
 mod clips;
+mod clock;
 mod defects;
 mod duplex;
+mod faults_postgres;
+mod faults_redis;
+mod fifty;
 mod keys;
 mod keys_admin;
 mod leases;
@@ -41,10 +45,20 @@ mod postgres_outage;
 mod quotas;
 mod realtime;
 mod redis;
+// `test` tells the linter what this is
+#[cfg(test)]
+#[path = "../../../store/tests/it/redis_fleets.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod redis_fleets;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 mod redis_servers;
+mod restored;
 mod resuming;
 mod session;
+mod slow_consumer;
 mod speech;
 mod tenants;
 mod tenants_limits;
@@ -59,6 +73,7 @@ mod transcriptions;
 )]
 mod upstream;
 mod usage;
+mod usage_stored;
 mod vault;
 #[cfg(feature = "local")]
 mod voice;

@@ -23,6 +23,7 @@ const LONG: Duration = Duration::from_mins(1);
 fn opening() -> Opening {
     Opening {
         tenant: "default".to_owned(),
+        project: "default".to_owned(),
         model: "gpt-realtime".to_owned(),
         pipeline: "scripted".to_owned(),
         started_at: 0,

@@ -8,12 +8,18 @@
 //! voices (see [`crate::voices::OPENAI_VOICES`]), the empty name and names nobody knows are spoken
 //! by the default voice; where that is a Kokoro voice, each hosted name has a look-alike
 //! (`local::Voices::resolve` holds the table).
+//!
+//! # When Kokoro fails
+//!
+//! A piece that Kokoro cannot speak, because its model does not load, fails, or has too much to do, is spoken by Piper
+//! where that is installed, and so is the rest of the reply: another voice is better than none. The next reply tries
+//! Kokoro again.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use engine::ask::SpeakOptions;
-use local::{Audio, LocalError, LocalModels, Origin, Pending, Priority, SpeakRequest};
+use local::{Audio, LocalError, LocalModels, Origin, Pending, Priority, SpeakRequest, VoiceModel};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -43,6 +49,17 @@ impl LocalTts {
     pub fn new(models: LocalModels) -> Self {
         Self { models }
     }
+
+    /// Who speaks when `voice` cannot: a voice of Piper behind one of Kokoro.
+    fn spare(&self, voice: &str) -> Option<String> {
+        let asked = self.models.resolve_voice(voice)?;
+        if asked.model != VoiceModel::Kokoro {
+            return None;
+        }
+        let mut voices = self.models.voices().into_iter();
+        let piper = voices.find(|voice| voice.model == VoiceModel::Piper)?;
+        Some(piper.id)
+    }
 }
 
 #[async_trait]
@@ -63,12 +80,14 @@ impl Tts for LocalTts {
 
     async fn open(&self, options: SpeakOptions) -> Result<TtsStream, ProviderError> {
         let known = self.models.resolve_voice(&options.voice).is_some();
+        let voice = if known { options.voice } else { String::new() };
         let (pieces, inbox) = mpsc::channel(WAITING_PIECES);
         let (outbox, events) = mpsc::channel(EVENT_BUFFER);
         let reply = Reply {
             models: self.models.clone(),
             session: options.session,
-            voice: if known { options.voice } else { String::new() },
+            spare: self.spare(&voice),
+            voice,
             speed: if options.speed.is_finite() {
                 options.speed.clamp(0.25, 4.0)
             } else {
@@ -105,12 +124,21 @@ struct Underway {
     index: u32,
     /// Absent for a piece without anything to pronounce.
     audio: Option<Pending<Audio>>,
+    /// What it says, where another voice can say it as well.
+    again: Option<String>,
+}
+
+/// Whether another voice may do better: nothing is wrong with what it was asked to say.
+const fn is_ours(error: &LocalError) -> bool {
+    !matches!(error, LocalError::BadInput(_) | LocalError::Cancelled)
 }
 
 struct Reply {
     models: LocalModels,
     session: String,
     voice: String,
+    /// Speaks the rest when `voice` fails.
+    spare: Option<String>,
     speed: f32,
     events: mpsc::Sender<TtsEvent>,
     ahead: VecDeque<Underway>,
@@ -145,45 +173,86 @@ impl Reply {
             let Some(current) = self.ahead.pop_front() else {
                 return Ok(());
             };
-            let audio = match current.audio {
-                Some(audio) => Some(self.synthesised(audio, pieces).await?),
-                None => None,
-            };
-            if let Some(audio) = audio {
-                self.deliver(current.index, &audio, pieces).await?;
+            let index = current.index;
+            if let Some(audio) = self.spoken(current, pieces).await? {
+                self.deliver(index, &audio, pieces).await?;
             }
-            self.send(
-                TtsEvent::PieceDone {
-                    index: current.index,
-                },
-                pieces,
-            )
-            .await?;
+            self.send(TtsEvent::PieceDone { index }, pieces).await?;
         }
     }
 
     fn begin(&mut self, piece: Piece) -> Result<(), Stop> {
-        let audio = if piece.text.chars().any(char::is_alphanumeric) {
-            let request = SpeakRequest {
-                origin: Origin {
-                    session: self.session.clone(),
-                    priority: Priority::Live,
-                },
-                piece: piece.index,
-                text: piece.text,
-                voice: self.voice.clone(),
-                speed: self.speed,
-                ..SpeakRequest::default()
-            };
-            Some(self.models.speak(request).map_err(Stop::Failed)?)
+        let Piece { index, text } = piece;
+        let speaks = text.chars().any(char::is_alphanumeric);
+        let mut again = self.spare.is_some().then(|| text.clone());
+        let audio = if speaks {
+            Some(match self.order(index, text) {
+                Ok(audio) => audio,
+                Err(error) => {
+                    let text = again.take().filter(|_| is_ours(&error));
+                    let text = text.ok_or(Stop::Failed(error))?;
+                    self.change_voice();
+                    self.order(index, text).map_err(Stop::Failed)?
+                }
+            })
         } else {
             None
         };
         self.ahead.push_back(Underway {
-            index: piece.index,
+            index,
             audio,
+            again,
         });
         Ok(())
+    }
+
+    fn order(&self, index: u32, text: String) -> Result<Pending<Audio>, LocalError> {
+        self.models.speak(SpeakRequest {
+            origin: Origin {
+                session: self.session.clone(),
+                priority: Priority::Live,
+            },
+            piece: index,
+            text,
+            voice: self.voice.clone(),
+            speed: self.speed,
+            ..SpeakRequest::default()
+        })
+    }
+
+    fn change_voice(&mut self) {
+        // pieces that were begun before the change come here one by one
+        if let Some(spare) = self.spare.take() {
+            tracing::warn!(
+                session = self.session,
+                voice = self.voice,
+                instead = spare,
+                "a voice fails: another one speaks the rest of this reply"
+            );
+            self.voice = spare;
+        }
+    }
+
+    /// The audio of a piece, by another voice where its own fails.
+    async fn spoken(
+        &mut self,
+        piece: Underway,
+        pieces: &mut Pieces,
+    ) -> Result<Option<Audio>, Stop> {
+        let Some(audio) = piece.audio else {
+            return Ok(None);
+        };
+        let failed = match self.synthesised(audio, pieces).await {
+            Err(Stop::Failed(error)) if is_ours(&error) => error,
+            done => return done.map(Some),
+        };
+        let Some(text) = piece.again else {
+            return Err(Stop::Failed(failed));
+        };
+        tracing::warn!(error = %failed, "a piece of speech failed");
+        self.change_voice();
+        let audio = self.order(piece.index, text).map_err(Stop::Failed)?;
+        self.synthesised(audio, pieces).await.map(Some)
     }
 
     /// Waits for a piece's audio and begins the next piece as soon as its text is there.

@@ -9,6 +9,8 @@
 mod catalog;
 mod conformance;
 mod duplex;
+#[cfg(feature = "local")]
+mod failing_voice;
 mod fakes;
 mod faults;
 mod guarded;

@@ -21,7 +21,7 @@ use crate::conformance::{self, answer, ask, speak_options, speech, stt_options};
     clippy::disallowed_methods,
     reason = "a test binary has no other configuration"
 )]
-fn models_dir() -> PathBuf {
+pub(crate) fn models_dir() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     set("ANTIPHON_MODELS_DIR")
         .or_else(|| Some(set("HOME")?.join(".local/share/antiphon/models")))

@@ -80,6 +80,8 @@ impl Delivery {
                         tracing::warn!(reason, "what was said waits in the journal");
                     }
                     self.numbers.set_failing(Some(&reason));
+                    let failed = &self.numbers.attempts_failed;
+                    failed.fetch_add(1, Ordering::Relaxed);
                     if stopping {
                         return;
                     }

@@ -318,6 +318,11 @@ impl Appender {
         answers
     }
 
+    /// Counts an entry that is not kept and that nobody waits for.
+    pub(super) fn refused(&self) {
+        self.numbers.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(bytes) {
             // what was written of it must not stand before the next entry

@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use sqlx::error::DatabaseError;
 
 use super::sessions::{self, SessionKey};
+use super::usage::Piece;
 use super::{Scope, Sql};
 use crate::StoreError;
 use crate::seal::Spot;
@@ -72,6 +73,17 @@ pub enum Change {
     Removed {
         /// `item_…`.
         item: String,
+    },
+    /// A provider did something for it; the entry's revision does not count.
+    Used(Box<Piece>),
+    /// A turn was ended by this response.
+    Answered {
+        /// Who counted what was used in it.
+        run: String,
+        /// The turn.
+        turn: u32,
+        /// `resp_…`.
+        response: String,
     },
     /// The session is over.
     Ended {
@@ -138,7 +150,10 @@ impl Sql {
             Change::Put { item, content, .. } => {
                 self.seal(spot(tenant, &[session, item]), content).await
             }
-            Change::Removed { .. } | Change::Ended { .. } => Ok(Vec::new()),
+            Change::Removed { .. }
+            | Change::Ended { .. }
+            | Change::Used(_)
+            | Change::Answered { .. } => Ok(Vec::new()),
         }
     }
 
@@ -194,6 +209,12 @@ impl Sql {
                             .execute(&mut *on)
                             .await?;
                     }
+                    Change::Used(piece) => insert_piece!(on, tenant, id, piece),
+                    Change::Answered {
+                        run,
+                        turn,
+                        response,
+                    } => name_turn!(on, tenant, id, run, turn, response),
                     Change::Ended { at, outcome } => {
                         sqlx::query(ENDED)
                             .bind(tenant)

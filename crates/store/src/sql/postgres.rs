@@ -99,6 +99,7 @@ impl Server {
             Scope::Maintenance => {
                 sqlx::query("SELECT set_config('antiphon.maintenance', 'on', true)")
             }
+            Scope::Outbox => sqlx::query("SELECT set_config('antiphon.outbox', 'on', true)"),
             Scope::Key(id) => sqlx::query("SELECT set_config('antiphon.key', $1, true)").bind(id),
             Scope::Project(place) => sqlx::query(
                 "SELECT set_config('antiphon.tenant', $1, true), \

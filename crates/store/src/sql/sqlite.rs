@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 
 use super::Access;
 use crate::StoreError;
@@ -61,6 +61,14 @@ impl Pools {
         }
         let pool = |connections: u32| {
             SqlitePoolOptions::new()
+                .after_release(move |connection, _| {
+                    Box::pin(async move {
+                        // SQLite rolls back by itself when the disk is full, which the driver does not learn: to it the
+                        // transaction goes on, and no other would ever begin on this connection
+                        connection.ping().await?;
+                        Ok(in_memory || !connection.is_in_transaction())
+                    })
+                })
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 // an in-memory database lives as long as its one connection

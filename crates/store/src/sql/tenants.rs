@@ -67,6 +67,9 @@ pub struct TenantLimits {
     /// Minutes of audio, heard and spoken, within any day; 0 is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_minutes_per_day: Option<u64>,
+    /// Days that conversations are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// A tenant as stored.
@@ -239,6 +242,9 @@ impl Sql {
                     "DELETE FROM agents WHERE tenant = $1",
                     "DELETE FROM projects WHERE tenant = $1",
                     "DELETE FROM sessions WHERE tenant = $1",
+                    "DELETE FROM calls WHERE tenant = $1",
+                    "DELETE FROM outbox WHERE tenant = $1",
+                    "DELETE FROM inbox WHERE tenant = $1",
                 ] {
                     sqlx::query(table).bind(&seen.id).execute(&mut *on).await?;
                 }

@@ -10,6 +10,8 @@ mod backend;
 
 mod agents;
 mod audit;
+mod boxes;
+mod calls;
 mod client_secrets;
 mod conversations;
 mod journal;
@@ -28,6 +30,7 @@ mod schema;
 mod sealing;
 mod sqlite_files;
 mod tenants;
+mod usage;
 mod walls;
 mod work;
 mod work_outage;

@@ -48,13 +48,12 @@ impl Servers {
             hosts.push(format!("{}:{port}", address()));
         }
         // nodes meet at their port and 10,000
-        let created = tokio::process::Command::new("redis-cli")
-            .args(["--cluster", "create"])
-            .args(&hosts)
-            .args(["--cluster-replicas", "1", "--cluster-yes"])
-            .output();
+        let mut create = std::process::Command::new("redis-cli");
+        create.args(["--cluster", "create"]).args(&hosts);
+        create.args(["--cluster-replicas", "1", "--cluster-yes"]);
+        let created = tokio::task::spawn_blocking(move || create.output());
         let created = tokio::time::timeout(DEADLINE, created).await;
-        let created = created.unwrap().unwrap();
+        let created = created.unwrap().unwrap().unwrap();
         let said = String::from_utf8_lossy(&created.stdout).into_owned();
         assert!(created.status.success(), "{said}");
         for node in &servers.nodes {

@@ -76,7 +76,7 @@ async fn times_documents_and_bytes_have_types_of_their_own() {
             SUPERUSER,
             "SELECT DISTINCT data_type FROM information_schema.columns \
              WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations' \
-             AND (column_name LIKE '%\\_at' OR column_name IN ('spec', 'scopes', 'value', 'settings', 'content')) \
+             AND (column_name LIKE '%\\_at' OR column_name IN ('spec', 'scopes', 'value', 'settings', 'content', 'details')) \
              ORDER BY data_type",
         )
         .unwrap();

@@ -1,4 +1,4 @@
-//! What a session made providers do, and what that cost: `GET /v1/sessions/{id}/usage`.
+//! What sessions made providers do, and what that cost: `GET /v1/sessions/{id}/usage` and `GET /v1/usage`.
 //! Written by the gateway's metering.
 //! Never holds what was said.
 
@@ -85,4 +85,40 @@ pub struct SessionUsage {
     pub providers: Vec<ProviderUsage>,
     /// By turn, oldest first; the last 500.
     pub turns: Vec<TurnUsage>,
+}
+
+/// What a group of work comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UsageLine {
+    /// Whose work it was.
+    pub tenant: String,
+    /// Of which project, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `stt`, `llm`, `tts`, `duplex` or `tool`, where models are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The provider's name in the configuration, where models are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Its model, where models are asked for and it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What was done.
+    pub units: UsedUnits,
+    /// In micro-dollars; null where the price of any part is missing.
+    pub cost_micro_dollars: Option<u64>,
+}
+
+/// What was used in a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UsageList {
+    /// `list`.
+    pub object: &'static str,
+    /// Unix seconds.
+    pub from: i64,
+    /// Unix seconds; what was done in this second or later is not in it.
+    pub to: i64,
+    /// A line for each group that used anything.
+    pub data: Vec<UsageLine>,
 }

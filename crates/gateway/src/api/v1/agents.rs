@@ -64,6 +64,7 @@ impl From<AgentError> for ApiError {
                 message,
             ),
             AgentError::Problem(problem) => problem.into(),
+            AgentError::Store(error) if error.is_storage() => error.into(),
             AgentError::Store(error) => {
                 tracing::error!(error = %crate::auth::chain(&error), "cannot reach the agents");
                 Self::unavailable(

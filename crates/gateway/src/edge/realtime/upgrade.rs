@@ -153,6 +153,7 @@ fn call(
     } = prepared;
     let opening = Opening {
         tenant: principal.tenant.clone(),
+        project: principal.project.clone(),
         model: session.settings().model.clone(),
         pipeline: pipeline.name.to_string(),
         started_at: app.clock.unix_s(),

@@ -13,6 +13,8 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON audit_heads TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, conversation_items TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON data_keys TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON usage, outbox, inbox, calls TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT ON call_turns TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
     -- to see at start that the tables are those it knows
     EXECUTE format('GRANT SELECT ON _sqlx_migrations TO %I', application);

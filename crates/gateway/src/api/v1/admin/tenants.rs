@@ -19,6 +19,7 @@ use crate::App;
 use crate::auth::extract::no_such_tenant;
 use crate::auth::{Administrator, DEFAULT_TENANT, Scope};
 use crate::http::ApiError;
+use crate::retention::RETENTION_DAYS;
 use crate::tenants::{self, TenantError};
 
 /// Largest limit of minutes of audio within a day.
@@ -38,6 +39,7 @@ fn shown(tenant: Tenant) -> Shown {
             tokens_per_minute: limits.tokens_per_minute,
             concurrent_sessions: limits.concurrent_sessions,
             audio_minutes_per_day: limits.audio_minutes_per_day,
+            retention_days: limits.retention_days,
         },
         created_at: tenant.created_at.timestamp(),
         updated_at: tenant.updated_at.timestamp(),
@@ -91,11 +93,18 @@ fn limits(wanted: Limits) -> Result<TenantLimits, ApiError> {
             return Err(ApiError::invalid_value(format!("limits.{field}"), message));
         }
     }
+    let days = wanted.retention_days;
+    if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
+        let (first, last) = RETENTION_DAYS.into_inner();
+        let message = format!("Conversations are kept for {first} to {last} days.");
+        return Err(ApiError::invalid_value("limits.retention_days", message));
+    }
     Ok(TenantLimits {
         requests_per_minute: wanted.requests_per_minute,
         tokens_per_minute: wanted.tokens_per_minute,
         concurrent_sessions: wanted.concurrent_sessions,
         audio_minutes_per_day: wanted.audio_minutes_per_day,
+        retention_days: wanted.retention_days,
     })
 }
 

@@ -10,6 +10,7 @@ use wire::rest::usage::SessionUsage;
 use crate::App;
 use crate::auth::Payer;
 use crate::http::{ApiError, Json};
+use crate::metering::session_usage;
 
 /// Show what a session has used and what that costs, turn by turn.
 #[utoipa::path(
@@ -21,7 +22,7 @@ use crate::http::{ApiError, Json};
         (status = 200, description = "Units and cost so far", body = SessionUsage),
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key may neither converse nor read usage"),
-        (status = 404, description = "No session has this id, or it ended too long ago"),
+        (status = 404, description = "No session has this id, or what it used has outlived its time"),
     )
 )]
 pub(crate) async fn show(
@@ -29,12 +30,7 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionUsage>, ApiError> {
-    app.meter
-        .usage(&principal.tenant, &id)
-        .map(Json)
-        .ok_or_else(|| {
-            ApiError::not_found(format!(
-                "No session with id '{id}' is running here, and none has ended lately."
-            ))
-        })
+    let used = session_usage(&app, &principal.tenant, &id).await?;
+    used.map(Json)
+        .ok_or_else(|| ApiError::not_found(format!("No session has the id '{id}'.")))
 }

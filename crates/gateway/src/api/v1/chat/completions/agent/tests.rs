@@ -190,6 +190,7 @@ fn answering(answers: Vec<Vec<LlmEvent>>) -> (Answering, mpsc::Receiver<LlmEvent
 fn opening() -> Opening {
     Opening {
         tenant: "acme".to_owned(),
+        project: "default".to_owned(),
         model: String::new(),
         pipeline: String::new(),
         started_at: 0,
