@@ -3,42 +3,40 @@
 //! Never holds a lock: inputs come one by one, outputs are carried out in order.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::session::{Input, Mark, Output, Part, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ErrorBody, ServerEvent};
 
+use super::farewell::{Farewell, GOING_AWAY};
 use super::record::Record;
 use super::toolbox::Toolbox;
 use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
-use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
+use crate::edge::{Budget, Edge, Inbound, Outbound, Receiver, Room, Sender};
 use crate::lifecycle::Lifecycle;
 use crate::metering::{Account, Meter};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 use crate::registry::Owned;
 
-/// Provider news that may wait for the session.
-const NEWS: usize = 256;
 /// A client whose queue stays full for so long is closed.
 const SLOW_FOR: Duration = Duration::from_secs(10);
 /// Close code for a client that does not read (RFC 6455 §7.4.1: policy violation).
 const TOO_SLOW: u16 = 1008;
-/// Close code for a server that is going away (RFC 6455 §7.4.1).
-const GOING_AWAY: u16 = 1001;
-/// Close code of a tenant that may not come in any more (spec/platform §3.6).
-const SUSPENDED: u16 = 4003;
 /// A suspended tenant's conversation may go on for so long with the answer that is being spoken.
 const LAST_ANSWER: Duration = Duration::from_secs(30);
 
 /// A conversation to run.
 pub struct Call {
-    /// The engine's side; boxed, because a future has room for every place that a value passes through.
+    /// The engine's side.
     pub session: Box<Session>,
     /// Who listens, thinks and speaks.
     pub pipeline: Pipeline,
@@ -63,14 +61,14 @@ pub struct Call {
 }
 
 /// Runs a conversation until the client goes, it expires, or the server stops.
-pub async fn run(call: Call, edge: Edge) -> Outcome {
-    let session_id = call.session.settings().id.clone();
-    let (news_tx, news) = mpsc::channel(NEWS);
+///
+/// No `async fn`: such a future has room for its arguments and, once more, for what becomes of them.
+pub fn run(call: Call, edge: Edge) -> impl Future<Output = Outcome> + Send + use<> {
+    let session_id: Arc<str> = call.session.settings().id.as_str().into();
     call.metrics.emit(&Event::SessionStarted {
         session: &session_id,
         tenant: &call.tenant,
     });
-    let started = call.clock.now();
     let parts = Parts {
         pipeline: call.pipeline,
         toolbox: call.toolbox,
@@ -79,56 +77,48 @@ pub async fn run(call: Call, edge: Edge) -> Outcome {
         lifecycle: call.lifecycle.clone(),
         metrics: call.metrics.clone(),
     };
-    let mut wiring = Wiring::new(&session_id, parts, news_tx);
+    let mut wiring = Wiring::new(Arc::clone(&session_id), parts);
     wiring.start_tools();
-    // kept free from the start: a client is closed for a full queue, and the close must find room in it
-    let last_word = edge.outbound.clone().try_reserve_owned().ok();
     let mut actor = Actor {
         session: call.session,
         wiring,
         outbound: edge.outbound,
-        last_word,
+        last_word: LastWord::Unsaid,
         room: edge.room,
         left: edge.left,
+        how_left: None,
         lifecycle: call.lifecycle,
         closing: call.active.closing().clone(),
-        clock: call.clock.clone(),
-        metrics: call.metrics.clone(),
+        started: call.clock.now(),
+        clock: call.clock,
+        metrics: call.metrics,
         account: call.account,
         record: call.record,
-        session_id: session_id.clone(),
-        started,
+        session_id,
         speech_end: None,
         missing: Vec::new(),
         append_refused: false,
     };
-    let outcome = actor.live(edge.inbound, news).await;
-    for part in std::mem::take(&mut actor.missing) {
-        actor.note_missing(part, false);
+    let (inbound, active) = (edge.inbound, call.active);
+    async move {
+        let outcome = actor.live(inbound).await;
+        actor.end(outcome).await;
+        drop(active);
+        outcome
     }
-    if let Some(record) = actor.record.take() {
-        Box::pin(record.end(outcome, &actor.session)).await;
-    }
-    call.metrics.emit(&Event::SessionEnded {
-        session: &session_id,
-        outcome,
-        lasted: call.clock.now().saturating_duration_since(started),
-        micro_dollars: actor.account.micro_dollars(),
-    });
-    drop(call.active);
-    outcome
 }
 
 struct Actor {
     session: Box<Session>,
     wiring: Wiring,
-    outbound: mpsc::Sender<Outbound>,
-    /// The place of the close frame in the queue, until it is sent.
-    last_word: Option<mpsc::OwnedPermit<Outbound>>,
+    outbound: Sender<Outbound>,
+    last_word: LastWord,
     /// Room for large events in that queue.
     room: Budget,
-    /// How the client left, once it has.
-    left: watch::Receiver<Option<Outcome>>,
+    /// Says how the client left, once it has.
+    left: oneshot::Receiver<Outcome>,
+    /// What that said.
+    how_left: Option<Outcome>,
     lifecycle: Lifecycle,
     /// Cancelled once the server stops or the tenant may not come in any more.
     closing: CancellationToken,
@@ -136,7 +126,7 @@ struct Actor {
     metrics: Metrics,
     account: Account,
     record: Option<Record>,
-    session_id: String,
+    session_id: Arc<str>,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
     speech_end: Option<Instant>,
@@ -146,13 +136,11 @@ struct Actor {
     append_refused: bool,
 }
 
-/// Why a session ends that its client would go on with.
-#[derive(Clone, Copy)]
-enum Farewell {
-    /// The server stops.
-    Shutdown,
-    /// The tenant may not come in any more; the answer that is being spoken has until then.
-    Suspended(Instant),
+/// Whether the close frame is in the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastWord {
+    Unsaid,
+    Said,
 }
 
 /// Why the loop ended.
@@ -160,8 +148,8 @@ struct Ended(Outcome);
 
 /// Why waiting for a client ended without success.
 enum Impatience {
-    /// It has gone.
-    Left,
+    /// It has gone; this way, where that is known.
+    Left(Option<Outcome>),
     /// It did not read for too long.
     Slow,
     /// The server does not wait any more.
@@ -169,31 +157,37 @@ enum Impatience {
 }
 
 impl Actor {
-    async fn live(
-        &mut self,
-        mut inbound: mpsc::Receiver<Inbound>,
-        mut news: mpsc::Receiver<Input>,
-    ) -> Outcome {
-        // both are waited for all the time: they are set up once, and not for every frame
+    async fn live(&mut self, mut inbound: Receiver<Inbound>) -> Outcome {
+        // they are waited for all the time: they are set up once, and not for every frame
         let mut hard = pin!(self.lifecycle.hard().clone().cancelled_owned());
         let mut closing = pin!(self.closing.clone().cancelled_owned());
+        let mut alarm = pin!(sleep(Duration::ZERO));
+        let mut alarm_at = None;
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
         // a tick carries out what the start asks for, and what goes wrong with that
         if let Err(Ended(outcome)) = self.take(Input::Tick, &mut outputs).await {
             return outcome;
         }
+        // most sessions say nothing for most of their time
+        outputs = Vec::new();
         let mut leaving: Option<Farewell> = None;
         loop {
+            let patience = leaving.and_then(Farewell::waits_until);
             if let Some(farewell) = leaving
-                && !self.session.is_replying()
+                && (!self.session.is_replying()
+                    || patience.is_some_and(|until| self.clock.now() >= until))
             {
                 return self.say_goodbye(farewell);
             }
-            let deadline = self
-                .session
-                .next_deadline()
-                .map(|ms| self.started + Duration::from_millis(ms));
+            let deadline = self.session.next_deadline();
+            let deadline = deadline.map(|ms| self.started + Duration::from_millis(ms));
+            let deadline = deadline.into_iter().chain(patience).min();
+            if deadline.is_some() && deadline != alarm_at {
+                alarm_at = deadline;
+                let wait = deadline.map(|at| at.saturating_duration_since(self.clock.now()));
+                alarm.as_mut().reset(now() + wait.unwrap_or_default());
+            }
             let input = tokio::select! {
                 biased;
                 () = &mut hard => return self.say_goodbye(Farewell::Shutdown),
@@ -201,11 +195,8 @@ impl Actor {
                     leaving = Some(self.farewell());
                     continue;
                 }
-                () = patience(leaving, &self.clock), if leaving.is_some() => {
-                    return self.say_goodbye(leaving.unwrap_or(Farewell::Shutdown));
-                }
                 // news first: a reply's audio must not wait behind an append storm
-                Some(input) = news.recv() => {
+                input = self.wiring.news() => {
                     self.wiring.note(&input);
                     input
                 }
@@ -220,12 +211,31 @@ impl Actor {
                         Input::Tick
                     }
                 },
-                () = sleep_until(deadline, &self.clock) => Input::Tick,
+                () = alarm.as_mut(), if deadline.is_some() => {
+                    alarm_at = None;
+                    Input::Tick
+                }
             };
             if let Err(Ended(outcome)) = self.take(input, &mut outputs).await {
                 return outcome;
             }
         }
+    }
+
+    /// The session is over.
+    async fn end(&mut self, outcome: Outcome) {
+        for part in std::mem::take(&mut self.missing) {
+            self.note_missing(part, false);
+        }
+        if let Some(record) = self.record.take() {
+            Box::pin(record.end(outcome, &self.session)).await;
+        }
+        self.metrics.emit(&Event::SessionEnded {
+            session: &self.session_id,
+            outcome,
+            lasted: self.clock.now().saturating_duration_since(self.started),
+            micro_dollars: self.account.micro_dollars(),
+        });
     }
 
     /// Gives the session one input and does what it asks for; `outputs` may hold what comes before.
@@ -244,17 +254,22 @@ impl Actor {
         if is_audio {
             self.append_refused = outputs.iter().any(is_buffer_full);
         }
-        self.carry_out(outputs).await?;
+        if !outputs.is_empty() {
+            // boxed, here and below: nearly all input is sound that asks for nothing
+            Box::pin(self.carry_out(outputs)).await?;
+        }
         while let Some(failure) = self.wiring.next_failure() {
             self.session.on(failure, now_ms, outputs);
-            self.carry_out(outputs).await?;
+            Box::pin(self.carry_out(outputs)).await?;
         }
         Ok(())
     }
 
     /// How the client left, where the edge knows.
-    fn departure(&self, otherwise: Outcome) -> Outcome {
-        self.left.borrow().unwrap_or(otherwise)
+    fn departure(&mut self, otherwise: Outcome) -> Outcome {
+        let left = self.how_left.or_else(|| self.left.try_recv().ok());
+        self.how_left = left;
+        left.unwrap_or(otherwise)
     }
 
     /// Why the session was told to end.
@@ -267,20 +282,7 @@ impl Actor {
     }
 
     fn say_goodbye(&mut self, farewell: Farewell) -> Outcome {
-        let (code, name, message, outcome) = match farewell {
-            Farewell::Shutdown => (
-                GOING_AWAY,
-                "server_shutting_down",
-                "This server is shutting down: connect again, another one will answer.",
-                Outcome::Shutdown,
-            ),
-            Farewell::Suspended(_) => (
-                SUSPENDED,
-                "tenant_suspended",
-                "The account of this conversation is suspended. Ask whoever runs this server.",
-                Outcome::Suspended,
-            ),
-        };
+        let (code, name, message, outcome) = farewell.words();
         let error = ErrorBody::server(name, message);
         // best effort: a queue that is full has no room for it, and the close frame says the same
         let _ = self.outbound.try_send(Outbound::Event(
@@ -356,7 +358,7 @@ impl Actor {
         } else {
             let room = self.room.clone();
             let taken = async { Ok(room.take(weight).await) };
-            self.wait_for_client(taken).await?
+            Box::pin(self.wait_for_client(taken)).await?
         };
         self.send(Outbound::Event(event, room)).await
     }
@@ -365,13 +367,14 @@ impl Actor {
     async fn send(&mut self, event: Outbound) -> Result<(), Ended> {
         match self.outbound.try_send(event) {
             Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Err(Ended(self.departure(Outcome::ConnectionLost)))
-            }
-            Err(mpsc::error::TrySendError::Full(event)) => {
+            Err(TrySendError::Closed(_)) => Err(Ended(self.departure(Outcome::ConnectionLost))),
+            Err(TrySendError::Full(event)) => {
                 let outbound = self.outbound.clone();
-                let sent = async { outbound.send(event).await.map_err(|_| Impatience::Left) };
-                self.wait_for_client(sent).await
+                let sent = async {
+                    let sent = outbound.send(event).await;
+                    sent.map_err(|_| Impatience::Left(None))
+                };
+                Box::pin(self.wait_for_client(sent)).await
             }
         }
     }
@@ -385,12 +388,15 @@ impl Actor {
         let waited = tokio::select! {
             biased;
             () = self.lifecycle.hard().cancelled() => Err(Impatience::Stopped),
-            () = async { drop(left.wait_for(Option::is_some).await) } => Err(Impatience::Left),
+            left = left => Err(Impatience::Left(left.ok())),
             done = done => done,
-            () = tokio::time::sleep(SLOW_FOR) => Err(Impatience::Slow),
+            () = sleep(SLOW_FOR) => Err(Impatience::Slow),
         };
         waited.map_err(|impatience| match impatience {
-            Impatience::Left => Ended(self.departure(Outcome::ConnectionLost)),
+            Impatience::Left(how) => {
+                self.how_left = self.how_left.or(how);
+                Ended(self.departure(Outcome::ConnectionLost))
+            }
             Impatience::Stopped => Ended(self.say_goodbye(Farewell::Shutdown)),
             Impatience::Slow => {
                 self.metrics.emit(&Event::SlowClientClosed {
@@ -405,8 +411,9 @@ impl Actor {
 
     /// Queues the close frame behind everything else; the first one counts.
     fn close(&mut self, code: u16, reason: String) {
-        if let Some(place) = self.last_word.take() {
-            place.send(Outbound::Close { code, reason });
+        if self.last_word == LastWord::Unsaid {
+            self.last_word = LastWord::Said;
+            self.outbound.send_last(Outbound::Close { code, reason });
         }
     }
 
@@ -470,18 +477,7 @@ fn is_buffer_full(output: &Output) -> bool {
         if error.code.as_deref() == Some("input_audio_buffer_full"))
 }
 
-/// Until a session that is to end has had its time.
-async fn patience(leaving: Option<Farewell>, clock: &Clock) {
-    let until = match leaving {
-        Some(Farewell::Suspended(until)) => Some(until),
-        Some(Farewell::Shutdown) | None => None,
-    };
-    sleep_until(until, clock).await;
-}
-
-async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {
-    match deadline {
-        None => std::future::pending().await,
-        Some(at) => tokio::time::sleep(at.saturating_duration_since(clock.now())).await,
-    }
+/// Now, to the runtime's timers.
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }

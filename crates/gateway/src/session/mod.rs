@@ -4,6 +4,7 @@
 
 mod actor;
 mod duplex;
+mod farewell;
 mod prepare;
 mod record;
 mod running;

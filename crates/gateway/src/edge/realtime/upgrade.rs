@@ -16,7 +16,6 @@ use axum::routing::get;
 use futures_util::{Stream, StreamExt as _};
 use providers::Catalog;
 use serde::Deserialize;
-use tracing::Instrument as _;
 use wire::ids::Ids;
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
@@ -115,7 +114,9 @@ async fn upgrade(
                         session = call.session.settings().id,
                         request_id = request_id.as_ref().map(|id| &*id.0),
                     );
-                    converse(&app, call, socket, shape).instrument(span).await;
+                    // a task of its own: this one holds all that was needed to get here, and ends
+                    let begin = || app.lifecycle.spawn(converse(&app, call, socket, shape));
+                    span.in_scope(begin);
                 }
                 Err(error) => refuse(socket, error, active).await,
             }
@@ -224,7 +225,24 @@ async fn prepare(
     crate::session::prepare(app, catalog, wish).await
 }
 
-async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
+/// What ended first.
+enum First {
+    /// The client's side.
+    Gone(Gone),
+    /// The session.
+    Session,
+    /// The way to the client.
+    Written(Outcome),
+}
+
+/// A conversation from its first event to its last. Reader, session and writer take turns in one task: idle ones are
+/// most of all, and a task each would cost each of them twice as much.
+fn converse(
+    app: &App,
+    call: Call,
+    socket: WebSocket,
+    shape: Shape,
+) -> impl Future<Output = ()> + Send + use<> {
     let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
     let pen = Pen {
         shape,
@@ -234,36 +252,45 @@ async fn converse(app: &App, call: Call, socket: WebSocket, shape: Shape) {
         metrics: call.metrics.clone(),
     };
     let (sink, mut stream) = socket.split();
-    let lifecycle = call.lifecycle.clone();
-    // to the very end: a process that exits resets its connections
-    let _awaited = lifecycle.awaited();
-    let mut writing = lifecycle.spawn(write(sink, line.outbound, pen));
-    let mut actor = lifecycle.spawn(crate::session::run(call, edge));
-    tokio::select! {
-        gone = read(&mut stream, line.inbound, line.room, shape) => {
-            line.left.send_replace(Some(gone.outcome()));
-            // the reader's channel is gone with it: the session ends, and with it its providers' work
-            let _ = actor.await;
-            if gone != Gone::Closed {
-                writing.abort();
+    // boxed: what is moved within a future takes its room twice
+    let mut writing = Box::pin(write(sink, line.outbound, pen));
+    let mut session = Box::pin(crate::session::run(call, edge));
+    let (inbound, room, left) = (line.inbound, line.room, line.left);
+    async move {
+        let first = tokio::select! {
+            biased;
+            gone = read(&mut stream, inbound, room, shape) => First::Gone(gone),
+            _ = session.as_mut() => First::Session,
+            written = writing.as_mut() => First::Written(written),
+        };
+        // the reader's end of the queue is gone with it: the session ends, and with it its providers' work
+        let written = match first {
+            First::Session => None,
+            First::Gone(gone) => {
+                let _ = left.send(gone.outcome());
+                let written = tokio::select! {
+                    biased;
+                    _ = session.as_mut() => None,
+                    written = writing.as_mut() => Some(written),
+                };
+                if written.is_some() {
+                    session.await;
+                }
+                // who is lost hears no last words
+                written.or((gone != Gone::Closed).then(|| gone.outcome()))
             }
+            First::Written(written) => {
+                let _ = left.send(written);
+                session.await;
+                Some(written)
+            }
+        };
+        if written.is_none() {
+            // what was queued, the close frame last, still goes out; a client that does not read it is cut off
+            let _ = tokio::time::timeout(LAST_WORDS, writing).await;
         }
-        written = &mut writing => {
-            // nothing more reaches the client: the session ends, if that is not why
-            line.left.send_replace(Some(written.unwrap_or(Outcome::Failed)));
-            let _ = actor.await;
-            return linger(stream).await;
-        }
-        _ = &mut actor => {}
+        linger(stream).await;
     }
-    // what was queued, the close frame last, still goes out; a client that does not read it is cut off
-    if tokio::time::timeout(LAST_WORDS, &mut writing)
-        .await
-        .is_err()
-    {
-        writing.abort();
-    }
-    linger(stream).await;
 }
 
 /// Reads over what a client sent before it saw the close. A connection that is closed with unread bytes is reset

@@ -1,5 +1,5 @@
 //! Events of the session to frames for the client.
-//! Runs as a task of its own, so that a client that reads slowly holds up nobody but its own session.
+//! Runs beside the reader and the session in the connection's task: a client that reads slowly holds up neither.
 //! Never reorders, never drops.
 
 use std::time::Duration;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use wire::ids::Ids;
 use wire::realtime::{ServerEvent, beta, fast};
 
 use super::Shape;
 use crate::clock::Clock;
-use crate::edge::{MAX_WRITE_BUFFER_BYTES, Outbound};
+use crate::edge::{MAX_WRITE_BUFFER_BYTES, Outbound, Receiver};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Pings keep proxies from closing a quiet connection and tell a vanished client (spec/realtime §1.1).
@@ -54,7 +53,7 @@ pub(super) struct Pen {
 /// Writes until the session closes the connection or the client goes; says how the session ended, if it had not.
 pub(super) async fn write(
     mut socket: SplitSink<WebSocket, Message>,
-    mut outbound: mpsc::Receiver<Outbound>,
+    mut outbound: Receiver<Outbound>,
     mut pen: Pen,
 ) -> Outcome {
     let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
@@ -64,7 +63,8 @@ pub(super) async fn write(
         let next = tokio::select! {
             next = outbound.recv() => next,
             _ = pings.tick() => {
-                if socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                let ping = socket.send(Message::Ping(bytes::Bytes::new()));
+                if Box::pin(ping).await.is_err() {
                     return Outcome::ConnectionLost;
                 }
                 continue;
@@ -79,7 +79,8 @@ pub(super) async fn write(
             // its room in the queue is free once it has been sent
             Some(Outbound::Event(event, _room)) => {
                 let audio = matches!(*event, ServerEvent::OutputAudioDelta { .. });
-                let sent = pen.send(&mut socket, &event).await;
+                // boxed: most of the time nothing is being sent
+                let sent = Box::pin(pen.send(&mut socket, &event)).await;
                 if audio && let Some(since) = speech_end.take() {
                     pen.metrics.emit(&Event::TurnStage {
                         session: &pen.session,
@@ -90,11 +91,7 @@ pub(super) async fn write(
                 sent
             }
             Some(Outbound::Close { code, reason }) => {
-                let frame = CloseFrame {
-                    code,
-                    reason: reason.into(),
-                };
-                let _ = socket.send(Message::Close(Some(frame))).await;
+                Box::pin(close(&mut socket, code, reason)).await;
                 return Outcome::ClientClosed;
             }
         };
@@ -107,11 +104,8 @@ pub(super) async fn write(
                     bytes,
                     "an event is too large to be sent"
                 );
-                let frame = CloseFrame {
-                    code: OUR_FAILURE,
-                    reason: "event_too_large: an event of the server cannot be sent".into(),
-                };
-                let _ = socket.send(Message::Close(Some(frame))).await;
+                let reason = "event_too_large: an event of the server cannot be sent".to_owned();
+                Box::pin(close(&mut socket, OUR_FAILURE, reason)).await;
                 return Outcome::Failed;
             }
         }
@@ -138,6 +132,15 @@ impl Pen {
             }
         }
     }
+}
+
+async fn close(socket: &mut SplitSink<WebSocket, Message>, code: u16, reason: String) {
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    // it is over, whether the client hears of it or not
+    let _ = socket.send(Message::Close(Some(frame))).await;
 }
 
 async fn send_text(socket: &mut SplitSink<WebSocket, Message>, text: String) -> Result<(), Unsent> {
