@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::edge::Sender;
 use engine::session::Input;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use store::live::sessions::{Heard, Hold, Holding, Sessions};
 use store::live::{Live, Post};
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wire::ids::Ids;
@@ -52,7 +52,7 @@ struct Held {
     hold: Hold,
     let_go: CancellationToken,
     stale: Arc<AtomicBool>,
-    wake: mpsc::WeakSender<Input>,
+    wake: Sender<Input>,
 }
 
 /// What one gateway writes to another.
@@ -98,13 +98,13 @@ impl Presence {
         &self,
         hold: &Hold,
         let_go: CancellationToken,
-        wake: &mpsc::Sender<Input>,
+        wake: Sender<Input>,
     ) -> Seat {
         let entry = Held {
             hold: hold.clone(),
             let_go,
             stale: Arc::default(),
-            wake: wake.downgrade(),
+            wake,
         };
         let stale = Arc::clone(&entry.stale);
         let key = key(&hold.tenant, &hold.id);
@@ -181,11 +181,9 @@ impl Presence {
                 Ok(Heard::Absent) => held.stale.store(true, Ordering::Relaxed),
                 Ok(Heard::Done) | Err(_) => {}
             }
-            if held.stale.load(Ordering::Relaxed)
-                && let Some(wake) = held.wake.upgrade()
-            {
+            if held.stale.load(Ordering::Relaxed) {
                 // one whose queue is full is awake
-                let _ = wake.try_send(Input::Tick);
+                let _ = held.wake.try_send(Input::Tick);
             }
         });
         beats.await;

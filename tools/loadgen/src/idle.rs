@@ -1,12 +1,12 @@
 //! Sockets that are open and say nothing.
 //! The mode `idle`; measures the server's memory per session.
-//! It never sends an event.
+//! It never sends an event; it answers pings.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::{StreamExt as _, future::join_all};
-use tokio::time::Instant;
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
@@ -25,12 +25,13 @@ pub(crate) async fn run(target: &Target, idle: &Idle, report: &mut Report) -> an
     let process = target.server_pid.map(Process::new);
     let before = process.map(Process::read).transpose()?;
     let begun = Instant::now();
-    let (mut sockets, mut connect) = (Vec::new(), Vec::new());
+    let (leave, leaving) = watch::channel(());
+    let (mut sockets, mut connect) = (JoinSet::new(), Vec::new());
     while sockets.len() < idle.sockets {
         let batch = AT_ONCE.min(idle.sockets - sockets.len());
         for opened in join_all((0..batch).map(|_| open(target))).await {
             let (socket, took) = opened.with_context(|| format!("socket {}", sockets.len()))?;
-            sockets.push(socket);
+            sockets.spawn(stay(socket, leaving.clone()));
             connect.push(took);
         }
     }
@@ -52,10 +53,10 @@ pub(crate) async fn run(target: &Target, idle: &Idle, report: &mut Report) -> an
             grown as f64 / sockets.len().max(1) as f64,
         );
     }
-    for mut socket in sockets {
-        // the server may have closed it already
-        let _ = socket.close(None).await;
-    }
+    drop(leave);
+    let stayed = sockets.join_all().await;
+    let closed = stayed.iter().filter(|stayed| !**stayed).count();
+    report.value("sockets_closed_by_the_server", closed);
     tokio::time::sleep(Duration::from_millis(idle.settle_ms)).await;
     if let Some(after) = process.map(Process::read).transpose()? {
         report.value("server_rss_after_kb", after.rss_kb);
@@ -63,7 +64,24 @@ pub(crate) async fn run(target: &Target, idle: &Idle, report: &mut Report) -> an
     report.finish()
 }
 
-async fn open(target: &Target) -> anyhow::Result<(Socket, f64)> {
+/// Listens, which answers pings, until all leave; says whether the connection was there to the end.
+async fn stay(mut socket: Socket, mut leaving: watch::Receiver<()>) -> bool {
+    loop {
+        tokio::select! {
+            heard = socket.next() => match heard {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+                Some(Ok(_)) => {}
+            },
+            // an error: the sender is gone
+            _ = leaving.changed() => break,
+        }
+    }
+    let _ = socket.close(None).await;
+    true
+}
+
+/// A session, and how long it took from the connection to `session.created`, in ms.
+pub(crate) async fn open(target: &Target) -> anyhow::Result<(Socket, f64)> {
     let begun = Instant::now();
     let mut socket = target.open().await?;
     loop {

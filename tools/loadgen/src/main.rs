@@ -5,6 +5,7 @@
 mod barge_in;
 mod caller;
 mod clip;
+mod create;
 mod drain;
 mod event;
 mod idle;
@@ -12,6 +13,7 @@ mod refuse;
 mod report;
 mod server;
 mod storm;
+mod stream;
 mod talk;
 mod target;
 
@@ -73,6 +75,10 @@ enum Mode {
     BargeIn(Voice),
     /// Open sockets that say nothing: memory per connection
     Idle(Idle),
+    /// Open sessions and leave them: time from the connection to `session.created`
+    Create(Create),
+    /// Sound on many sockets at once: what the server adds to an event behind a frame, its memory and its processor time
+    Stream(Stream),
     /// Append audio as fast as the server takes it: memory stays bounded
     Storm(Storm),
     /// Knock with bad keys of several shapes: time to the refusal
@@ -126,6 +132,41 @@ struct Idle {
     settle_ms: u64,
 }
 
+/// Sessions that come and go.
+#[derive(Debug, Args)]
+struct Create {
+    /// Sessions to open
+    #[arg(long, default_value_t = 1000)]
+    sessions: usize,
+    /// So many at the same time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    at_once: u16,
+}
+
+/// Sound on many sockets.
+#[derive(Debug, Args)]
+struct Stream {
+    /// Sockets that stream; a second process takes the half of what one core cannot send
+    #[arg(long, default_value_t = 1000)]
+    sockets: usize,
+    /// Sound in one frame, in ms; 24 kHz, 16 bits
+    #[arg(long, default_value_t = 100)]
+    frame_ms: u32,
+    /// How long is counted, in s
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// How long is streamed before that, in s
+    #[arg(long, default_value_t = 5)]
+    warm_up_s: u64,
+    /// Behind every so many frames stands an `input_audio_buffer.clear`, whose answer is timed; it also keeps the
+    /// session's buffer small
+    #[arg(long, default_value_t = 10)]
+    probe_every: usize,
+    /// Let the server detect turns (`server_vad`); without this, turn detection is off
+    #[arg(long)]
+    vad: bool,
+}
+
 /// A flood of audio.
 #[derive(Debug, Args)]
 struct Storm {
@@ -176,6 +217,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 Mode::Talk(voice) => talk::run(&target, voice, &mut report).await,
                 Mode::BargeIn(voice) => barge_in::run(&target, voice, &mut report).await,
                 Mode::Idle(idle) => idle::run(&target, idle, &mut report).await,
+                Mode::Create(create) => create::run(&target, create, &mut report).await,
+                Mode::Stream(stream) => stream::run(&target, stream, &mut report).await,
                 Mode::Storm(storm) => storm::run(&target, storm, &mut report).await,
                 Mode::Refuse(refuse) => refuse::run(&target, refuse, &mut report).await,
                 Mode::Drain(voice) => drain::run(&target, voice, &mut report).await,

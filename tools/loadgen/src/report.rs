@@ -55,9 +55,10 @@ impl Report {
             return;
         };
         let shown = format!(
-            "p50 {:.1}  p95 {:.1}  max {:.1}  (min {:.1}, n {})",
+            "p50 {:.1}  p95 {:.1}  p99 {:.1}  max {:.1}  (min {:.1}, n {})",
             spread.p50,
             spread.p95,
+            spread.p99,
             spread.max,
             spread.min,
             samples.len()

@@ -34,7 +34,8 @@ const SAMPLES_PER_MS: usize = 16;
 pub(super) struct Listener {
     detector_kind: Detector,
     decoder: Option<Decoder>,
-    detector: Option<SpeechDetector>,
+    /// Made for the first sound, like the decoder: many sessions wait long for it, and some for ever.
+    detector: Option<Box<SpeechDetector>>,
     /// Raw audio since the last commit (manual turns) or since a little before now (VAD).
     buffer: BytesMut,
     /// Decoded audio from before speech was detected.
@@ -198,7 +199,7 @@ impl Session {
         let kind = listener.detector_kind;
         let detector = listener
             .detector
-            .get_or_insert_with(|| SpeechDetector::new(kind.build(), config));
+            .get_or_insert_with(|| Box::new(SpeechDetector::new(kind.build(), config)));
         if detector.endpointer().config() != config {
             detector.endpointer_mut().configure(config);
         }

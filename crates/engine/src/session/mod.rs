@@ -103,7 +103,7 @@ pub struct Session {
     /// Functions of the server that are running.
     runs: Vec<Run>,
     /// The connection to a model that does everything, where one does.
-    duplex: Option<Duplex>,
+    duplex: Option<Box<Duplex>>,
     /// Whether the assistant has said goodbye.
     ending: Ending,
     /// What it does without at present.
@@ -145,7 +145,7 @@ impl Session {
             hangs_up_at_ms: None,
             tool_sources: Vec::new(),
             runs: Vec::new(),
-            duplex: (policy.upstream == Upstream::Duplex).then(Duplex::default),
+            duplex: (policy.upstream == Upstream::Duplex).then(Box::default),
             ending: Ending::default(),
             missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),

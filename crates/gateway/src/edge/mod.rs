@@ -2,20 +2,25 @@
 //! Mounted by `http::router`; drives `session`.
 //! Never decides what a conversation does: that is `engine::Session`.
 
+mod queue;
 pub mod realtime;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent};
 
 use crate::observe::Outcome;
 
+pub(crate) use queue::queue;
+pub use queue::{Receiver, Sender};
+
 /// Largest message a client may send, in bytes: an append of 15 MiB is 20 MiB of base64 (spec/realtime §2.4).
 pub const MAX_MESSAGE_BYTES: usize = 24 * 1024 * 1024;
-/// tungstenite reserves this much per connection; its own default of 128 KiB would cost 6.7 GB at 50,000 sockets.
-pub const READ_BUFFER_BYTES: usize = 4096;
+/// tungstenite reserves this much per connection for as long as it lives, and takes no more at once. That costs no system
+/// calls, because the connection below it reads 16 KiB at a time and keeps nothing once it has handed that on.
+pub const READ_BUFFER_BYTES: usize = 512;
 /// Frames are handed to the kernel as they come; nothing is gained by collecting 100 ms slices.
 pub const WRITE_BUFFER_BYTES: usize = 0;
 /// What may wait inside the socket library when the kernel does not take it: one retrieved item with its audio.
@@ -38,8 +43,7 @@ const SLICE_BYTES: usize = 48_000;
 /// Room in a queue, held by a large message for as long as it waits there.
 pub type Room = Option<OwnedSemaphorePermit>;
 
-/// What a protocol's reader tells the session. Small, like [`Outbound`]: a channel reserves room for 32 of them
-/// per session, whether it is used or not.
+/// What a protocol's reader tells the session.
 #[derive(Debug)]
 pub enum Inbound {
     /// A decoded event.
@@ -78,33 +82,34 @@ pub struct Closing {
 #[derive(Debug)]
 pub struct Edge {
     /// Ends when the client has gone.
-    pub inbound: mpsc::Receiver<Inbound>,
-    /// Bounded by `sessions.send_queue_events`, and room for the close frame; a client that lets it stay full is closed.
-    pub outbound: mpsc::Sender<Outbound>,
+    pub inbound: Receiver<Inbound>,
+    /// Bounded by `sessions.send_queue_events`; a client that lets it stay full is closed, and the close frame still
+    /// finds a place.
+    pub outbound: Sender<Outbound>,
     /// Room for large events to the client.
     pub room: Budget,
-    /// How the client left, from the moment it has.
-    pub left: watch::Receiver<Option<Outcome>>,
+    /// How the client left, once it has.
+    pub left: oneshot::Receiver<Outcome>,
 }
 
 /// The protocol's end of a connection.
 #[derive(Debug)]
 pub struct Line {
     /// To the session.
-    pub inbound: mpsc::Sender<Inbound>,
+    pub inbound: Sender<Inbound>,
     /// From the session.
-    pub outbound: mpsc::Receiver<Outbound>,
+    pub outbound: Receiver<Outbound>,
     /// Room for large events from the client.
     pub room: Budget,
     /// Where to say that the client has left, before `inbound` is dropped.
-    pub left: watch::Sender<Option<Outcome>>,
+    pub left: oneshot::Sender<Outcome>,
 }
 
 /// The two ends of a connection whose events out are bounded by `send_queue_events`.
 pub fn connection(send_queue_events: usize) -> (Edge, Line) {
-    let (inbound_tx, inbound) = mpsc::channel(INBOUND_MESSAGES);
-    let (outbound, outbound_rx) = mpsc::channel(send_queue_events.max(1) + 1);
-    let (left_tx, left) = watch::channel(None);
+    let (inbound_tx, inbound) = queue::queue(INBOUND_MESSAGES);
+    let (outbound, outbound_rx) = queue::queue(send_queue_events);
+    let (left_tx, left) = oneshot::channel();
     (
         Edge {
             inbound,

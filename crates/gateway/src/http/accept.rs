@@ -3,14 +3,16 @@
 //! Never keeps a connection's slot longer than the connection, and never waits for idle ones at shutdown.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use bytes::{Buf as _, Bytes};
 use engine::guard::Rate;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,6 +31,10 @@ use crate::observe::{Event, Metrics};
 
 /// Most that hyper buffers of one request, in bytes: it starts at 8 KiB and grows with large heads and bodies only.
 const MAX_BUFFER: usize = 64 * 1024;
+
+/// Taken from the kernel at once, in bytes: two frames of 100 ms and more. What a reader has no room for waits in memory
+/// of its own; so its buffer may be small, and a quiet connection costs little (see `edge::READ_BUFFER_BYTES`).
+const READ_BYTES: usize = 16 * 1024;
 
 /// Pause after the system refused to accept (out of descriptors): the condition does not pass in a microsecond.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -86,6 +92,7 @@ pub async fn serve(house: House, listener: TcpListener, router: Router) {
         house.metrics.connections(1);
         let connection = Counted {
             stream,
+            waiting: Bytes::new(),
             _slot: slot,
             metrics: house.metrics.clone(),
         };
@@ -176,6 +183,8 @@ async fn serve_connection(house: House, connection: Counted, peer: SocketAddr, r
 /// A connection that holds its slot for as long as it lives, also after it became a WebSocket.
 struct Counted {
     stream: TcpStream,
+    /// What has been read and not yet been asked for.
+    waiting: Bytes,
     _slot: OwnedSemaphorePermit,
     metrics: Metrics,
 }
@@ -192,7 +201,30 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.waiting.is_empty() {
+            if buffer.remaining() >= READ_BYTES {
+                return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            }
+            let mut space = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+            let mut space = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+            let (now, later) = space
+                .filled()
+                .split_at(space.filled().len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            if !later.is_empty() {
+                self.waiting = Bytes::copy_from_slice(later);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let now = buffer.remaining().min(self.waiting.len());
+        buffer.put_slice(&self.waiting[..now]);
+        if now == self.waiting.len() {
+            self.waiting = Bytes::new();
+        } else {
+            self.waiting.advance(now);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -257,6 +289,37 @@ mod tests {
         }
         house.clock.advance(Duration::from_secs(2));
         assert!(!floods("2001:db8:1:2::1").await);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_in_sips_arrives_whole_and_so_does_the_end() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = Counted {
+            stream,
+            waiting: Bytes::new(),
+            _slot: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+            metrics: Metrics::default(),
+        };
+        let sent: Vec<u8> = (0..5 * READ_BYTES).map(|at| (at % 251) as u8).collect();
+        let sending = tokio::spawn({
+            let sent = sent.clone();
+            async move { client.write_all(&sent).await }
+        });
+        let (mut heard, mut sip) = (Vec::new(), [0; 700]);
+        loop {
+            let size = connection.read(&mut sip).await.unwrap();
+            if size == 0 {
+                break;
+            }
+            heard.extend_from_slice(&sip[..size]);
+        }
+        sending.await.unwrap().unwrap();
+        assert!(heard == sent && connection.waiting.is_empty());
     }
 
     #[test]

@@ -92,11 +92,14 @@ struct Families {
     work: Work,
 }
 
-/// The metrics of one server; cheap to clone.
+/// The metrics of one server; cheap to clone, and of the size of a pointer: every session holds several.
 #[derive(Debug, Clone)]
-pub struct Metrics {
-    registry: Arc<Registry>,
-    families: Arc<Families>,
+pub struct Metrics(Arc<Numbers>);
+
+#[derive(Debug)]
+struct Numbers {
+    registry: Registry,
+    families: Families,
     stages: Family<StageLabel, Histogram, fn() -> Histogram>,
     request_time: Family<TimedRouteLabel, Histogram, fn() -> Histogram>,
 }
@@ -120,12 +123,12 @@ impl Default for Metrics {
             "Time to the head of the answer, by route",
             request_time.clone(),
         );
-        Self {
-            registry: Arc::new(registry),
-            families: Arc::new(families),
+        Self(Arc::new(Numbers {
+            registry,
+            families,
             stages,
             request_time,
-        }
+        }))
     }
 }
 
@@ -201,12 +204,12 @@ fn register(registry: &mut Registry, families: &Families) {
 impl Metrics {
     /// Records what happened to a provider.
     pub(crate) fn incident(&self, incident: &Incident<'_>) {
-        self.families.incidents.note(incident);
+        self.0.families.incidents.note(incident);
     }
 
     /// The numbers about work for workers.
     pub(crate) fn work(&self) -> &Work {
-        &self.families.work
+        &self.0.families.work
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -216,7 +219,7 @@ impl Metrics {
     }
 
     fn count(&self, event: &Event<'_>) {
-        let families = &self.families;
+        let families = &self.0.families;
         match event {
             Event::SessionStarted { .. } => {
                 families.sessions_active.inc();
@@ -231,11 +234,9 @@ impl Metrics {
                     .inc();
             }
             Event::TurnStage { stage, after, .. } => {
-                self.stages
-                    .get_or_create(&StageLabel {
-                        stage: stage.name(),
-                    })
-                    .observe(after.as_secs_f64());
+                let stage = stage.name();
+                let times = self.0.stages.get_or_create(&StageLabel { stage });
+                times.observe(after.as_secs_f64());
             }
             Event::AudioDropped { frames, .. } => {
                 families.audio_dropped.inc_by(*frames);
@@ -266,11 +267,11 @@ impl Metrics {
                 took,
             } => {
                 let route = (*route).to_owned();
-                self.request_time
-                    .get_or_create(&TimedRouteLabel {
-                        route: route.clone(),
-                    })
-                    .observe(took.as_secs_f64());
+                let label = TimedRouteLabel {
+                    route: route.clone(),
+                };
+                let times = self.0.request_time.get_or_create(&label);
+                times.observe(took.as_secs_f64());
                 let label = RouteLabel {
                     method: (*method).to_owned(),
                     route,
@@ -300,23 +301,24 @@ impl Metrics {
 
     /// Notes how the journal of conversations is, and how far the machine's clock was set.
     pub(crate) fn machine(&self, journal: Option<&JournalState>, stepped: TimeDelta) {
-        self.families.kept.note(journal, stepped);
+        self.0.families.kept.note(journal, stepped);
     }
 
     /// Notes whether Redis is away.
     pub(crate) fn redis_away(&self, away: bool) {
-        self.families.redis_away.set(away.into());
+        self.0.families.redis_away.set(away.into());
     }
 
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
-        self.families.limits.decided_locally();
+        self.0.families.limits.decided_locally();
     }
 
     /// Sets how much work waits in `queue`.
     pub fn queue_depth(&self, queue: &'static str, depth: usize) {
         let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-        self.families
+        self.0
+            .families
             .queue_depth
             .get_or_create(&QueueLabel { queue })
             .set(depth);
@@ -324,19 +326,19 @@ impl Metrics {
 
     /// A connection opened (+1) or closed (-1).
     pub(crate) fn connections(&self, change: i64) {
-        self.families.connections_open.inc_by(change);
+        self.0.families.connections_open.inc_by(change);
     }
 
     /// Conversations running.
     pub fn active_sessions(&self) -> i64 {
-        self.families.sessions_active.get()
+        self.0.families.sessions_active.get()
     }
 
     /// Everything in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut out = String::new();
         // writing to a String does not fail
-        let _ = text::encode(&mut out, &self.registry);
+        let _ = text::encode(&mut out, &self.0.registry);
         out
     }
 }
@@ -353,13 +355,13 @@ pub(super) const fn part_name(part: Part) -> &'static str {
 pub fn metrics_markdown() -> String {
     let metrics = Metrics::default();
     // a family shows its header only once it has a member
-    drop(metrics.stages.get_or_create(&StageLabel {
+    drop(metrics.0.stages.get_or_create(&StageLabel {
         stage: Stage::Heard.name(),
     }));
-    drop(metrics.request_time.get_or_create(&TimedRouteLabel {
+    drop(metrics.0.request_time.get_or_create(&TimedRouteLabel {
         route: String::new(),
     }));
-    let f = &metrics.families;
+    let f = &metrics.0.families;
     drop(f.sessions.get_or_create(&OutcomeLabel { outcome: "" }));
     drop(f.provider_failures.get_or_create(&ProviderLabel {
         provider: String::new(),
@@ -474,6 +476,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 43);
+        assert_eq!(table.lines().count(), 2 + 45);
     }
 }

@@ -6,13 +6,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::edge::Sender;
 use engine::guard::{Rate, Standing};
 use engine::meter::Units;
 use engine::session::{Input, Limit, Limits};
 use store::live::Limiter;
 use store::live::limiter::{Decider, Demand, Left, Level, Measure, Refused, Reservation};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use wire::realtime::ErrorBody;
 
 use super::levels::Who;
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     /// Whether a task is counting.
     counting: AtomicBool,
     /// The conversation, which is told how its limits stand.
-    listener: OnceLock<mpsc::Sender<Input>>,
+    listener: OnceLock<Sender<Input>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Tab {
     }
 
     /// From now on `conversation` is told how its limits stand.
-    pub(crate) fn listen(&self, conversation: mpsc::Sender<Input>) {
+    pub(crate) fn listen(&self, conversation: Sender<Input>) {
         // a tab belongs to one conversation
         let _ = self.shared.listener.set(conversation);
         self.look();

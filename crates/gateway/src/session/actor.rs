@@ -5,36 +5,37 @@
 mod leaving;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::session::{Input, Mark, Output, Part, Session};
 use providers::Pipeline;
 use providers::ports::SttCommand;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use wire::realtime::ServerEvent;
 use wire::realtime::client::ClientAction;
 
-use self::leaving::Farewell;
+use self::leaving::{Farewell, LastWord};
 use super::record::{Copy, Entry, Record};
 use super::toolbox::Toolbox;
 use super::wiring::{Parts, Wiring};
 use crate::clock::Clock;
-use crate::edge::{Budget, Edge, Inbound, Outbound, Room};
+use crate::edge::{Budget, Edge, Inbound, Outbound, Receiver, Room, Sender};
 use crate::lifecycle::Lifecycle;
 use crate::metering::{Account, Attached, Meter};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 use crate::registry::Owned;
 
-/// Provider news that may wait for the session.
-const NEWS: usize = 256;
 /// A client whose queue stays full for so long is closed.
 const SLOW_FOR: Duration = Duration::from_secs(10);
 /// Close code for a client that does not read (RFC 6455 §7.4.1: policy violation).
 const TOO_SLOW: u16 = 1008;
 /// A conversation to run.
 pub struct Call {
-    /// The engine's side; boxed, because a future has room for every place that a value passes through.
+    /// The engine's side.
     pub session: Box<Session>,
     /// Who listens, thinks and speaks.
     pub pipeline: Pipeline,
@@ -68,20 +69,19 @@ pub struct Left {
     /// What its client has not been told and would have been.
     pub untold: Vec<ServerEvent>,
     /// By what its client may come back; none when it has come to its end.
-    pub(crate) copy: Option<Copy>,
+    pub(crate) copy: Option<Box<Copy>>,
 }
 
 /// Runs a conversation until the client goes, it expires, or the server stops.
-pub async fn run(call: Call, edge: Edge) -> Left {
-    let session_id = call.session.settings().id.clone();
-    let (news_tx, news) = mpsc::channel(NEWS);
+///
+/// No `async fn`: such a future has room for its arguments and, once more, for what becomes of them.
+pub fn run(call: Call, edge: Edge) -> impl Future<Output = Left> + Send + use<> {
+    let session_id: Arc<str> = call.session.settings().id.as_str().into();
     call.metrics.emit(&Event::SessionStarted {
         session: &session_id,
         tenant: &call.tenant,
     });
-    let started = call.clock.now();
     let let_go = call.active.closing().child_token();
-    let record = call.entry.record(&call.session, let_go.clone(), &news_tx);
     let parts = Parts {
         pipeline: call.pipeline,
         toolbox: call.toolbox,
@@ -91,56 +91,54 @@ pub async fn run(call: Call, edge: Edge) -> Left {
         lifecycle: call.lifecycle.clone(),
         metrics: call.metrics.clone(),
     };
-    call.counted.tab().listen(news_tx.clone());
-    let mut wiring = Wiring::new(&session_id, parts, news_tx);
+    let mut wiring = Wiring::new(Arc::clone(&session_id), parts);
+    call.counted.tab().listen(wiring.sender());
+    let record = call
+        .entry
+        .record(&call.session, let_go.clone(), wiring.sender());
     wiring.start_tools();
-    // kept free from the start: a client is closed for a full queue, and the close must find room in it
-    let last_word = edge.outbound.clone().try_reserve_owned().ok();
     let mut actor = Actor {
         session: call.session,
         wiring,
         outbound: edge.outbound,
-        last_word,
+        last_word: LastWord::Unsaid,
         room: edge.room,
         left: edge.left,
+        how_left: None,
         lifecycle: call.lifecycle,
         closing: call.active.closing().clone(),
         let_go,
-        clock: call.clock.clone(),
-        metrics: call.metrics.clone(),
+        started: call.clock.now(),
+        clock: call.clock,
+        metrics: call.metrics,
         account: call.account,
         record,
-        session_id: session_id.clone(),
-        started,
+        session_id,
         speech_end: None,
         missing: Vec::new(),
         append_refused: false,
     };
-    let outcome = actor.live(edge.inbound, news).await;
-    for part in std::mem::take(&mut actor.missing) {
-        actor.note_missing(part, false);
+    let (inbound, place) = (edge.inbound, (call.active, call.counted));
+    async move {
+        let outcome = actor.live(inbound).await;
+        actor.end(outcome);
+        // whoever comes back finds its place free
+        drop(place);
+        Box::pin(actor.leave(outcome)).await
     }
-    call.metrics.emit(&Event::SessionEnded {
-        session: &session_id,
-        outcome,
-        lasted: call.clock.now().saturating_duration_since(started),
-        micro_dollars: actor.account.micro_dollars(),
-    });
-    // whoever comes back finds its place free
-    drop((call.active, call.counted));
-    Box::pin(actor.leave(outcome)).await
 }
 
 struct Actor {
     session: Box<Session>,
     wiring: Wiring,
-    outbound: mpsc::Sender<Outbound>,
-    /// The place of the close frame in the queue, until it is sent.
-    last_word: Option<mpsc::OwnedPermit<Outbound>>,
+    outbound: Sender<Outbound>,
+    last_word: LastWord,
     /// Room for large events in that queue.
     room: Budget,
-    /// How the client left, once it has.
-    left: watch::Receiver<Option<Outcome>>,
+    /// Says how the client left, once it has.
+    left: oneshot::Receiver<Outcome>,
+    /// What that said.
+    how_left: Option<Outcome>,
     lifecycle: Lifecycle,
     /// Cancelled once the server stops or the tenant may not come in any more.
     closing: CancellationToken,
@@ -150,7 +148,7 @@ struct Actor {
     metrics: Metrics,
     account: Account,
     record: Record,
-    session_id: String,
+    session_id: Arc<str>,
     started: Instant,
     /// When the caller stopped speaking, while the reply to that is awaited.
     speech_end: Option<Instant>,
@@ -165,8 +163,8 @@ struct Ended(Outcome);
 
 /// Why waiting for a client ended without success.
 enum Impatience {
-    /// It has gone.
-    Left,
+    /// It has gone; this way, where that is known.
+    Left(Option<Outcome>),
     /// It did not read for too long.
     Slow,
     /// The server does not wait any more.
@@ -174,31 +172,37 @@ enum Impatience {
 }
 
 impl Actor {
-    async fn live(
-        &mut self,
-        mut inbound: mpsc::Receiver<Inbound>,
-        mut news: mpsc::Receiver<Input>,
-    ) -> Outcome {
-        // both are waited for all the time: they are set up once, and not for every frame
+    async fn live(&mut self, mut inbound: Receiver<Inbound>) -> Outcome {
+        // they are waited for all the time: they are set up once, and not for every frame
         let mut hard = pin!(self.lifecycle.hard().clone().cancelled_owned());
         let mut closing = pin!(self.let_go.clone().cancelled_owned());
+        let mut alarm = pin!(sleep(Duration::ZERO));
+        let mut alarm_at = None;
         let mut outputs = Vec::new();
         self.session.start(&mut outputs);
         // a tick carries out what the start asks for, and what goes wrong with that
         if let Err(Ended(outcome)) = self.take(Input::Tick, &mut outputs).await {
             return outcome;
         }
+        // most sessions say nothing for most of their time
+        outputs = Vec::new();
         let mut leaving: Option<Farewell> = None;
         loop {
+            let patience = leaving.and_then(Farewell::waits_until);
             if let Some(farewell) = leaving
-                && !self.session.is_replying()
+                && (!self.session.is_replying()
+                    || patience.is_some_and(|until| self.clock.now() >= until))
             {
                 return self.say_goodbye(farewell);
             }
-            let deadline = self
-                .session
-                .next_deadline()
-                .map(|ms| self.started + Duration::from_millis(ms));
+            let deadline = self.session.next_deadline();
+            let deadline = deadline.map(|ms| self.started + Duration::from_millis(ms));
+            let deadline = deadline.into_iter().chain(patience).min();
+            if deadline.is_some() && deadline != alarm_at {
+                alarm_at = deadline;
+                let wait = deadline.map(|at| at.saturating_duration_since(self.clock.now()));
+                alarm.as_mut().reset(now() + wait.unwrap_or_default());
+            }
             let input = tokio::select! {
                 biased;
                 () = &mut hard => return self.say_goodbye(Farewell::Shutdown),
@@ -206,11 +210,8 @@ impl Actor {
                     leaving = Some(self.farewell());
                     continue;
                 }
-                () = leaving::patience(leaving, &self.clock), if leaving.is_some() => {
-                    return self.say_goodbye(leaving.unwrap_or(Farewell::Shutdown));
-                }
                 // news first: a reply's audio must not wait behind an append storm
-                Some(input) = news.recv() => {
+                input = self.wiring.news() => {
                     self.wiring.note(&input);
                     input
                 }
@@ -225,7 +226,10 @@ impl Actor {
                         Input::Tick
                     }
                 },
-                () = sleep_until(deadline, &self.clock) => Input::Tick,
+                () = alarm.as_mut(), if deadline.is_some() => {
+                    alarm_at = None;
+                    Input::Tick
+                }
             };
             if let Err(Ended(outcome)) = self.take(input, &mut outputs).await {
                 return outcome;
@@ -254,10 +258,13 @@ impl Actor {
         if is_audio {
             self.append_refused = outputs.iter().any(refuses_audio);
         }
-        self.carry_out(outputs).await?;
+        if !outputs.is_empty() {
+            // boxed, here and below: nearly all input is sound that asks for nothing
+            Box::pin(self.carry_out(outputs)).await?;
+        }
         while let Some(failure) = self.wiring.next_failure() {
             self.session.on(failure, now_ms, outputs);
-            self.carry_out(outputs).await?;
+            Box::pin(self.carry_out(outputs)).await?;
         }
         Ok(())
     }
@@ -325,7 +332,7 @@ impl Actor {
         } else {
             let room = self.room.clone();
             let taken = async { Ok(room.take(weight).await) };
-            self.wait_for_client(taken).await?
+            Box::pin(self.wait_for_client(taken)).await?
         };
         self.send(Outbound::Event(event, room)).await
     }
@@ -334,13 +341,14 @@ impl Actor {
     async fn send(&mut self, event: Outbound) -> Result<(), Ended> {
         match self.outbound.try_send(event) {
             Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Err(Ended(self.departure(Outcome::ConnectionLost)))
-            }
-            Err(mpsc::error::TrySendError::Full(event)) => {
+            Err(TrySendError::Closed(_)) => Err(Ended(self.departure(Outcome::ConnectionLost))),
+            Err(TrySendError::Full(event)) => {
                 let outbound = self.outbound.clone();
-                let sent = async { outbound.send(event).await.map_err(|_| Impatience::Left) };
-                self.wait_for_client(sent).await
+                let sent = async {
+                    let sent = outbound.send(event).await;
+                    sent.map_err(|_| Impatience::Left(None))
+                };
+                Box::pin(self.wait_for_client(sent)).await
             }
         }
     }
@@ -354,12 +362,15 @@ impl Actor {
         let waited = tokio::select! {
             biased;
             () = self.lifecycle.hard().cancelled() => Err(Impatience::Stopped),
-            () = async { drop(left.wait_for(Option::is_some).await) } => Err(Impatience::Left),
+            left = left => Err(Impatience::Left(left.ok())),
             done = done => done,
-            () = tokio::time::sleep(SLOW_FOR) => Err(Impatience::Slow),
+            () = sleep(SLOW_FOR) => Err(Impatience::Slow),
         };
         waited.map_err(|impatience| match impatience {
-            Impatience::Left => Ended(self.departure(Outcome::ConnectionLost)),
+            Impatience::Left(how) => {
+                self.how_left = self.how_left.or(how);
+                Ended(self.departure(Outcome::ConnectionLost))
+            }
             Impatience::Stopped => Ended(self.say_goodbye(Farewell::Shutdown)),
             Impatience::Slow => {
                 self.metrics.emit(&Event::SlowClientClosed {
@@ -432,9 +443,7 @@ fn refuses_audio(output: &Output) -> bool {
         if matches!(error.code.as_deref(), Some("input_audio_buffer_full" | "rate_limit_exceeded" | "quota_exceeded")))
 }
 
-async fn sleep_until(deadline: Option<Instant>, clock: &Clock) {
-    match deadline {
-        None => std::future::pending().await,
-        Some(at) => tokio::time::sleep(at.saturating_duration_since(clock.now())).await,
-    }
+/// Now, to the runtime's timers.
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }

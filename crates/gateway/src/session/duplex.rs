@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::wiring::{report, told};
+use crate::edge::Sender;
 use crate::lifecycle::Lifecycle;
 use crate::observe::Metrics;
 
@@ -32,7 +33,7 @@ impl Link {
     pub(super) fn open(
         model: Arc<dyn Duplex>,
         joining: (DuplexOptions, Vec<DuplexItem>),
-        news: mpsc::Sender<Input>,
+        news: Sender<Input>,
         (lifecycle, metrics): (&Lifecycle, Metrics),
     ) -> Self {
         let (commands, mut inbox) = mpsc::channel(DUPLEX_BEHIND);

@@ -5,12 +5,12 @@
 
 mod live;
 
+use crate::edge::Sender;
 use chrono::{DateTime, Utc};
 use engine::session::{Input, Session};
 use serde_json::Value;
 use store::live::sessions::{Changes, Hold, LiveItem};
 use store::{Change, Journal, Place, SessionKey};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::realtime::{Item, ItemStatus, ServerEvent};
 
@@ -85,7 +85,7 @@ impl Entry {
         self,
         session: &Session,
         let_go: CancellationToken,
-        wake: &mpsc::Sender<Input>,
+        wake: Sender<Input>,
     ) -> Record {
         let (conversation, turns) = session.so_far();
         let settings = session.settings();

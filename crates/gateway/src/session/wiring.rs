@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use wire::realtime::ErrorBody;
 
 use crate::clock::Clock;
+use crate::edge::{Receiver, Sender, queue};
 use crate::lifecycle::Lifecycle;
 use crate::metering::Meter;
 use crate::observe::{Event, Metrics};
@@ -30,6 +31,8 @@ const STT_COMMANDS: usize = 3000;
 const PIECES: usize = 512;
 /// Answers of MCP servers that may wait for the session.
 const LISTINGS: usize = 16;
+/// Provider news that may wait for the session.
+const NEWS: usize = 256;
 
 /// A provider stream; dropping it ends the task and with it the work.
 struct Stream<T> {
@@ -51,13 +54,34 @@ impl Drop for Task {
     }
 }
 
+/// A channel that is there from its first use on: most sessions are silent, and it reserves room for 32 messages.
+struct Lazy<T> {
+    places: usize,
+    ends: Option<(mpsc::Sender<T>, mpsc::Receiver<T>)>,
+}
+
+impl<T> Lazy<T> {
+    const fn new(places: usize) -> Self {
+        Self { places, ends: None }
+    }
+
+    fn sender(&mut self) -> mpsc::Sender<T> {
+        let open = || mpsc::channel(self.places);
+        self.ends.get_or_insert_with(open).0.clone()
+    }
+
+    fn receiver(&mut self) -> Option<&mut mpsc::Receiver<T>> {
+        self.ends.as_mut().map(|(_, receiver)| receiver)
+    }
+}
+
 /// The provider streams of one session.
 pub(super) struct Wiring {
     session: Arc<str>,
     pipeline: Pipeline,
     lifecycle: Lifecycle,
     metrics: Metrics,
-    news: mpsc::Sender<Input>,
+    news: (Sender<Input>, Receiver<Input>),
     stt: HashMap<UtteranceId, Stream<SttCommand>>,
     llm: HashMap<ReplyId, Task>,
     tts: HashMap<ReplyId, (Option<mpsc::Sender<Piece>>, Task)>,
@@ -72,8 +96,7 @@ pub(super) struct Wiring {
     /// Tasks that ask MCP servers what they have, by label.
     listing: HashMap<String, Task>,
     /// What they answered; taken with the failures, so that a server that was left says nothing more.
-    listed_tx: mpsc::Sender<Listing>,
-    listed: mpsc::Receiver<Listing>,
+    listed: Lazy<Listing>,
     dropped_frames: u64,
     /// What could not be handed to a stream; at most one per stream.
     failures: Vec<Input>,
@@ -91,14 +114,13 @@ pub(super) struct Parts {
 }
 
 impl Wiring {
-    pub(super) fn new(session: &str, parts: Parts, news: mpsc::Sender<Input>) -> Self {
-        let (listed_tx, listed) = mpsc::channel(LISTINGS);
+    pub(super) fn new(session: Arc<str>, parts: Parts) -> Self {
         Self {
-            session: session.into(),
+            session,
             pipeline: parts.pipeline,
             lifecycle: parts.lifecycle,
             metrics: parts.metrics.clone(),
-            news,
+            news: queue(NEWS),
             stt: HashMap::new(),
             llm: HashMap::new(),
             tts: HashMap::new(),
@@ -112,10 +134,23 @@ impl Wiring {
             },
             tools: HashMap::new(),
             listing: HashMap::new(),
-            listed_tx,
-            listed,
+            listed: Lazy::new(LISTINGS),
             dropped_frames: 0,
             failures: Vec::new(),
+        }
+    }
+
+    /// Where news for the session is put in.
+    pub(super) fn sender(&self) -> Sender<Input> {
+        self.news.0.clone()
+    }
+
+    /// What the streams say. Dropped early, it has taken nothing.
+    pub(super) async fn news(&mut self) -> Input {
+        match self.news.1.recv().await {
+            Some(input) => input,
+            // we hold a sender ourselves
+            None => std::future::pending().await,
         }
     }
 
@@ -162,7 +197,7 @@ impl Wiring {
             return;
         };
         let context = (&self.lifecycle, self.metrics.clone());
-        let link = Link::open(model, (options, history), self.news.clone(), context);
+        let link = Link::open(model, (options, history), self.sender(), context);
         self.duplex = Some(link);
     }
 
@@ -179,7 +214,7 @@ impl Wiring {
     pub(super) fn open_stt(&mut self, id: UtteranceId, options: SttOptions) {
         let (feed, mut commands) = mpsc::channel(STT_COMMANDS);
         let stt = Arc::clone(&self.pipeline.stt);
-        let news = self.news.clone();
+        let news = self.sender();
         let metrics = self.metrics.clone();
         let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {
@@ -254,7 +289,7 @@ impl Wiring {
         // one that was silent may have come back: what it has counts for the next question
         self.start_tools();
         let llm = Arc::clone(&self.pipeline.llm);
-        let news = self.news.clone();
+        let news = self.sender();
         let metrics = self.metrics.clone();
         let session = Arc::clone(&self.session);
         let tab = self.tab.clone();
@@ -305,7 +340,7 @@ impl Wiring {
     pub(super) fn open_tts(&mut self, id: ReplyId, options: SpeakOptions) {
         let (feed, mut pieces) = mpsc::channel::<Piece>(PIECES);
         let tts = Arc::clone(&self.pipeline.tts);
-        let news = self.news.clone();
+        let news = self.sender();
         let metrics = self.metrics.clone();
         let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {

@@ -258,7 +258,8 @@ async fn read(path: PathBuf, at: u64, codec: Arc<Codec>) -> io::Result<(Vec<Entr
             file.read_to_end(&mut bytes)?;
             (entries, taken) = codec.entries(&bytes, BATCH);
         }
-        Ok((entries, taken, left - taken as u64))
+        // it may have grown since its length was read
+        Ok((entries, taken, left.saturating_sub(taken as u64)))
     };
     spawn_blocking(reading).await.map_err(io::Error::other)?
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{Stream, StreamExt as _};
-use tokio_util::sync::CancellationToken;
 use wire::ids::Ids;
 use wire::realtime::{Item, ServerEvent};
 
 use super::Shape;
 use super::backlog::{Backlog, Missed, Replay};
 use super::read::{Gone, read};
-use super::write::{Pen, Written, write};
+use super::write::{Pen, Writer};
 use crate::app::App;
 use crate::edge::{self, Outbound};
 use crate::observe::Outcome;
@@ -59,82 +58,101 @@ impl Return {
     }
 }
 
-pub(super) async fn converse(
+/// What ended first.
+enum First {
+    /// The client's side.
+    Gone(Gone),
+    /// The session.
+    Session(Left),
+    /// The way to the client.
+    Written(Outcome),
+}
+
+/// A conversation from its first event to its last. Reader, session and writer take turns in one task: idle ones are
+/// most of all, and a task each would cost each of them twice as much.
+pub(super) fn converse(
     app: &App,
     call: Call,
     socket: WebSocket,
     shape: Shape,
     back: Option<Return>,
-) {
+) -> impl Future<Output = ()> + Send + use<> {
     let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
-    let session = call.session.settings().id.clone();
+    let id = call.session.settings().id.clone();
     let pen = Pen {
         shape,
         ids: Ids::seeded(app.seed()),
         clock: call.clock.clone(),
         metrics: call.metrics.clone(),
-        replay: back.map(|back| back.replay(&session)),
+        replay: back.map(|back| back.replay(&id)),
         backlog: Backlog::new(app.config.sessions.replay_bytes),
-        session,
+        session: id,
     };
     let (sink, mut stream) = socket.split();
-    let lifecycle = call.lifecycle.clone();
-    // to the very end: a process that exits resets its connections
-    let _awaited = lifecycle.awaited();
-    let stop = CancellationToken::new();
-    let mut writing = lifecycle.spawn(write(sink, line.outbound, pen, stop.clone()));
-    let mut actor = lifecycle.spawn(crate::session::run(call, edge));
-    let mut written = None;
-    let left = tokio::select! {
-        gone = read(&mut stream, line.inbound, line.room, shape) => {
-            line.left.send_replace(Some(gone.outcome()));
-            // the reader's channel is gone with it: the session ends, and with it its providers' work
-            let left = actor.await;
-            if gone != Gone::Closed {
-                stop.cancel();
+    // boxed: what is moved within a future takes its room twice
+    let mut writer = Box::new(Writer {
+        socket: sink,
+        outbound: line.outbound,
+        pen,
+    });
+    let mut session = Box::pin(crate::session::run(call, edge));
+    let (inbound, room, how) = (line.inbound, line.room, line.left);
+    async move {
+        let mut writing = Box::pin(writer.write());
+        let first = tokio::select! {
+            biased;
+            gone = read(&mut stream, inbound, room, shape) => First::Gone(gone),
+            left = session.as_mut() => First::Session(left),
+            outcome = writing.as_mut() => First::Written(outcome),
+        };
+        let (left, heard) = match first {
+            First::Session(left) => (left, true),
+            First::Gone(gone) => {
+                let _ = how.send(gone.outcome());
+                // the reader's end of the queue is gone with it: the session ends, and with it its providers' work
+                let left = tokio::select! {
+                    biased;
+                    left = session.as_mut() => Some(left),
+                    _ = writing.as_mut() => None,
+                };
+                match left {
+                    // who is lost hears no last words
+                    Some(left) => (left, gone == Gone::Closed),
+                    None => (session.await, false),
+                }
             }
-            left
+            First::Written(outcome) => {
+                // nothing more reaches the client: the session ends, if that is not why
+                let _ = how.send(outcome);
+                (session.await, false)
+            }
+        };
+        if heard {
+            // what was queued, the close frame last, still goes out; a client that does not read it is cut off
+            let limit = if left.outcome == Outcome::Moved {
+                LAST_WORDS_MOVED
+            } else {
+                LAST_WORDS
+            };
+            let _ = tokio::time::timeout(limit, writing.as_mut()).await;
         }
-        ended = &mut writing => {
-            // nothing more reaches the client: the session ends, if that is not why
-            let outcome = ended.as_ref().map_or(Outcome::Failed, |written| written.outcome);
-            line.left.send_replace(Some(outcome));
-            written = Some(ended);
-            actor.await
-        }
-        left = &mut actor => left,
-    };
-    let written = if let Some(written) = written {
-        written
-    } else {
-        // what was queued, the close frame last, still goes out; a client that does not read it is cut off
-        let moved = left
-            .as_ref()
-            .is_ok_and(|left| left.outcome == Outcome::Moved);
-        let limit = if moved { LAST_WORDS_MOVED } else { LAST_WORDS };
-        if let Ok(written) = tokio::time::timeout(limit, &mut writing).await {
-            written
-        } else {
-            stop.cancel();
-            writing.await
-        }
-    };
-    if let (Ok(written), Ok(left)) = (written, left) {
-        part(written, left).await;
+        drop(writing);
+        Box::pin(part(*writer, left)).await;
+        Box::pin(linger(stream)).await;
     }
-    linger(stream).await;
 }
 
 /// Leaves what the client has not got where it may come back for it.
-async fn part(written: Written, left: Left) {
+async fn part(writer: Writer, left: Left) {
     let Some(copy) = left.copy else { return };
-    let Written {
+    let Writer {
         mut pen,
-        mut unsent,
+        mut outbound,
         ..
-    } = written;
-    while let Ok(outbound) = unsent.try_recv() {
-        if let Outbound::Event(event, _) = outbound {
+    } = writer;
+    // the session is over: nobody puts anything in any more
+    while let Some(unsent) = outbound.recv().await {
+        if let Outbound::Event(event, _) = unsent {
             pen.keep(&event);
         }
     }

@@ -1,19 +1,21 @@
 //! Frames from the client to events for the session.
-//! Runs in the connection's own task until the client goes.
+//! Runs in the connection's task until the client goes.
 //! Never answers: what it cannot read it hands on as a refusal.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
+use tokio::time::{Instant, sleep};
 use wire::realtime::client::ClientAction;
 use wire::realtime::{ClientEvent, ErrorBody, beta, decode, fast};
 
 use super::Shape;
-use crate::edge::{Budget, Inbound, SLICE_BYTES};
+use crate::edge::{Budget, Inbound, SLICE_BYTES, Sender};
 use crate::observe::Outcome;
 
 /// A client that answers no ping for so long has vanished; pings go out every 20 s (spec/realtime §1.1).
@@ -51,16 +53,29 @@ enum Heard {
 
 pub(super) async fn read(
     socket: &mut SplitStream<WebSocket>,
-    inbound: mpsc::Sender<Inbound>,
+    inbound: Sender<Inbound>,
     room: Budget,
     shape: Shape,
 ) -> Gone {
+    // set again when it goes off, and not for every frame
+    let mut patience = pin!(sleep(SILENT_FOR));
+    let mut heard_at = Instant::now();
     loop {
-        let message = match tokio::time::timeout(SILENT_FOR, socket.next()).await {
-            Err(_) => return Gone::Silent,
-            Ok(None | Some(Err(_))) => return Gone::Lost,
-            Ok(Some(Ok(message))) => message,
+        let message = tokio::select! {
+            biased;
+            message = socket.next() => match message {
+                None | Some(Err(_)) => return Gone::Lost,
+                Some(Ok(message)) => message,
+            },
+            () = patience.as_mut() => {
+                if heard_at.elapsed() >= SILENT_FOR {
+                    return Gone::Silent;
+                }
+                patience.as_mut().reset(heard_at + SILENT_FOR);
+                continue;
+            }
         };
+        heard_at = Instant::now();
         let message = match message {
             Message::Text(text) => {
                 let size = text.len();
@@ -69,13 +84,18 @@ pub(super) async fn read(
                 drop(text);
                 match heard {
                     Heard::Audio(bytes, id) if bytes.len() > SLICE_BYTES => {
-                        if hand_on_in_slices(&inbound, bytes, id).await.is_err() {
+                        // boxed, like the wait for room: the future of a quiet connection is small
+                        let slices = Box::pin(hand_on_in_slices(&inbound, bytes, id));
+                        if slices.await.is_err() {
                             return Gone::Closed;
                         }
                         continue;
                     }
                     Heard::Audio(bytes, id) => sound(bytes, id),
-                    Heard::Event(event) => Inbound::Event(Box::new(event), room.take(size).await),
+                    Heard::Event(event) => {
+                        let event = Box::new(event);
+                        Inbound::Event(event, Box::pin(room.take(size)).await)
+                    }
                     Heard::Refused(error) => Inbound::Rejected(Box::new(error)),
                 }
             }
@@ -100,10 +120,10 @@ fn sound(bytes: Bytes, event_id: Option<String>) -> Inbound {
 }
 
 async fn hand_on_in_slices(
-    inbound: &mpsc::Sender<Inbound>,
+    inbound: &Sender<Inbound>,
     mut bytes: Bytes,
     event_id: Option<String>,
-) -> Result<(), mpsc::error::SendError<Inbound>> {
+) -> Result<(), SendError<Inbound>> {
     let first = bytes.split_to(SLICE_BYTES);
     inbound.send(sound(first, event_id)).await?;
     while !bytes.is_empty() {

@@ -15,7 +15,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use providers::Catalog;
 use serde::Deserialize;
-use tracing::Instrument as _;
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
 use super::Shape;
@@ -129,9 +128,12 @@ async fn upgrade(
                         session = call.session.settings().id,
                         request_id = request_id.as_ref().map(|id| &*id.0),
                     );
-                    converse(&app, call, socket, shape, back)
-                        .instrument(span)
-                        .await;
+                    // a task of its own: this one holds all that was needed to get here, and ends
+                    let begin = || {
+                        let conversation = converse(&app, call, socket, shape, back);
+                        app.lifecycle.spawn(conversation)
+                    };
+                    span.in_scope(begin);
                 }
                 Err(error) => refuse(socket, error, active).await,
             }

@@ -1,5 +1,5 @@
 //! Events of the session to frames for the client.
-//! Runs as a task of its own, so that a client that reads slowly holds up nobody but its own session.
+//! Runs beside the reader and the session in the connection's task: a client that reads slowly holds up neither.
 //! Never reorders, never drops.
 
 use std::time::Duration;
@@ -7,16 +7,14 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 use wire::ids::Ids;
 use wire::realtime::{ServerEvent, beta, fast};
 
 use super::Shape;
 use super::backlog::Backlog;
 use crate::clock::Clock;
-use crate::edge::{Closing, MAX_WRITE_BUFFER_BYTES, Outbound};
+use crate::edge::{Closing, MAX_WRITE_BUFFER_BYTES, Outbound, Receiver};
 use crate::observe::{Event, Metrics, Outcome, Stage};
 
 /// Pings keep proxies from closing a quiet connection and tell a vanished client (spec/realtime §1.1).
@@ -57,30 +55,18 @@ pub(super) struct Pen {
     pub(super) backlog: Backlog,
 }
 
-/// What a writer leaves.
-pub(super) struct Written {
-    /// How the session ended, if it had not.
-    pub(super) outcome: Outcome,
+/// A way to the client.
+pub(super) struct Writer {
+    pub(super) socket: SplitSink<WebSocket, Message>,
+    /// From the session; what is left in it when the writer stops was not sent.
+    pub(super) outbound: Receiver<Outbound>,
     pub(super) pen: Pen,
-    /// What was not sent.
-    pub(super) unsent: mpsc::Receiver<Outbound>,
 }
 
-/// Writes until the session closes the connection, the client goes, or `stop`.
-pub(super) async fn write(
-    mut socket: SplitSink<WebSocket, Message>,
-    mut outbound: mpsc::Receiver<Outbound>,
-    mut pen: Pen,
-    stop: CancellationToken,
-) -> Written {
-    let outcome = tokio::select! {
-        outcome = pen.write(&mut socket, &mut outbound) => outcome,
-        () = stop.cancelled_owned() => Outcome::ConnectionLost,
-    };
-    Written {
-        outcome,
-        pen,
-        unsent: outbound,
+impl Writer {
+    /// Writes until the session closes the connection or the client goes; how the session ended, if it had not.
+    pub(super) async fn write(&mut self) -> Outcome {
+        self.pen.write(&mut self.socket, &mut self.outbound).await
     }
 }
 
@@ -88,7 +74,7 @@ impl Pen {
     async fn write(
         &mut self,
         socket: &mut SplitSink<WebSocket, Message>,
-        outbound: &mut mpsc::Receiver<Outbound>,
+        outbound: &mut Receiver<Outbound>,
     ) -> Outcome {
         let mut pings = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +83,8 @@ impl Pen {
             let next = tokio::select! {
                 next = outbound.recv() => next,
                 _ = pings.tick() => {
-                    if socket.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    let ping = socket.send(Message::Ping(bytes::Bytes::new()));
+                    if Box::pin(ping).await.is_err() {
                         return Outcome::ConnectionLost;
                     }
                     continue;
@@ -112,7 +99,8 @@ impl Pen {
                 // its room in the queue is free once it has been sent
                 Some(Outbound::Event(event, _room)) => {
                     let audio = matches!(*event, ServerEvent::OutputAudioDelta { .. });
-                    let sent = self.send(socket, &event).await;
+                    // boxed: most of the time nothing is being sent
+                    let sent = Box::pin(self.send(socket, &event)).await;
                     if audio && let Some(since) = speech_end.take() {
                         self.metrics.emit(&Event::TurnStage {
                             session: &self.session,
@@ -123,7 +111,7 @@ impl Pen {
                     sent
                 }
                 Some(Outbound::Close(closing)) => {
-                    self.close(socket, *closing).await;
+                    Box::pin(self.close(socket, *closing)).await;
                     return Outcome::ClientClosed;
                 }
             };
@@ -141,7 +129,7 @@ impl Pen {
                         code: OUR_FAILURE,
                         reason: "event_too_large: an event of the server cannot be sent".into(),
                     };
-                    self.close(socket, closing).await;
+                    Box::pin(self.close(socket, closing)).await;
                     return Outcome::Failed;
                 }
             }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use engine::session::{Mark, Output};
 use wire::realtime::ErrorBody;
 
-use super::{Actor, Left, sleep_until};
-use crate::clock::Clock;
+use super::{Actor, Left};
 use crate::edge::{Closing, Outbound};
-use crate::observe::Outcome;
+use crate::observe::{Event, Outcome};
 use crate::session::Record;
 
 /// Close code for a server that is going away (RFC 6455 §7.4.1).
@@ -29,14 +28,33 @@ pub(super) enum Farewell {
     Shutdown,
     /// The tenant may not come in any more; the answer that is being spoken has until then.
     Suspended(Instant),
-    /// It goes on over another connection, which waits for it.
-    Moved,
+    /// It goes on over another connection, which waits for it: what is being said is heard by nobody, from then on.
+    Moved(Instant),
+}
+
+impl Farewell {
+    /// When there is no more waiting for an answer; without it, the stop of the server says so.
+    pub(super) const fn waits_until(self) -> Option<Instant> {
+        match self {
+            Self::Suspended(until) | Self::Moved(until) => Some(until),
+            Self::Shutdown => None,
+        }
+    }
+}
+
+/// Whether the close frame is in the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastWord {
+    Unsaid,
+    Said,
 }
 
 impl Actor {
     /// How the client left, where the edge knows.
-    pub(super) fn departure(&self, otherwise: Outcome) -> Outcome {
-        self.left.borrow().unwrap_or(otherwise)
+    pub(super) fn departure(&mut self, otherwise: Outcome) -> Outcome {
+        let left = self.how_left.or_else(|| self.left.try_recv().ok());
+        self.how_left = left;
+        left.unwrap_or(otherwise)
     }
 
     /// Why the session was told to end.
@@ -46,7 +64,7 @@ impl Actor {
         } else if self.closing.is_cancelled() {
             Farewell::Suspended(self.clock.now() + LAST_ANSWER)
         } else {
-            Farewell::Moved
+            Farewell::Moved(self.clock.now())
         }
     }
 
@@ -68,7 +86,7 @@ impl Actor {
                     .to_owned(),
                 Outcome::Suspended,
             ),
-            Farewell::Moved => (
+            Farewell::Moved(_) => (
                 MOVED,
                 "session_moved",
                 "This session goes on over another connection.".to_owned(),
@@ -86,14 +104,28 @@ impl Actor {
     }
 
     fn close_with(&mut self, error: Option<ErrorBody>, code: u16, reason: String) {
-        if let Some(place) = self.last_word.take() {
+        if self.last_word == LastWord::Unsaid {
+            self.last_word = LastWord::Said;
             let closing = Closing {
                 error,
                 code,
                 reason,
             };
-            place.send(Outbound::Close(Box::new(closing)));
+            self.outbound.send_last(Outbound::Close(Box::new(closing)));
         }
+    }
+
+    /// The conversation is over: so much for the numbers.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        for part in std::mem::take(&mut self.missing) {
+            self.note_missing(part, false);
+        }
+        self.metrics.emit(&Event::SessionEnded {
+            session: &self.session_id,
+            outcome,
+            lasted: self.clock.now().saturating_duration_since(self.started),
+            micro_dollars: self.account.micro_dollars(),
+        });
     }
 
     /// Ends what is under way and says what is left.
@@ -132,18 +164,7 @@ impl Actor {
         Left {
             outcome,
             untold,
-            copy: Some(copy),
+            copy: Some(Box::new(copy)),
         }
     }
-}
-
-/// Until a session that is to end has had its time.
-pub(super) async fn patience(leaving: Option<Farewell>, clock: &Clock) {
-    let until = match leaving {
-        Some(Farewell::Suspended(until)) => Some(until),
-        // its client is not there any more: what is being said is heard by nobody
-        Some(Farewell::Moved) => Some(clock.now()),
-        Some(Farewell::Shutdown) | None => None,
-    };
-    sleep_until(until, clock).await;
 }

@@ -13,7 +13,7 @@ fn scripted() -> Pipeline {
         .default_pipeline()
 }
 
-fn wiring(news: mpsc::Sender<Input>) -> Wiring {
+fn wiring() -> Wiring {
     let metrics = Metrics::default();
     let outbound = providers::tools::Outbound::new(&[]).unwrap();
     let parts = Parts {
@@ -25,7 +25,7 @@ fn wiring(news: mpsc::Sender<Input>) -> Wiring {
         lifecycle: Lifecycle::default(),
         metrics,
     };
-    Wiring::new("sess_1", parts, news)
+    Wiring::new("sess_1".into(), parts)
 }
 
 fn frame() -> SttCommand {
@@ -34,8 +34,7 @@ fn frame() -> SttCommand {
 
 #[tokio::test]
 async fn an_utterance_leaves_nothing_behind_once_it_is_transcribed() {
-    let (news_tx, mut news) = mpsc::channel(16);
-    let mut wiring = wiring(news_tx);
+    let mut wiring = wiring();
     for (id, prompt) in [(1, None), (2, Some("fail stt".to_owned()))] {
         let options = SttOptions {
             prompt,
@@ -44,7 +43,7 @@ async fn an_utterance_leaves_nothing_behind_once_it_is_transcribed() {
         wiring.open_stt(id, options);
         wiring.stt(id, frame());
         wiring.stt(id, SttCommand::End);
-        let last = news.recv().await.unwrap();
+        let last = wiring.news().await;
         assert!(matches!(
             last,
             Input::Stt(_, SttNews::Final { .. } | SttNews::Failed(_))
@@ -56,9 +55,8 @@ async fn an_utterance_leaves_nothing_behind_once_it_is_transcribed() {
 
 #[tokio::test]
 async fn a_stream_that_takes_nothing_fails_even_when_no_news_fit() {
-    let (news_tx, _news) = mpsc::channel(1);
-    news_tx.try_send(Input::Tick).unwrap();
-    let mut wiring = wiring(news_tx);
+    let mut wiring = wiring();
+    while wiring.sender().try_send(Input::Tick).is_ok() {}
     wiring.open_stt(1, SttOptions::default());
     // this test never awaits, so the stream's task takes nothing
     for _ in 0..STT_COMMANDS + 7 {

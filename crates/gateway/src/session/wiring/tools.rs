@@ -7,6 +7,7 @@ use std::sync::Arc;
 use engine::ask::{ToolCall, ToolOutcome};
 use engine::session::{Input, RunId};
 use providers::tools::{McpServer, Runnable};
+use tokio::sync::mpsc;
 use wire::realtime::session::Tool;
 
 use super::{Task, Wiring};
@@ -36,7 +37,7 @@ impl Wiring {
     }
 
     fn list(&mut self, label: String, server: Arc<McpServer>) {
-        let (news, listed) = (self.news.clone(), self.listed_tx.clone());
+        let (news, listed) = (self.sender(), self.listed.sender());
         let listing_of = label.clone();
         let task = self.lifecycle.spawn(async move {
             let found = server.tools().await;
@@ -56,7 +57,7 @@ impl Wiring {
 
     /// What the engine must be told of a server that has answered.
     pub(super) fn next_listing(&mut self) -> Option<Input> {
-        while let Ok(listing) = self.listed.try_recv() {
+        while let Some(Ok(listing)) = self.listed.receiver().map(mpsc::Receiver::try_recv) {
             let cause = listing.listed.as_ref().err().map(ToString::to_string);
             let label = listing.label.clone();
             if !self.toolbox.is_current(&listing) {
@@ -82,7 +83,7 @@ impl Wiring {
             return;
         };
         let attended = matches!(runnable, Runnable::Reason(_));
-        let (news, running) = (self.news.clone(), self.running.clone());
+        let (news, running) = (self.sender(), self.running.clone());
         let session = Arc::clone(&self.session);
         let task = self.lifecycle.spawn(async move {
             let call_id = format!("{session}-{run}");
