@@ -241,3 +241,16 @@ def test_the_frames_of_the_mastra_voice(raw: Any, speech: bytes) -> None:
         assert reply["output"][0]["content"] == [{"type": "text", "text": "I heard you."}]
         connection.send("response.create", response={"instructions": "say: Spoken.", "voice": "echo"})
         assert connection.until("response.done")["response"]["output"][0]["content"][0]["type"] == "audio"
+
+
+def test_a_session_goes_on_over_another_connection(raw: Any) -> None:
+    with raw(headers=BETA) as connection:
+        created = connection.next()
+        updated = update(connection, instructions="Be brief.")
+        assert updated["instructions"] == "Be brief."
+    with raw(query=f"session_id={created['session']['id']}", headers=BETA) as connection:
+        again = connection.next()
+        assert again["session"]["id"] == created["session"]["id"]
+        assert again["session"]["instructions"] == "Be brief."
+        resumed = connection.until("session.resumed")
+        assert resumed["complete"] is True

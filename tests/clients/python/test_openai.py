@@ -253,6 +253,23 @@ def test_unknown_model_is_one_error_and_a_close(client: OpenAI) -> None:
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
+def test_a_session_goes_on_over_another_connection(client: OpenAI) -> None:
+    with client.realtime.connect(model=MODEL) as connection:
+        created = connection.recv()
+        assert created.type == "session.created"
+        connection.session.update(session={"type": "realtime", "instructions": "Be brief."})
+        updated = until(connection, "session.updated")[-1]
+    query = {"session_id": created.session.id, "last_event_id": updated.event_id}
+    with client.realtime.connect(extra_query=query) as connection:
+        again, resumed = connection.recv(), connection.recv()
+        assert (again.session.id, again.session.instructions) == (created.session.id, "Be brief.")
+        assert resumed.type == "session.resumed"
+        connection.conversation.item.create(item=user("say: still here"))
+        connection.response.create(response={"output_modalities": ["text"]})
+        done = until(connection, "response.done")[-1]
+        assert done.response.status == "completed"
+
+
 def test_transcription_session(client: OpenAI, speech: bytes) -> None:
     with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
         created = connection.recv()
