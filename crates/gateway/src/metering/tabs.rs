@@ -19,7 +19,10 @@ pub(super) struct Tabs {
 
 impl Tabs {
     pub(super) fn add(&mut self, session: &str, tab: Tab) {
-        self.open.insert(session.to_owned(), tab);
+        if self.open.insert(session.to_owned(), tab).is_some() {
+            // it goes on: that it ended once must not end its tab
+            self.parted.retain(|parted| parted != session);
+        }
     }
 
     pub(super) fn find(&self, session: &str) -> Option<Tab> {

@@ -130,6 +130,43 @@ fn work_that_ends_after_its_session_is_counted_and_old_sessions_are_forgotten() 
 }
 
 #[test]
+fn a_session_that_goes_on_goes_on_in_its_ledger() {
+    let meter = meter();
+    drop(meter.open("sess_1", opening("acme")));
+    meter.note(&read("sess_1", 1, "gpt-4o-mini"));
+    let account = meter.open("sess_1", opening("acme"));
+    for n in 0..2 * REMEMBERED_OF_TENANT {
+        drop(meter.open(&format!("sess_other_{n}"), opening("acme")));
+    }
+    meter.note(&read("sess_1", 2, "gpt-4o-mini"));
+    let usage = meter.usage("acme", "sess_1").unwrap();
+    assert_eq!(usage.cost_micro_dollars, Some(4_200));
+    drop(account);
+    assert_eq!(
+        meter.books().ended.back().map(String::as_str),
+        Some("sess_1")
+    );
+    let books = meter.books();
+    assert_eq!(books.by_tenant.values().sum::<usize>(), books.ended.len());
+    drop(books);
+    // another tenant's session of the same id begins anew
+    let _other = meter.open("sess_1", opening("rival"));
+    assert_eq!(meter.usage("acme", "sess_1"), None);
+}
+
+#[tokio::test]
+async fn a_session_that_goes_on_keeps_its_tab_however_many_end_meanwhile() {
+    let meter = meter();
+    drop(meter.attach("sess_1", Tab::unlimited()));
+    let _goes_on = meter.attach("sess_1", Tab::unlimited());
+    for n in 0..3000 {
+        drop(meter.attach(&format!("sess_other_{n}"), Tab::unlimited()));
+    }
+    assert!(meter.books().tabs.find("sess_1").is_some());
+    assert!(meter.books().tabs.find("sess_other_0").is_none());
+}
+
+#[test]
 fn a_busy_tenant_does_not_take_the_memory_of_others() {
     let meter = meter();
     drop(meter.open("sess_quiet", opening("quiet")));

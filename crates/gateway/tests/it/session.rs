@@ -30,6 +30,11 @@ fn opening() -> Opening {
     }
 }
 
+/// A server that keeps nothing for good: its disk would be waited for in real time, while the time of a story stands.
+async fn world() -> World {
+    World::start(|config| config.conversations.keep = false).await
+}
+
 /// Starts a conversation under `policy` whose client has room for so many events.
 fn start(world: &World, policy: Policy, events: usize) -> (JoinHandle<Left>, Line) {
     let app = world.app();
@@ -128,7 +133,7 @@ async fn keep_waiting(line: &Line) {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_closed_for_bytes_as_well_as_for_events() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let (session, mut line) = start(&world, Policy::default(), 1024);
@@ -154,7 +159,7 @@ async fn a_client_that_reads_nothing_is_closed_for_bytes_as_well_as_for_events()
 
 #[tokio::test]
 async fn a_client_that_reads_late_loses_nothing() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     let (session, mut line) = start(&world, Policy::default(), 1024);
     let update = json!({ "type": "session.update", "session": {
         "type": "realtime", "instructions": "x".repeat(1024 * 1024) } });
@@ -173,7 +178,7 @@ async fn a_client_that_reads_late_loses_nothing() {
 
 #[tokio::test]
 async fn a_session_that_waits_for_its_client_notices_that_it_has_gone() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     tokio::time::pause();
     let (session, line) = start(&world, Policy::default(), 1);
     keep_waiting(&line).await;
@@ -185,7 +190,7 @@ async fn a_session_that_waits_for_its_client_notices_that_it_has_gone() {
 
 #[tokio::test]
 async fn a_session_that_waits_for_its_client_can_be_stopped() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     tokio::time::pause();
     let (session, mut line) = start(&world, Policy::default(), 1);
     keep_waiting(&line).await;
@@ -203,7 +208,7 @@ async fn a_session_that_waits_for_its_client_can_be_stopped() {
 
 #[tokio::test]
 async fn frames_that_are_refused_do_not_stop_the_time_of_a_session() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     let (session, mut line) = start(&world, Policy::default(), 1024);
     assert!(matches!(
         event(&mut line).await,
@@ -227,7 +232,7 @@ async fn frames_that_are_refused_do_not_stop_the_time_of_a_session() {
 
 #[tokio::test]
 async fn an_append_without_room_is_refused_once() {
-    let world = World::start(|_| {}).await;
+    let world = world().await;
     let policy = Policy {
         max_buffer_bytes: 3000,
         ..Policy::default()
