@@ -10,6 +10,16 @@ use wire::realtime::session::{Tool, ToolChoice};
 
 use crate::session::{ReplyId, UtteranceId, context};
 
+/// When transcription begins its work on a turn that the client ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hears {
+    /// While it is spoken: sound is worth most to it early.
+    #[default]
+    AsSpoken,
+    /// Once it is complete: sound that comes before is only kept.
+    Whole,
+}
+
 /// How an utterance is to be transcribed.
 #[expect(
     clippy::struct_excessive_bools,

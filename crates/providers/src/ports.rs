@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::ask::{
-    DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, LlmRequest, SpeakOptions,
+    DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, Hears, LlmRequest, SpeakOptions,
     SttOptions,
 };
 use engine::session::{ReplyId, UtteranceId};
@@ -84,6 +84,10 @@ pub trait Stt: Send + Sync {
     /// Whether every pause and every end is a request of its own, charged for the whole utterance so far.
     fn hears_by_request(&self) -> bool {
         false
+    }
+    /// When it begins to work on an utterance that has no pauses to be told of.
+    fn hears(&self) -> Hears {
+        Hears::AsSpoken
     }
     /// Opens the stream of one utterance.
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError>;

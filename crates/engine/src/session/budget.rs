@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wire::realtime::response::RateLimit;
 
-use crate::ask::ServerTool;
+use crate::ask::{Hears, ServerTool};
 use crate::audio::Vad;
 
 /// Which voice activity detector listens.
@@ -83,6 +83,8 @@ pub struct Policy {
     pub detector: Detector,
     /// Who hears, thinks and speaks.
     pub upstream: Upstream,
+    /// When transcription works on a turn that the client ends.
+    pub hears: Hears,
     /// Names of voices that may be asked for; `None` where any name may be right.
     pub voices: Option<Arc<[String]>>,
 }
@@ -111,6 +113,7 @@ impl Default for Policy {
             llm_model: None,
             detector: Detector::Earshot,
             upstream: Upstream::Stages,
+            hears: Hears::AsSpoken,
             voices: None,
         }
     }

@@ -2,6 +2,8 @@
 //! Entered by every audio frame; ends in `transcript` when an utterance is committed.
 //! Never waits: what an utterance says is somebody else's news.
 
+mod manual;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,8 +15,6 @@ use super::output::{Mark, Output};
 use super::{Detector, Session, send_error};
 use crate::audio::{Decoder, EndpointConfig, Format, SpeechDetector, VadEvent};
 
-/// Shortest audio a client may commit (spec/realtime §2.4).
-const MIN_COMMIT_MS: u64 = 100;
 /// Audio is examined in steps of one telephone frame, so that big appends behave like small ones.
 const STEP_MS: u64 = 20;
 /// Without turn detection the steps only keep the decoder's working memory small.
@@ -105,16 +105,20 @@ impl Listener {
         self.unheard.clear();
     }
 
-    pub(super) fn change_format(&mut self) {
-        if let Some(decoder) = self.decoder.take() {
-            self.base_ms += decoder.format().duration_ms(self.received_bytes);
-            self.received_bytes = 0;
-        }
+    /// What comes next is no longer in the format `before`.
+    pub(super) fn change_format(&mut self, before: Format) {
+        self.decoder = None;
+        self.base_ms += before.duration_ms(self.received_bytes);
+        self.received_bytes = 0;
         self.buffer = BytesMut::new();
     }
 
     /// From here on the detector hears everything; it counts time in what it has heard.
     fn watch(&mut self, format: Format) {
+        let mut decoder = Decoder::new(format);
+        let half = self.buffer.len() - self.half_sample(format);
+        decoder.push(&self.buffer[half..], &mut self.scratch);
+        self.decoder = Some(decoder);
         let heard_ms = self
             .detector
             .as_ref()
@@ -186,16 +190,15 @@ impl Session {
         let listener = &mut self.listener;
         listener.buffer.extend_from_slice(chunk);
         listener.received_bytes += chunk.len() as u64;
-        let decoder = listener.decoder.get_or_insert_with(|| Decoder::new(format));
-        listener.scratch.clear();
-        decoder.push(chunk, &mut listener.scratch);
         if !listens {
-            listener.unheard.extend_from_slice(&listener.scratch);
-            self.open_manual_utterance(out);
+            self.hear_unwatched(chunk, format, out);
             return;
         }
         let config = self.endpoint_config();
         let listener = &mut self.listener;
+        let decoder = listener.decoder.get_or_insert_with(|| Decoder::new(format));
+        listener.scratch.clear();
+        decoder.push(chunk, &mut listener.scratch);
         let kind = listener.detector_kind;
         let detector = listener
             .detector
@@ -390,63 +393,6 @@ impl Session {
             && let Some(event) = detector.endpointer_mut().stop()
         {
             self.on_vad(event, out);
-        }
-    }
-
-    /// `input_audio_buffer.commit`.
-    pub(super) fn commit_by_client(&mut self, out: &mut Vec<Output>) -> Result<(), ErrorBody> {
-        let format = self.input_format();
-        let bytes = self.listener.buffer.len() as u64;
-        if format.duration_ms(bytes) < MIN_COMMIT_MS {
-            let ms = bytes as f64 / f64::from(format.bytes_per_ms());
-            return Err(ErrorBody::invalid(
-                "input_audio_buffer_commit_empty",
-                format!(
-                    "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only has {ms:.2}ms of audio."
-                ),
-            ));
-        }
-        if self.current_utterance().is_none() {
-            // VAD is on and has heard nothing: the client insists that this is a turn
-            let item_id = self.ids.next("item");
-            self.open_utterance(item_id, out);
-            let listener = &mut self.listener;
-            listener.unheard.clear();
-            listener.unheard.extend(listener.recent.iter().copied());
-        }
-        self.forward(out);
-        if let Some(detector) = &mut self.listener.detector {
-            detector.endpointer_mut().reset_speech();
-        }
-        self.listener.recent.clear();
-        self.commit(false, out);
-        Ok(())
-    }
-
-    /// `input_audio_buffer.clear`.
-    pub(super) fn clear_buffer(&mut self, out: &mut Vec<Output>) {
-        self.forget_speech(out);
-        out.push(Output::Send(ServerEvent::AudioCleared));
-    }
-
-    /// Turn detection was switched on or off: what was being heard belongs to neither mode.
-    pub(super) fn change_turn_mode(&mut self, out: &mut Vec<Output>) {
-        if self.settings.input.turn_detection.is_some() {
-            self.drop_current_utterance(out);
-            let format = self.input_format();
-            self.listener.watch(format);
-        } else if let Some(detector) = &mut self.listener.detector {
-            // speech already under way stays in the buffer for the client to commit
-            detector.endpointer_mut().reset_speech();
-        }
-    }
-
-    fn forget_speech(&mut self, out: &mut Vec<Output>) {
-        self.drop_current_utterance(out);
-        let format = self.input_format();
-        self.listener.clear(format);
-        if let Some(detector) = &mut self.listener.detector {
-            detector.endpointer_mut().reset_speech();
         }
     }
 

@@ -52,7 +52,7 @@ use barge_in::Playback;
 use budget::TokenWindow;
 use duplex::Duplex;
 use items::Conversation;
-use listen::Listener;
+use listen::{Listener, format_of};
 use own_words::{Ending, Missing};
 use reply::Reply;
 use tools::Run;
@@ -299,7 +299,7 @@ impl Session {
         settings::apply(&mut self.settings, update, locks)?;
         self.change_options();
         if self.settings.input.format != format {
-            self.listener.change_format();
+            self.listener.change_format(format_of(format));
         }
         if listened != self.settings.input.turn_detection.is_some() {
             self.change_turn_mode(out);

@@ -100,6 +100,7 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         } else {
             Upstream::Stages
         },
+        hears: pipeline.stt.hears(),
         ..Policy::default()
     };
     let (mut runnables, mut servers) = (HashMap::new(), Vec::new());

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use engine::ask::SttOptions;
+use engine::ask::{Hears, SttOptions};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -47,6 +47,15 @@ impl GuardedStt {
 impl Stt for GuardedStt {
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn hears(&self) -> Hears {
+        let mut members = self.0.members.iter();
+        if members.all(|member| member.provider.hears() == Hears::Whole) {
+            Hears::Whole
+        } else {
+            Hears::AsSpoken
+        }
     }
 
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {

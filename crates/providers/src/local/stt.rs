@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use engine::ask::SttOptions;
+use engine::ask::{Hears, SttOptions};
 use local::{LocalError, LocalModels, Origin, Pending, Priority, TranscribeRequest, Transcript};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -41,6 +41,10 @@ impl LocalStt {
 impl Stt for LocalStt {
     fn name(&self) -> &str {
         NAME
+    }
+
+    fn hears(&self) -> Hears {
+        Hears::Whole
     }
 
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {

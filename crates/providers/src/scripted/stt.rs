@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use engine::ask::SttOptions;
+use engine::ask::{Hears, SttOptions};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -50,6 +50,10 @@ impl ScriptedStt {
 impl Stt for ScriptedStt {
     fn name(&self) -> &str {
         NAME
+    }
+
+    fn hears(&self) -> Hears {
+        Hears::Whole
     }
 
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {

@@ -9,7 +9,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use engine::{
-    ask::SttOptions,
+    ask::{Hears, SttOptions},
     audio::{format::SampleRate, wav},
 };
 use reqwest::{
@@ -57,6 +57,10 @@ impl Stt for OpenAiStt {
 
     fn hears_by_request(&self) -> bool {
         true
+    }
+
+    fn hears(&self) -> Hears {
+        Hears::Whole
     }
 
     async fn open(&self, options: SttOptions) -> Result<SttStream, ProviderError> {
