@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use engine::audio::{Format, SampleRate};
-use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, future::join_all};
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -229,18 +229,22 @@ async fn speak_on(
         loop {
             tokio::select! {
                 biased;
-                message = socket.next() => {
-                    let message = message.context("the server closed the connection")?;
-                    let message = message.context("the connection broke")?;
-                    let Message::Text(text) = message else { continue };
-                    if text.contains("input_audio_buffer.cleared")
-                        && let Some(asked) = asked.take()
-                        && asked >= pace.counted_from
-                    {
-                        seen.answer_ms.push(ms(asked.elapsed()));
-                    }
-                }
+                readable = socket.get_ref().readable() => readable.context("the connection broke")?,
                 () = sleep_until(due) => break,
+            }
+            // asked only when there is something: asking clears the library's whole buffer
+            while let Some(message) = socket.next().now_or_never() {
+                let message = message.context("the server closed the connection")?;
+                let message = message.context("the connection broke")?;
+                let Message::Text(text) = message else {
+                    continue;
+                };
+                if text.contains("input_audio_buffer.cleared")
+                    && let Some(asked) = asked.take()
+                    && asked >= pace.counted_from
+                {
+                    seen.answer_ms.push(ms(asked.elapsed()));
+                }
             }
         }
         let counts = due >= pace.counted_from;

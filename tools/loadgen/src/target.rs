@@ -75,6 +75,10 @@ impl Target {
         stream
             .set_nodelay(true)
             .context("turn off Nagle's algorithm")?;
+        // some machines default to an algorithm that sets a timer for every segment (BBR), which costs the generator
+        // more than the sending; where the choice is not allowed, it does without
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_congestion(&stream, "reno");
         Ok(stream)
     }
 
