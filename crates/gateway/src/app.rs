@@ -111,10 +111,12 @@ impl App {
         live.keys.clone_from(&key_source);
         let store = Store::open(&settings, &live).await?;
         let (journal, delivery) = open_journal(&config, key_source).await?.unzip();
-        let mut meter = Meter::new(prices, metrics.clone());
-        if let Some(journal) = &journal {
-            meter = meter.storing(journal.clone(), clock.clone());
-        }
+        let meter = match &journal {
+            Some(journal) => {
+                Meter::storing(prices, metrics.clone(), (journal.clone(), clock.clone()))
+            }
+            None => Meter::new(prices, metrics.clone()),
+        };
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;

@@ -12,10 +12,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 ///
 /// There are two times. [`Clock::now`] only ever goes on; [`Clock::utc`] is what the machine believes, and may be set
 /// anew while the server runs. [`Clock::stepped`] tells how far it was.
+///
+/// One pointer: every session holds several.
 #[derive(Debug, Clone)]
-pub struct Clock {
-    added_us: Arc<AtomicU64>,
-    stepped_us: Arc<AtomicI64>,
+pub struct Clock(Arc<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    added_us: AtomicU64,
+    stepped_us: AtomicI64,
     /// Both times when the clock was made.
     begun: (Instant, DateTime<Utc>),
 }
@@ -26,11 +31,11 @@ impl Default for Clock {
         reason = "this is the clock that the ban points to"
     )]
     fn default() -> Self {
-        Self {
-            added_us: Arc::default(),
-            stepped_us: Arc::default(),
+        Self(Arc::new(Kept {
+            added_us: AtomicU64::default(),
+            stepped_us: AtomicI64::default(),
             begun: (Instant::now(), Utc::now()),
-        }
+        }))
     }
 }
 
@@ -51,7 +56,7 @@ impl Clock {
     )]
     pub fn utc(&self) -> DateTime<Utc> {
         let added = TimeDelta::from_std(self.added()).unwrap_or_default();
-        let stepped = TimeDelta::microseconds(self.stepped_us.load(Ordering::Relaxed));
+        let stepped = TimeDelta::microseconds(self.0.stepped_us.load(Ordering::Relaxed));
         let now = Utc::now() + added + stepped;
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
@@ -75,14 +80,14 @@ impl Clock {
 
     /// The time of day as it was at the start, gone on.
     fn unset(&self) -> DateTime<Utc> {
-        let (instant, utc) = self.begun;
+        let (instant, utc) = self.0.begun;
         let passed = self.now().saturating_duration_since(instant);
         utc + TimeDelta::from_std(passed).unwrap_or_default()
     }
 
     /// Moves both times forward; for tests.
     pub fn advance(&self, by: Duration) {
-        self.added_us.fetch_add(
+        self.0.added_us.fetch_add(
             u64::try_from(by.as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
         );
@@ -91,11 +96,11 @@ impl Clock {
     /// Sets the time of day forward or back, as somebody who sets the machine's clock does; for tests.
     pub fn step(&self, by: TimeDelta) {
         let by_us = by.num_microseconds().unwrap_or_default();
-        self.stepped_us.fetch_add(by_us, Ordering::Relaxed);
+        self.0.stepped_us.fetch_add(by_us, Ordering::Relaxed);
     }
 
     fn added(&self) -> Duration {
-        Duration::from_micros(self.added_us.load(Ordering::Relaxed))
+        Duration::from_micros(self.0.added_us.load(Ordering::Relaxed))
     }
 }
 

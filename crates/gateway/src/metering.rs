@@ -54,17 +54,21 @@ pub struct Used<'a> {
 
 /// Counts everything that providers do; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Meter {
-    prices: Arc<PriceTable>,
+pub struct Meter(Arc<Counting>);
+
+#[derive(Debug)]
+struct Counting {
+    prices: PriceTable,
     metrics: Metrics,
-    books: Arc<Mutex<Books>>,
+    books: Mutex<Books>,
     /// The way to the database, where usage is stored.
     desk: Option<Desk>,
 }
 
 #[derive(Debug, Default)]
 struct Books {
-    ledgers: HashMap<String, Ledger>,
+    /// Boxed: the map keeps room for twice as many.
+    ledgers: HashMap<String, Box<Ledger>>,
     /// Ended ones, the oldest first.
     ended: VecDeque<String>,
     /// How many of them each tenant has.
@@ -132,19 +136,25 @@ impl Books {
 impl Meter {
     /// Counts at these prices.
     pub fn new(prices: PriceTable, metrics: Metrics) -> Self {
-        Self {
-            prices: Arc::new(prices),
-            metrics,
-            books: Arc::default(),
-            desk: None,
-        }
+        Self::with(prices, metrics, None)
     }
 
-    /// Stores everything that sessions use as well, through `journal`.
-    #[must_use]
-    pub fn storing(self, journal: Journal, clock: Clock) -> Self {
-        let desk = Some(Desk::new(journal, clock));
-        Self { desk, ..self }
+    /// Counts at these prices, and stores everything that sessions use as well, through `journal`.
+    pub fn storing(
+        prices: PriceTable,
+        metrics: Metrics,
+        (journal, clock): (Journal, Clock),
+    ) -> Self {
+        Self::with(prices, metrics, Some(Desk::new(journal, clock)))
+    }
+
+    fn with(prices: PriceTable, metrics: Metrics, desk: Option<Desk>) -> Self {
+        Self(Arc::new(Counting {
+            prices,
+            metrics,
+            books: Mutex::default(),
+            desk,
+        }))
     }
 
     /// Who is told what happens to providers: their work comes here, their health goes to the metrics.
@@ -171,7 +181,7 @@ impl Meter {
                 model,
                 units,
             }),
-            _ => self.metrics.incident(incident),
+            _ => self.0.metrics.incident(incident),
         }
     }
 
@@ -179,8 +189,8 @@ impl Meter {
     pub fn open(&self, session: &str, opening: Opening) -> Account {
         let mut books = self.books();
         if !books.reopen(session, &opening.tenant) {
-            let mut ledger = Ledger::new(opening);
-            if let Some(desk) = &self.desk {
+            let mut ledger = Box::new(Ledger::new(opening));
+            if let Some(desk) = &self.0.desk {
                 ledger.counter = desk.counter();
             }
             books.ledgers.insert(session.to_owned(), ledger);
@@ -194,19 +204,19 @@ impl Meter {
 
     /// Enters a provider's work. Work that is cut off when its session ends is entered as well.
     pub fn note(&self, used: &Used<'_>) {
-        let cost = self.prices.cost(used.provider, used.model, &used.units);
-        self.metrics.emit(&Event::Used { used, cost });
+        let cost = self.0.prices.cost(used.provider, used.model, &used.units);
+        self.0.metrics.emit(&Event::Used { used, cost });
         let (entry, tab) = {
             let mut books = self.books();
             let tab = books.tabs.find(used.session);
-            let desk = self.desk.as_ref();
+            let desk = self.0.desk.as_ref();
             let entry = books.ledgers.get_mut(used.session).and_then(|ledger| {
                 ledger.enter(used, cost);
-                desk.map(|desk| desk.piece(ledger, used, cost, &self.prices.version))
+                desk.map(|desk| desk.piece(ledger, used, cost, &self.0.prices.version))
             });
             (entry, tab)
         };
-        if let (Some(desk), Some(entry)) = (&self.desk, entry) {
+        if let (Some(desk), Some(entry)) = (&self.0.desk, entry) {
             desk.post(&entry);
         }
         if let Some(tab) = tab {
@@ -233,13 +243,13 @@ impl Meter {
     /// nobody remembers it here.
     pub fn usage(&self, tenant: &str, session: &str) -> Option<SessionUsage> {
         let ledger = self.ledger(tenant, session)?;
-        Some(ledger.show(session, &self.prices.version))
+        Some(ledger.show(session, &self.0.prices.version))
     }
 
     fn ledger(&self, tenant: &str, session: &str) -> Option<Ledger> {
         let books = self.books();
         let ledger = books.ledgers.get(session)?;
-        (ledger.tenant() == tenant).then(|| ledger.clone())
+        (ledger.tenant() == tenant).then(|| (**ledger).clone())
     }
 
     /// Models that would be used at prices nobody has told, as `stage provider model`.
@@ -249,7 +259,7 @@ impl Meter {
     ) -> Vec<(Stage, &'a str, &'a str)> {
         let known = |(stage, provider, model): &(Stage, &str, &str)| {
             let sample = ledger::sample(*stage);
-            self.prices.cost(provider, model, &sample).is_none()
+            self.0.prices.cost(provider, model, &sample).is_none()
         };
         members.into_iter().filter(known).collect()
     }
@@ -261,10 +271,10 @@ impl Meter {
                 return;
             };
             ledger.name_turn(turn, response);
-            let desk = self.desk.as_ref();
+            let desk = self.0.desk.as_ref();
             desk.map(|_| Desk::answered(ledger, session, turn, response))
         };
-        if let (Some(desk), Some(entry)) = (&self.desk, entry) {
+        if let (Some(desk), Some(entry)) = (&self.0.desk, entry) {
             desk.post(&entry);
         }
     }
@@ -274,7 +284,7 @@ impl Meter {
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) async fn session_usage(
         }
         Err(error) => return Err(error),
     };
-    let mut prices = app.meter.prices.version.clone();
+    let mut prices = app.meter.0.prices.version.clone();
     let mut ledger = if let Some(known) = known {
         known
     } else {

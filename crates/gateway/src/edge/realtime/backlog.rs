@@ -33,9 +33,10 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) const fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
-            events: VecDeque::new(),
+            // most connections never hear of more than that they are open
+            events: VecDeque::with_capacity(1),
             bytes: 0,
             limit,
             trimmed: false,

@@ -24,7 +24,8 @@ type Key = (Box<str>, Box<str>);
 
 #[derive(Debug, Default)]
 struct Held {
-    entries: HashMap<Key, Entry>,
+    /// Boxed: the map keeps room for twice as many.
+    entries: HashMap<Key, Box<Entry>>,
     bytes: usize,
 }
 
@@ -64,14 +65,14 @@ impl Memory {
             return Heard::Lost;
         }
         all.remove(&key);
-        let entry = Entry {
+        let entry = Box::new(Entry {
             number: hold.number,
             project: project.into(),
             node: node.into(),
             bytes: size(kept),
             kept: kept.clone(),
             touched: now,
-        };
+        });
         all.insert(&key, entry, self.limit_bytes, now)
     }
 
@@ -169,7 +170,7 @@ impl Held {
         }
     }
 
-    fn insert(&mut self, key: &Key, entry: Entry, limit: usize, now: i64) -> Heard {
+    fn insert(&mut self, key: &Key, entry: Box<Entry>, limit: usize, now: i64) -> Heard {
         self.bytes += entry.bytes;
         self.entries.insert(key.clone(), entry);
         if self.bytes > limit {
@@ -185,7 +186,7 @@ impl Held {
     /// Forgets those whose clients have gone, the longest gone first, until the rest fits.
     fn make_room(&mut self, limit: usize, now: i64) {
         self.purge(now);
-        let parted = |(key, entry): (&Key, &Entry)| {
+        let parted = |(key, entry): (&Key, &Box<Entry>)| {
             entry
                 .kept
                 .parted
