@@ -20,10 +20,15 @@
 //! 8. A [`Refused`] that [`Refused::ends_the_stream`] closes the socket with [`Refused::close_code`]; the others, and
 //!    [`Heard::Ignored`], are counted in [`Codec::counters`].
 //!
+//! Beside the socket, [`answer`] writes the documents that tell a carrier what to do with a call, and [`callback`] reads
+//! what it reports about one.
+//!
 //! [`Heard::Stop`] and the close of the socket both end a call, and both may come: finish once.
 
+pub mod answer;
 pub mod audiohook;
 mod base64_media;
+pub mod callback;
 pub mod detect;
 pub mod exotel;
 pub mod format;
