@@ -124,7 +124,8 @@ pub struct Key {
     pub duration_ms: Option<u64>,
 }
 
-/// The echo of a mark of ours.
+/// The echo of a mark of ours. It stands for all marks before it, too: an echo that comes after that of a later mark is
+/// [`Ignored::ForeignMark`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkEcho {
     /// The number that [`super::Say::Mark`] gave.
