@@ -6,3 +6,4 @@ pub mod asyncapi;
 pub mod ids;
 pub mod realtime;
 pub mod rest;
+pub mod telephony;

@@ -10,3 +10,4 @@ mod frames;
 mod properties;
 mod samples;
 mod shapes;
+mod telephony;
