@@ -187,8 +187,8 @@ impl Sql {
     /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
     pub async fn grant_consent(&self, tenant: &str, consent: &Consent) -> Result<(), StoreError> {
         let row = [consent.callee.as_str(), consent.kind.as_str()];
-        let content = String::from_utf8_lossy(&consent.content);
-        let content = self.seal(spot(tenant, "consents", &row), &content).await?;
+        let text = String::from_utf8_lossy(&consent.content);
+        let sealed = self.seal(spot(tenant, "consents", &row), &text).await?;
         work!(self, Write, Scope::Tenant(tenant), "note a consent", |on| {
             sqlx::query(
                 "INSERT INTO consents \
@@ -201,7 +201,7 @@ impl Sql {
             .bind(&consent.callee)
             .bind(&consent.kind)
             .bind(&consent.source)
-            .bind(&content)
+            .bind(&sealed)
             .bind(consent.granted_at)
             .bind(consent.expires_at)
             .execute(on)

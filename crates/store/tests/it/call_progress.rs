@@ -168,6 +168,16 @@ async fn a_call_that_nobody_ended_has_ended_when_it_is_dealt_with(on: Backend) {
         (call.ended_at, call.finalized_at),
         (Some(at(70)), Some(at(70)))
     );
+    // and is not tried again after that
+    let again = CallNews {
+        due_at: Some(at(71)),
+        ..CallNews::of(
+            Step::to(2, CallState::Scheduled),
+            NewCallEvent::new("dialler", "retry", at(71)),
+        )
+    };
+    let told = sql.tell_call(key, &again, &[]).await.unwrap();
+    assert_eq!(state(told), (false, CallState::Ended));
 }
 
 async fn what_happened_at_once_has_one_number_each(on: Backend) {
@@ -261,7 +271,7 @@ async fn recordings_belong_to_their_call(on: Backend) {
     assert!(!sql.add_recording("acme", &recording).await.unwrap());
     assert!(!sql.add_recording("rival", &recording).await.unwrap());
     let found = sql.call_recordings("acme", "call_1").await.unwrap();
-    assert_eq!(found, [recording.clone()]);
+    assert_eq!(found, std::slice::from_ref(&recording));
     assert!(
         sql.call_recordings("rival", "call_1")
             .await

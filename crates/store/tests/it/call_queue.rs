@@ -99,7 +99,7 @@ async fn tenants_take_turns_and_the_urgent_goes_first(on: Backend) {
     enqueue(sql, "rival", &due("r0", 9)).await;
     enqueue(sql, "rival", &due("later", 100)).await;
     let mut other = due("elsewhere", 0);
-    other.account = "second".to_owned();
+    "second".clone_into(&mut other.account);
     enqueue(sql, "acme", &other).await;
 
     let first = claim(sql, "one", 10, FAST, 3).await;

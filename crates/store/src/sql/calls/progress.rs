@@ -77,6 +77,7 @@ struct Standing {
     outcome: Option<String>,
     hangup_reason: Option<String>,
     hangup_by: Option<String>,
+    finalized_at: Option<DateTime<Utc>>,
 }
 
 impl Standing {
@@ -99,13 +100,12 @@ macro_rules! stand {
     ($on:ident, $tenant:expr, $id:expr) => {
         sqlx::query_as::<_, Standing>(
             "UPDATE calls SET version = version WHERE tenant = $1 AND id = $2 \
-             RETURNING state, attempt_number, outcome, hangup_reason, hangup_by",
+             RETURNING state, attempt_number, outcome, hangup_reason, hangup_by, finalized_at",
         )
         .bind($tenant)
         .bind($id)
         .fetch_optional(&mut *$on)
         .await?
-        .map(|standing| standing.progress())
     };
 }
 
@@ -148,13 +148,16 @@ impl Sql {
             Scope::Tenant(tenant),
             "note news of a call",
             |on| {
-                let Some(before) = stand!(on, tenant, id) else {
+                let Some(standing) = stand!(on, tenant, id) else {
                     return Ok(Told::Missing);
                 };
+                let before = standing.progress();
                 if add_event!(on, (tenant, id), news.event, &content).is_none() {
                     return Ok(Told::Known);
                 }
-                let Some(after) = before.after(news.step) else {
+                // what was finally dealt with is not begun again
+                let open = standing.finalized_at.is_none().then_some(before);
+                let Some(after) = open.and_then(|before| before.after(news.step)) else {
                     // the carrier's name of the call may come with news that are late
                     sqlx::query(
                     "UPDATE calls SET carrier_call_id = $3 \
