@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod audio;
+pub mod call;
 pub mod guard;
 pub mod meter;
 pub mod session;

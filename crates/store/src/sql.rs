@@ -13,15 +13,19 @@ pub mod audit;
 #[macro_use]
 pub mod keys;
 #[macro_use]
+pub mod lease;
+#[macro_use]
 pub mod outbox;
 #[macro_use]
 pub mod usage;
 pub mod agents;
+pub mod callees;
 pub mod calls;
 mod data_keys;
 pub mod inbox;
 mod installation;
 pub mod items;
+pub mod lines;
 pub mod projects;
 pub mod retention;
 pub mod sessions;
@@ -37,6 +41,7 @@ use crate::seal::Keys;
 pub struct Sql {
     db: Db,
     keys: Keys,
+    prints: callees::Prints,
 }
 
 /// Which one it is.
@@ -68,6 +73,10 @@ enum Scope<'a> {
     Maintenance,
     /// What has to be done outside for all tenants, and nothing else of theirs.
     Outbox,
+    /// The telephone calls of all tenants, to claim those that are due; one at a time.
+    Dialler,
+    /// The telephone number of ours that a call has come in to.
+    Line(&'a str),
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }
@@ -85,6 +94,7 @@ impl Sql {
         Ok(Self {
             db,
             keys: Keys::new(settings.keys.clone()),
+            prints: callees::Prints::default(),
         })
     }
 

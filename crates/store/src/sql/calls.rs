@@ -1,10 +1,28 @@
-//! The table of telephone calls and what was said in them, turn by turn.
-//! Written and read by the gateway's telephony.
-//! Never ends a call twice, and never writes over a change that it has not seen.
+//! Telephone calls, a row each: made, read, listed, changed by one at a time. The folder has the rest of their life.
+//! Written and read by the gateway's telephony, its dialler and its REST routes.
+//! Never writes over a change that it has not seen.
+//!
+//! | what | where |
+//! |---|---|
+//! | waiting, being taken, being dialled once | [`queue`] |
+//! | news of carriers and of our own, calling off, ending once | [`progress`] |
+//! | what happened, in order | [`events`] |
+//! | what was said | [`turns`] |
+//! | where its recordings are | [`recordings`] |
+
+#[macro_use]
+mod columns;
+#[macro_use]
+pub mod events;
+pub mod progress;
+pub mod queue;
+pub mod recordings;
+pub mod turns;
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use self::columns::{CREATE, UPDATE};
 use super::outbox::NewEffect;
 use super::{Scope, Sql};
 use crate::seal::Spot;
@@ -39,6 +57,22 @@ pub struct StoredCall {
     pub hangup_by: Option<String>,
     /// `human` or `machine`, where the carrier tells.
     pub answered_by: Option<String>,
+    /// What the asker called it: a second call of that name is the first.
+    pub request_key: Option<String>,
+    /// What kind of call it is, such as `confirm_appointment`.
+    pub call_type: Option<String>,
+    /// The carrier account that places it, as it is called in the configuration.
+    pub account: String,
+    /// What stands for the called number; see [`Sql::callee`].
+    pub callee: Option<String>,
+    /// Of calls that are due, those with a lower one are placed first; 3 unless there is a reason.
+    pub priority: i64,
+    /// The rule that forbids it, such as `blocked_dnc`.
+    pub blocked_by: Option<String>,
+    /// When it was said that a machine speaks, in ms after the answer.
+    pub disclosed_ms: Option<i64>,
+    /// When it may be placed; nothing once it was.
+    pub due_at: Option<DateTime<Utc>>,
     /// Which attempt at reaching somebody it is, from 1.
     pub attempt_number: i64,
     /// What went wrong.
@@ -93,130 +127,35 @@ pub struct StoredCall {
     pub version: i64,
 }
 
-/// Who speaks in a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
-    /// The person on the telephone.
-    Caller,
-    /// The agent.
-    Agent,
+/// Which calls are listed; what is absent lets everything through.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallFilter<'a> {
+    /// Of this project.
+    pub project: Option<&'a str>,
+    /// In this state.
+    pub state: Option<&'a str>,
+    /// With this outcome.
+    pub outcome: Option<&'a str>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<&'a str>,
+    /// With this agent.
+    pub agent: Option<&'a str>,
+    /// About this lead.
+    pub lead: Option<&'a str>,
+    /// To the number behind this print; see [`Sql::callee`].
+    pub callee: Option<&'a str>,
+    /// Made at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Made before this time.
+    pub until: Option<DateTime<Utc>>,
 }
 
-impl Speaker {
-    /// As it is stored.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Agent => "agent",
-        }
-    }
-}
-
-/// A turn to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallTurn<'a> {
-    /// Its number, from 1; one that is there already is not added again.
-    pub seq: i64,
-    /// Who spoke.
-    pub speaker: Speaker,
-    /// The conversation's item, `item_…`.
-    pub item: &'a str,
-    /// Since the call's start, in ms.
-    pub started_ms: i64,
-    /// Since the call's start, in ms.
-    pub ended_ms: i64,
-    /// Whether the other one broke in.
-    pub interrupted: bool,
-    /// Who says what was said: `stt`, `tts` or `model`.
-    pub source: &'a str,
-    /// What was said.
-    pub text: &'a str,
-}
-
-/// A turn as stored.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct StoredTurn {
-    /// Its number.
-    pub seq: i64,
-    /// `caller` or `agent`.
-    pub role: String,
-    /// The conversation's item.
-    pub item: String,
-    /// Since the call's start, in ms.
-    pub started_ms: i64,
-    /// Since the call's start, in ms.
-    pub ended_ms: i64,
-    /// Whether the other one broke in.
-    pub interrupted: bool,
-    /// Who says what was said.
-    pub source: String,
-    /// What was said.
-    pub content: Vec<u8>,
-}
-
-/// Writes every column that changes in a call's life; `$statement` names them from `$3` on.
-macro_rules! write_call {
-    ($statement:expr, $tenant:expr, $call:expr, $details:expr) => {
-        sqlx::query($statement)
-            .bind($tenant)
-            .bind(&$call.id)
-            .bind(&$call.project)
-            .bind(&$call.provider)
-            .bind(&$call.carrier_call_id)
-            .bind(&$call.stream_id)
-            .bind(&$call.session)
-            .bind(&$call.direction)
-            .bind(&$call.state)
-            .bind(&$call.carrier_status)
-            .bind(&$call.outcome)
-            .bind(&$call.hangup_reason)
-            .bind(&$call.hangup_by)
-            .bind(&$call.answered_by)
-            .bind($call.attempt_number)
-            .bind(&$call.error_message)
-            .bind(&$call.agent)
-            .bind(&$call.lead)
-            .bind(&$call.business)
-            .bind(&$call.consumer)
-            .bind(&$call.initiator)
-            .bind(&$call.prompt_version)
-            .bind(&$call.interest)
-            .bind(&$call.summary_status)
-            .bind($call.appointment_at)
-            .bind($call.quote_micros)
-            .bind($call.estimated_micros)
-            .bind($call.actual_micros)
-            .bind(&$call.cost_parts)
-            .bind(&$call.recording_url)
-            .bind($details)
-            .bind($call.created_at)
-            .bind($call.updated_at)
-            .bind($call.scheduled_at)
-            .bind($call.started_at)
-            .bind($call.answered_at)
-            .bind($call.ended_at)
-            .bind($call.seen_at)
-            .bind($call.version)
-    };
-}
-
-const CREATE: &str = "INSERT INTO calls \
-     (tenant, id, project, provider, carrier_call_id, stream_id, session, direction, state, carrier_status, outcome, \
-     hangup_reason, hangup_by, answered_by, attempt_number, error_message, agent, lead, business, consumer, initiator, \
-     prompt_version, interest, summary_status, appointment_at, quote_micros, estimated_micros, actual_micros, cost_parts, \
-     recording_url, details, created_at, updated_at, scheduled_at, started_at, answered_at, ended_at, seen_at, version) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-     $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39) \
-     ON CONFLICT DO NOTHING";
-
-const UPDATE: &str = "UPDATE calls SET project = $3, provider = $4, carrier_call_id = $5, stream_id = $6, session = $7, \
-     direction = $8, state = $9, carrier_status = $10, outcome = $11, hangup_reason = $12, hangup_by = $13, \
-     answered_by = $14, attempt_number = $15, error_message = $16, agent = $17, lead = $18, business = $19, \
-     consumer = $20, initiator = $21, prompt_version = $22, interest = $23, summary_status = $24, appointment_at = $25, \
-     quote_micros = $26, estimated_micros = $27, actual_micros = $28, cost_parts = $29, recording_url = $30, \
-     details = $31, created_at = $32, updated_at = $33, scheduled_at = $34, started_at = $35, answered_at = $36, \
-     ended_at = $37, seen_at = $38, version = $39 + 1 \
-     WHERE tenant = $1 AND id = $2 AND version = $39";
+const LIST: &str = "SELECT * FROM calls WHERE tenant = $1 AND ($2 IS NULL OR project = $2) \
+     AND ($3 IS NULL OR state = $3) AND ($4 IS NULL OR outcome = $4) AND ($5 IS NULL OR direction = $5) \
+     AND ($6 IS NULL OR agent = $6) AND ($7 IS NULL OR lead = $7) AND ($8 IS NULL OR callee = $8) \
+     AND ($9 IS NULL OR created_at >= $9) AND ($10 IS NULL OR created_at < $10) \
+     AND ($11 IS NULL OR (created_at, id) < ($11, $12)) \
+     ORDER BY created_at DESC, id DESC LIMIT $13";
 
 impl Sql {
     /// Stores a call that begins, and what that makes to be done; false when there is one of its id, or of the carrier's.
@@ -259,83 +198,6 @@ impl Sql {
             }
             put_effects!(on, tenant, effects, call.updated_at);
             Ok(true)
-        })
-    }
-
-    /// Finally deals with a call: true for the first who asks, whose `effects` are put in; false for everybody after.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn finalize_call(
-        &self,
-        tenant: &str,
-        id: &str,
-        effects: &[NewEffect],
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        if id.contains(NUL) {
-            return Ok(false);
-        }
-        work!(self, Write, Scope::Tenant(tenant), "end a call", |on| {
-            let ended = sqlx::query(
-                "UPDATE calls SET finalized_at = $3, updated_at = $3, version = version + 1 \
-                 WHERE tenant = $1 AND id = $2 AND finalized_at IS NULL",
-            )
-            .bind(tenant)
-            .bind(id)
-            .bind(now)
-            .execute(&mut *on)
-            .await?;
-            if ended.rows_affected() != 1 {
-                return Ok(false);
-            }
-            put_effects!(on, tenant, effects, now);
-            Ok(true)
-        })
-    }
-
-    /// Says that a call is still looked after; false when it was finally dealt with, or is not there.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn touch_call(
-        &self,
-        tenant: &str,
-        id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        work!(self, Write, Scope::Tenant(tenant), "touch a call", |on| {
-            sqlx::query(
-                "UPDATE calls SET seen_at = $3 WHERE tenant = $1 AND id = $2 AND finalized_at IS NULL",
-            )
-            .bind(tenant)
-            .bind(id)
-            .bind(now)
-            .execute(on)
-            .await
-            .map(|done| done.rows_affected() == 1)
-        })
-    }
-
-    /// Up to `limit` calls of all tenants, as tenant and id, that began and that nobody has touched since `before`.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn orphaned_calls(
-        &self,
-        before: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        let action = "find calls that nobody looks after";
-        work!(self, Read, Scope::Maintenance, action, |on| {
-            sqlx::query_as(
-                "SELECT tenant, id FROM calls WHERE finalized_at IS NULL AND seen_at < $1 \
-                 ORDER BY seen_at, tenant, id LIMIT $2",
-            )
-            .bind(before)
-            .bind(i64::from(limit))
-            .fetch_all(on)
-            .await
         })
     }
 
@@ -386,73 +248,42 @@ impl Sql {
         self.opened(tenant, found).await
     }
 
-    /// Adds a turn; false when there is one of this number, or no such call.
+    /// Up to `limit` calls of `tenant` that `filter` lets through, the newest first, from the one after `after` on.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
-    pub async fn add_call_turn(
+    pub async fn list_calls(
         &self,
         tenant: &str,
-        call: &str,
-        turn: &CallTurn<'_>,
-    ) -> Result<bool, StoreError> {
-        let number = turn.seq.to_string();
-        let row = [call, number.as_str()];
-        let content = self
-            .seal(spot(tenant, "call_turns", &row), turn.text)
-            .await?;
-        work!(self, Write, Scope::Tenant(tenant), "add a turn", |on| {
-            sqlx::query(
-                "INSERT INTO call_turns \
-                 (tenant, call, seq, role, item, started_ms, ended_ms, interrupted, source, content) \
-                 SELECT tenant, id, $3, $4, $5, $6, $7, $8, $9, $10 FROM calls WHERE tenant = $1 AND id = $2 \
-                 ON CONFLICT (tenant, call, seq) DO NOTHING",
-            )
-            .bind(tenant)
-            .bind(call)
-            .bind(turn.seq)
-            .bind(turn.speaker.name())
-            .bind(turn.item)
-            .bind(turn.started_ms)
-            .bind(turn.ended_ms)
-            .bind(turn.interrupted)
-            .bind(turn.source)
-            .bind(&content)
-            .execute(on)
-            .await
-            .map(|done| done.rows_affected() == 1)
-        })
-    }
-
-    /// What was said in a call, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
-    pub async fn call_turns(
-        &self,
-        tenant: &str,
-        call: &str,
-    ) -> Result<Vec<StoredTurn>, StoreError> {
-        let action = "read what was said in a call";
-        let mut turns: Vec<StoredTurn> = work!(self, Read, Scope::Tenant(tenant), action, |on| {
-            sqlx::query_as(
-                "SELECT seq, role, item, started_ms, ended_ms, interrupted, source, content \
-                 FROM call_turns WHERE tenant = $1 AND call = $2 ORDER BY seq",
-            )
-            .bind(tenant)
-            .bind(call)
-            .fetch_all(on)
-            .await
-        })?;
-        for turn in &mut turns {
-            let number = turn.seq.to_string();
-            let row = [call, number.as_str()];
-            let stored = std::mem::take(&mut turn.content);
-            turn.content = self
-                .unseal(spot(tenant, "call_turns", &row), stored)
-                .await?;
+        filter: &CallFilter<'_>,
+        after: Option<(DateTime<Utc>, &str)>,
+        limit: u32,
+    ) -> Result<Vec<StoredCall>, StoreError> {
+        let (before, last) = after.unzip();
+        let found: Vec<StoredCall> =
+            work!(self, Read, Scope::Tenant(tenant), "list calls", |on| {
+                sqlx::query_as(LIST)
+                    .bind(tenant)
+                    .bind(filter.project)
+                    .bind(filter.state)
+                    .bind(filter.outcome)
+                    .bind(filter.direction)
+                    .bind(filter.agent)
+                    .bind(filter.lead)
+                    .bind(filter.callee)
+                    .bind(filter.from)
+                    .bind(filter.until)
+                    .bind(before)
+                    .bind(last)
+                    .bind(i64::from(limit))
+                    .fetch_all(on)
+                    .await
+            })?;
+        let mut calls = Vec::with_capacity(found.len());
+        for call in found {
+            calls.extend(self.opened(tenant, Some(call)).await?);
         }
-        Ok(turns)
+        Ok(calls)
     }
 
     async fn seal_details(&self, tenant: &str, call: &StoredCall) -> Result<Vec<u8>, StoreError> {
@@ -479,6 +310,6 @@ impl Sql {
 }
 
 /// Where something sealed lies.
-const fn spot<'a>(tenant: &'a str, table: &'static str, row: &'a [&'a str]) -> Spot<'a> {
+pub(super) const fn spot<'a>(tenant: &'a str, table: &'static str, row: &'a [&'a str]) -> Spot<'a> {
     Spot { tenant, table, row }
 }

@@ -5,11 +5,12 @@
 //! Who claims has it for a while (the lease). Who does not come back in that time loses it to the next: work is done at
 //! least once, and the outside tells doubles apart by the effect's id.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use super::{Db, Scope, Sql};
+use super::lease::{Claim, Retries};
+use super::{Scope, Sql};
 use crate::StoreError;
 
 /// Something to be done outside.
@@ -42,26 +43,6 @@ pub struct Effect {
     pub problem: Option<String>,
 }
 
-/// How often and when something is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retries {
-    /// Pause after the first failure; twice as long after each further one.
-    pub first: TimeDelta,
-    /// No pause is longer.
-    pub longest: TimeDelta,
-    /// After so many tries it is given up.
-    pub tries: u32,
-}
-
-impl Retries {
-    /// The pause after this many tries.
-    fn pause(&self, tries: i64) -> TimeDelta {
-        let doublings = u32::try_from(tries.saturating_sub(1).clamp(0, 30)).unwrap_or(30);
-        let pause = self.first.checked_mul(1_i32 << doublings.min(30));
-        pause.unwrap_or(self.longest).min(self.longest)
-    }
-}
-
 /// What becomes of work that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AfterFailure {
@@ -73,23 +54,13 @@ pub enum AfterFailure {
     NotOurs,
 }
 
-/// The claim, with what keeps two claims of PostgreSQL apart; SQLite has one writer at a time. Materialized, because a plan
-/// that looks for the due ones twice would lock more than it was asked for.
-macro_rules! claim {
-    ($lock:literal) => {
-        concat!(
-            "WITH due AS MATERIALIZED (SELECT tenant, id FROM outbox \
-             WHERE state = 'waiting' AND due_at <= $3 AND topic = $4 ORDER BY due_at, tenant, id LIMIT $5",
-            $lock,
-            ") UPDATE outbox SET owner = $1, tries = tries + 1, due_at = $2 \
-             WHERE (tenant, id) IN (SELECT tenant, id FROM due) \
-             RETURNING tenant, id, topic, payload, tries, problem"
-        )
-    };
-}
-
-const CLAIM_SQLITE: &str = claim!("");
-const CLAIM_POSTGRES: &str = claim!(" FOR UPDATE SKIP LOCKED");
+const CLAIM: Claim = claim!(
+    WITH "",
+    "SELECT tenant, id FROM outbox \
+     WHERE state = 'waiting' AND due_at <= $3 AND topic = $4 ORDER BY due_at, tenant, id LIMIT $5" OF "",
+    "outbox SET owner = $1, tries = tries + 1, due_at = $2",
+    "tenant, id, topic, payload, tries, problem"
+);
 
 /// Puts effects in, in the transaction of a piece of [`work!`].
 macro_rules! put_effects {
@@ -140,10 +111,7 @@ impl Sql {
         lease_until: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<Effect>, StoreError> {
-        let claim = match &self.db {
-            Db::Sqlite(_) => CLAIM_SQLITE,
-            Db::Postgres(_) => CLAIM_POSTGRES,
-        };
+        let claim = self.claim(&CLAIM);
         work!(self, Write, Scope::Outbox, "claim work", |on| {
             sqlx::query_as(claim)
                 .bind(owner)
@@ -285,23 +253,5 @@ impl Sql {
                     .map(|done| done.rows_affected())
             }
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let retries = Retries {
-            first: TimeDelta::seconds(1),
-            longest: TimeDelta::seconds(10),
-            tries: 9,
-        };
-        let pauses: Vec<i64> = [0, 1, 2, 3, 4, 5, 40, i64::MAX]
-            .map(|tries| retries.pause(tries).num_seconds())
-            .to_vec();
-        assert_eq!(pauses, [1, 1, 2, 4, 8, 10, 10, 10]);
     }
 }

@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What the server shows of our connections, unless the address names something else.
 const APPLICATION: &str = "antiphon";
 
+/// Any number that nothing else locks: diallers claim one after the other, so that a carrier's pace is kept exactly.
+const DIALLER_LOCK: i64 = 0x616e_7469_6469_616c;
+
 /// A server and our connections to it.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
@@ -100,6 +103,13 @@ impl Server {
                 sqlx::query("SELECT set_config('antiphon.maintenance', 'on', true)")
             }
             Scope::Outbox => sqlx::query("SELECT set_config('antiphon.outbox', 'on', true)"),
+            Scope::Dialler => sqlx::query(
+                "SELECT set_config('antiphon.dialler', 'on', true), pg_advisory_xact_lock($1)",
+            )
+            .bind(DIALLER_LOCK),
+            Scope::Line(number) => {
+                sqlx::query("SELECT set_config('antiphon.line', $1, true)").bind(number)
+            }
             Scope::Key(id) => sqlx::query("SELECT set_config('antiphon.key', $1, true)").bind(id),
             Scope::Project(place) => sqlx::query(
                 "SELECT set_config('antiphon.tenant', $1, true), \

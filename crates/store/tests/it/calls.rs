@@ -15,6 +15,7 @@ fn call(id: &str) -> StoredCall {
         direction: "outbound".to_owned(),
         state: "queued".to_owned(),
         attempt_number: 1,
+        priority: 3,
         lead: Some("lead-7".to_owned()),
         details: br#"{"to":"+15550100","objective":"a quote"}"#.to_vec(),
         created_at: at(0),
@@ -81,7 +82,7 @@ async fn a_call_ends_once_and_what_follows_is_put_in_with_that(on: Backend) {
                 id: format!("summarise by {n}"),
                 ..summarise("call_1")
             }];
-            sql.finalize_call("acme", "call_1", &effects, at(9))
+            sql.finalize_call(("acme", "call_1"), None, &effects, at(9))
                 .await
                 .unwrap()
         });
@@ -99,7 +100,7 @@ async fn a_call_ends_once_and_what_follows_is_put_in_with_that(on: Backend) {
     assert!(ended.finalized_at.is_some());
     assert!(!sql.touch_call("acme", "call_1", at(10)).await.unwrap());
     assert!(
-        !sql.finalize_call("acme", "call_9", &[], at(9))
+        !sql.finalize_call(("acme", "call_9"), None, &[], at(9))
             .await
             .unwrap()
     );
@@ -136,7 +137,11 @@ async fn calls_that_nobody_looks_after_are_found(on: Backend) {
         }
     }
     assert!(sql.touch_call("acme", "alive", at(50)).await.unwrap());
-    assert!(sql.finalize_call("acme", "done", &[], at(5)).await.unwrap());
+    assert!(
+        sql.finalize_call(("acme", "done"), None, &[], at(5))
+            .await
+            .unwrap()
+    );
     let orphans = sql.orphaned_calls(at(40), 9).await.unwrap();
     let found: Vec<_> = orphans
         .iter()

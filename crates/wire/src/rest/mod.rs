@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod calls;
 pub mod chat;
 pub mod client_secrets;
 pub mod error;

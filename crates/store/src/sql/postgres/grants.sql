@@ -14,7 +14,10 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, conversation_items TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON data_keys TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON usage, outbox, inbox, calls TO %I', application);
-    EXECUTE format('GRANT SELECT, INSERT ON call_turns TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT ON call_turns, call_events TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON call_attempts, consents TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON do_not_call, recordings TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
     -- to see at start that the tables are those it knows
     EXECUTE format('GRANT SELECT ON _sqlx_migrations TO %I', application);
