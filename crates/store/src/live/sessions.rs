@@ -39,6 +39,9 @@ pub enum SessionsError {
     /// What is kept cannot be sealed or opened.
     #[error("cannot use the keys of live sessions: {0}")]
     Keys(#[from] KeyError),
+    /// Others take it over faster than it can be read.
+    #[error("a session is written anew again and again while it is taken over")]
+    Contended,
 }
 
 /// A gateway's hold of a session: whoever has the highest number has it.
@@ -212,6 +215,18 @@ impl Sessions {
         Ok(())
     }
 
+    /// Forgets every session of `tenant`, and says how many there were. A holder that lives on writes its own anew: call it
+    /// again once the conversations have ended.
+    ///
+    /// # Errors
+    /// [`SessionsError::Away`].
+    pub async fn forget(&self, tenant: &str) -> Result<u64, SessionsError> {
+        match self {
+            Self::Memory(memory) => Ok(memory.forget(tenant)),
+            Self::Redis(shared) => shared.forget(tenant).await,
+        }
+    }
+
     /// Who holds the session `id` of `tenant`; `None` when there is none.
     ///
     /// # Errors
@@ -233,6 +248,7 @@ impl Sessions {
 
     /// Takes the session `id` of `tenant` and `project` over for `node`: from now on what its last holder writes is
     /// refused. `None` when there is none, or not in this project. The caller writes it whole next ([`Self::begin`]).
+    /// One that cannot be opened here stays as it is.
     ///
     /// # Errors
     /// [`SessionsError`].
