@@ -25,6 +25,7 @@ pub mod items;
 pub mod projects;
 pub mod retention;
 pub mod sessions;
+pub mod sweep;
 pub mod tenants;
 
 pub use settings::{Settings, check_address};

@@ -9,7 +9,6 @@
 
 mod memory;
 mod redis;
-mod sealing;
 
 use std::sync::Arc;
 
@@ -17,9 +16,9 @@ use chrono::{DateTime, Utc};
 
 use self::memory::Memory;
 use self::redis::Shared;
-use self::sealing::Sealing;
 use super::link::{Away, Link};
-use crate::seal::{KeyError, KeySource};
+use super::sealing::{Sealer, Sealing};
+use crate::seal::KeyError;
 
 /// Items kept of a session, the last ones (spec/platform R9.5).
 pub const ITEMS_MAX: usize = 100;
@@ -156,9 +155,9 @@ impl Sessions {
         Self::Memory(Memory::new(limit_bytes))
     }
 
-    /// In Redis, sealed by data keys that `keys` wraps.
-    pub fn redis(link: Link, keys: Option<KeySource>) -> Self {
-        Self::Redis(Shared::new(link, keys))
+    /// In Redis, sealed by `sealer`.
+    pub(super) fn redis(link: Link, sealer: Sealer) -> Self {
+        Self::Redis(Shared::new(link, sealer))
     }
 
     /// Writes a session of `project` whole for the gateway `node`: one that begins, was taken over, or is

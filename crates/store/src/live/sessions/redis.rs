@@ -4,13 +4,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::sealing::{Sealer, Sealing};
 use super::{
     ALIVE_S, Changes, Heard, Hold, Holding, ITEMS_MAX, KEPT_S, Kept, LiveItem, Presence,
     SessionsError,
 };
 use crate::live::link::{Link, Script};
-use crate::seal::{KeyError, KeySource, Spot};
+use crate::live::sealing::{Sealer, Sealing};
+use crate::seal::{KeyError, Spot};
 
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("write.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
@@ -58,11 +58,8 @@ struct Saying<'a> {
 }
 
 impl Shared {
-    pub(super) fn new(link: Link, keys: Option<KeySource>) -> Self {
-        Self {
-            link,
-            sealer: Sealer::new(keys),
-        }
+    pub(super) const fn new(link: Link, sealer: Sealer) -> Self {
+        Self { link, sealer }
     }
 
     pub(super) async fn begin(
