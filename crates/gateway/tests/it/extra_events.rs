@@ -97,14 +97,22 @@ async fn a_client_that_comes_back_or_has_a_client_secret_asks_in_the_same_way() 
     assert_eq!(answered(&mut caller).await.0.len(), 1);
 
     let session = caller.session_id().to_owned();
-    drop(caller.drop_line());
+    let mut last = last_event(caller);
     for (extra, told) in [("&extra_events=tts.degraded", 1), ("", 0)] {
+        let extra = format!("&last_event_id={last}{extra}");
         let back = format!("/v1/realtime?session_id={session}{extra}");
         let mut caller = Caller::connect(&world, &back, KEY).await;
         caller.until("session.resumed").await;
         assert_eq!(answered(&mut caller).await.0.len(), told, "{extra}");
-        drop(caller.drop_line());
+        last = last_event(caller);
     }
+}
+
+/// Id of the last event of a client whose line is dead from now on.
+fn last_event(caller: Caller) -> String {
+    let events = caller.drop_line();
+    let last = events.last().unwrap()["event_id"].as_str().unwrap();
+    last.to_owned()
 }
 
 /// What a connection that is refused before the upgrade is answered.
