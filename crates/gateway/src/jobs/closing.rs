@@ -85,7 +85,7 @@ pub(crate) async fn forget(app: &App, tenant: &str) {
             "live sessions of a deleted tenant are forgotten"
         ),
         Err(error) => {
-            tracing::warn!(tenant, %error, "cannot forget the live sessions of a deleted tenant")
+            tracing::warn!(tenant, %error, "cannot forget the live sessions of a deleted tenant");
         }
     }
 }
