@@ -11,9 +11,10 @@ use gateway::{
     audit::Actor,
     auth::{ApiKeys, DEFAULT_PROJECT, DEFAULT_TENANT, NewKey, Scope, Scopes},
     clock::Clock,
+    observe::Metrics,
 };
 use serde_json::json;
-use store::{ApiKey, Sql};
+use store::{ApiKey, Sql, Store};
 
 /// API keys.
 #[derive(Debug, Subcommand)]
@@ -51,12 +52,23 @@ pub(crate) struct CreateArgs {
     /// The project it is to belong to
     #[arg(long, default_value = DEFAULT_PROJECT)]
     project: String,
-    /// What it may do, such as `realtime:connect`; may be repeated [default: everything]
-    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
-    scopes: Vec<Scope>,
+    /// What it may do
+    #[command(flatten)]
+    rights: Rights,
     /// One JSON document for programs
     #[arg(long)]
     json: bool,
+}
+
+/// What a new key may do.
+#[derive(Debug, Default, Args)]
+struct Rights {
+    /// What it may do; may be repeated [default: `realtime:connect`, which is all that applications need]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope, conflicts_with = "operator")]
+    scopes: Vec<Scope>,
+    /// Let it run the installation: every scope, in the tenant `default`
+    #[arg(long)]
+    operator: bool,
 }
 
 fn scope(name: &str) -> Result<Scope, String> {
@@ -72,23 +84,36 @@ pub(crate) async fn run(
     config: &Config,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let sql = Sql::open(&config.database()).await?;
+    let store = Store::open(&config.database(), &config.live()).await?;
+    let sql = &store.sql;
     let done = match command {
-        KeysCommand::Create(args) => create(&sql, args, out).await,
-        KeysCommand::List { tenant, json } => list(&sql, &tenant, json, out).await,
-        KeysCommand::Revoke { id, tenant } => revoke(&sql, &tenant, &id, out).await,
+        KeysCommand::Create(args) => create(sql, args, out).await,
+        KeysCommand::List { tenant, json } => list(sql, &tenant, json, out).await,
+        KeysCommand::Revoke { id, tenant } => revoke(&store, &tenant, &id, out).await,
     };
     sql.close().await;
     done
 }
 
+/// No more than was asked for: conversing, speech and text over every interface of OpenAI's.
+fn scopes(args: &CreateArgs) -> anyhow::Result<Scopes> {
+    let rights = &args.rights;
+    if rights.operator && args.tenant != DEFAULT_TENANT {
+        bail!(
+            "--operator makes a key of the tenant {DEFAULT_TENANT}, which runs the installation; name what a key of {} may do with --scope",
+            args.tenant
+        );
+    }
+    Ok(match (rights.operator, rights.scopes.is_empty()) {
+        (true, _) => Scopes::full(),
+        (false, true) => std::iter::once(Scope::RealtimeConnect).collect(),
+        (false, false) => rights.scopes.iter().copied().collect(),
+    })
+}
+
 async fn create(sql: &Sql, args: CreateArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let keys = ApiKeys::open(sql.clone(), Clock::default(), None).await?;
-    let scopes = if args.scopes.is_empty() {
-        Scopes::full()
-    } else {
-        args.scopes.into_iter().collect()
-    };
+    let scopes = scopes(&args)?;
     let new = NewKey {
         tenant: args.tenant,
         project: args.project,
@@ -161,12 +186,24 @@ fn document(key: &ApiKey) -> serde_json::Value {
     })
 }
 
-async fn revoke(sql: &Sql, tenant: &str, id: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    let keys = ApiKeys::open(sql.clone(), Clock::default(), None).await?;
+async fn revoke(store: &Store, tenant: &str, id: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let keys = ApiKeys::open(store.sql.clone(), Clock::default(), None).await?;
+    let keys = keys.sharing(store.live.facts.clone(), Metrics::default());
     if !keys.revoke(tenant, id, &Actor::command_line()).await? {
         bail!("no active key has the id {id}; `antiphon keys list` shows them");
     }
     writeln!(out, "key {id} is revoked")?;
+    late(store, out)
+}
+
+/// Says so where servers that still reach Redis cannot be told of a change.
+pub(crate) fn late(store: &Store, out: &mut impl Write) -> anyhow::Result<()> {
+    if store.live.link().is_some() && !store.live.facts.is_here() {
+        writeln!(
+            out,
+            "redis does not answer from here: servers that reach it may take a minute to see this"
+        )?;
+    }
     Ok(())
 }
 
@@ -184,15 +221,54 @@ mod tests {
         Ok(String::from_utf8(out)?)
     }
 
-    fn create(json: bool) -> KeysCommand {
-        let scopes = vec![Scope::RealtimeConnect];
-        KeysCommand::Create(CreateArgs {
+    fn args(json: bool) -> CreateArgs {
+        CreateArgs {
             name: "laptop".into(),
             tenant: DEFAULT_TENANT.into(),
             project: DEFAULT_PROJECT.into(),
-            scopes,
+            rights: Rights::default(),
             json,
-        })
+        }
+    }
+
+    fn create(json: bool) -> KeysCommand {
+        KeysCommand::Create(args(json))
+    }
+
+    #[tokio::test]
+    async fn a_key_may_do_no_more_than_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = async |args: CreateArgs| -> anyhow::Result<Vec<String>> {
+            let text = run_in(dir.path(), KeysCommand::Create(args)).await?;
+            let made: serde_json::Value = serde_json::from_str(&text)?;
+            Ok(serde_json::from_value(made["scopes"].clone())?)
+        };
+        assert_eq!(made(args(true)).await.unwrap(), ["realtime:connect"]);
+        let some = CreateArgs {
+            rights: Rights {
+                scopes: vec![Scope::BillingRead],
+                ..Rights::default()
+            },
+            ..args(true)
+        };
+        assert_eq!(made(some).await.unwrap(), ["billing:read"]);
+        let operator = || Rights {
+            operator: true,
+            ..Rights::default()
+        };
+        let all = CreateArgs {
+            rights: operator(),
+            ..args(true)
+        };
+        assert_eq!(made(all).await.unwrap(), Scopes::full().names());
+        // nobody else's key runs the installation
+        let another = CreateArgs {
+            rights: operator(),
+            tenant: "acme".into(),
+            ..args(true)
+        };
+        let refused = made(another).await.unwrap_err().to_string();
+        assert!(refused.contains("--scope"), "{refused}");
     }
 
     fn listing(json: bool) -> KeysCommand {

@@ -13,7 +13,9 @@ use gateway::clock::Clock;
 use gateway::retention::{self, RETENTION_DAYS};
 use gateway::tenants::{self, FIRST_PLAN, NewTenant};
 use serde_json::{Value, json};
-use store::{Sql, Tenant, TenantLimits, TenantStatus};
+use store::{Sql, Store, Tenant, TenantLimits, TenantStatus};
+
+use crate::keys::late;
 
 /// Tenants read at a time.
 const PAGE: u32 = 1000;
@@ -80,16 +82,21 @@ pub(crate) async fn run(
     config: &Config,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let sql = Sql::open(&config.database()).await?;
+    let store = Store::open(&config.database(), &config.live()).await?;
+    let sql = &store.sql;
     let done = match command {
-        TenantsCommand::Create(args) => create(&sql, config, args, out).await,
-        TenantsCommand::List { json } => list(&sql, json, out).await,
+        TenantsCommand::Create(args) => create(sql, config, args, out).await,
+        TenantsCommand::List { json } => list(sql, json, out).await,
         TenantsCommand::Suspend { id, reason } => {
-            turn(&sql, &id, (TenantStatus::Suspended, reason), out).await
+            turn(&store, &id, (TenantStatus::Suspended, reason), out).await
         }
-        TenantsCommand::Activate { id } => turn(&sql, &id, (TenantStatus::Active, None), out).await,
-        TenantsCommand::Keep { id, days } => keep(&sql, config, (&id, days), out).await,
-        TenantsCommand::Delete { id } => turn(&sql, &id, (TenantStatus::Deleted, None), out).await,
+        TenantsCommand::Activate { id } => {
+            turn(&store, &id, (TenantStatus::Active, None), out).await
+        }
+        TenantsCommand::Keep { id, days } => keep(&store, config, (&id, days), out).await,
+        TenantsCommand::Delete { id } => {
+            turn(&store, &id, (TenantStatus::Deleted, None), out).await
+        }
     };
     sql.close().await;
     done
@@ -163,19 +170,20 @@ async fn list(sql: &Sql, json: bool, out: &mut impl Write) -> anyhow::Result<()>
 }
 
 async fn turn(
-    sql: &Sql,
+    store: &Store,
     id: &str,
     status: (TenantStatus, Option<String>),
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let now = Clock::default().utc();
-    let tenant = tenants::turn(sql, id, status, &Actor::command_line(), now).await?;
+    let tenant = tenants::turn(store, id, status, &Actor::command_line(), now).await?;
     writeln!(out, "tenant {id} is {}", tenant.status.name())?;
+    late(store, out)?;
     Ok(())
 }
 
 async fn keep(
-    sql: &Sql,
+    store: &Store,
     config: &Config,
     (id, days): (&str, Option<u32>),
     out: &mut impl Write,
@@ -185,8 +193,9 @@ async fn keep(
         bail!("conversations are kept for {first} to {last} days");
     }
     let now = Clock::default().utc();
-    let tenant = tenants::keep(sql, id, days, &Actor::command_line(), now).await?;
+    let tenant = tenants::keep(store, id, days, &Actor::command_line(), now).await?;
     let days = retention::days(config, id, &tenant.plan, &tenant.limits);
+    late(store, out)?;
     writeln!(out, "conversations of tenant {id} are kept for {days} days")?;
     Ok(())
 }

@@ -212,6 +212,17 @@ pub struct SpeakOptions {
     pub preferred_rate_hz: u32,
 }
 
+/// A voice that speaks in the place of another from some point of a reply on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnotherVoice {
+    /// Who cannot speak: a provider, or a voice of this machine.
+    pub from: String,
+    /// Who speaks instead.
+    pub to: String,
+    /// Code of the error that made it so.
+    pub reason: String,
+}
+
 /// How a speech-to-speech model is to behave in a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DuplexOptions {

@@ -119,6 +119,7 @@ impl App {
         };
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
+        let keys = keys.sharing(store.live.facts.clone(), metrics.clone());
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();

@@ -11,6 +11,7 @@ pub mod key_text;
 pub mod lockout;
 pub mod principal;
 pub(crate) mod rates;
+mod records;
 
 pub use api_key::{ApiKeys, MAX_KEYS, MintedKey, NewKey};
 pub use credentials::Credential;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use conversations::{Conversations, Encryption};
+pub use conversations::{Conversations, Encryption, Remembered};
 pub use layers::ConfigError;
 pub use pipeline::NoProviders;
 pub use plans::Plan;
@@ -60,6 +60,8 @@ pub struct Config {
     pub database: Database,
     /// What is kept of conversations.
     pub conversations: Conversations,
+    /// For how long the rest is remembered.
+    pub retention: Remembered,
     /// What it is sealed with.
     pub encryption: Encryption,
     /// Shared state.

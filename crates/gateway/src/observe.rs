@@ -6,6 +6,7 @@ pub mod events;
 pub mod health;
 mod incidents;
 mod kept;
+mod keys;
 mod limits;
 mod lines;
 pub mod logging;
@@ -15,6 +16,7 @@ mod usage;
 mod work;
 
 pub use events::{Event, Outcome, Stage};
+pub use keys::Layer;
 pub use metrics::{Metrics, metrics_markdown};
 pub use work::WorkOutcome;
 

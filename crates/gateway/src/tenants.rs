@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use store::{Act, NewApiKey, Sql, Tenant, TenantLimits, TenantStatus};
+use store::live::facts::Subject;
+use store::{Act, NewApiKey, Sql, Store, Tenant, TenantLimits, TenantStatus};
 
 use crate::audit::Actor;
 use crate::auth::{
@@ -133,19 +134,24 @@ pub async fn create(
     Ok((tenant, minted))
 }
 
-/// Stores `changed` in the place of `seen`.
+/// Stores `changed` in the place of `seen`, and sees that no server goes by what it knew before.
 ///
 /// # Errors
 /// [`TenantError`].
 pub async fn update(
-    sql: &Sql,
+    store: &Store,
     seen: &Tenant,
     changed: Tenant,
     mut act: Act,
 ) -> Result<Tenant, TenantError> {
     act.before = Some(recorded(seen));
     act.after = Some(recorded(&changed));
-    if !sql.update_tenant(seen, &changed, &act).await? {
+    let subject = Subject::Tenant(&seen.id);
+    store.live.facts.changing(subject).await;
+    let is_done = store.sql.update_tenant(seen, &changed, &act).await;
+    // a Redis that is away is told when it is back
+    let _ = store.live.facts.changed(subject).await;
+    if !is_done? {
         return Err(TenantError::Changed);
     }
     let action = act.action;
@@ -163,7 +169,7 @@ pub async fn update(
 /// # Errors
 /// [`TenantError`].
 pub async fn turn(
-    sql: &Sql,
+    store: &Store,
     id: &str,
     (status, reason): (TenantStatus, Option<String>),
     by: &Actor,
@@ -172,7 +178,7 @@ pub async fn turn(
     if id == DEFAULT_TENANT {
         return Err(TenantError::OperatorsOwn);
     }
-    let found = sql.find_tenant(id).await?;
+    let found = store.sql.find_tenant(id).await?;
     let seen = found.filter(|tenant| tenant.status != TenantStatus::Deleted);
     let seen = seen.ok_or_else(|| TenantError::Missing(id.to_owned()))?;
     let changed = Tenant {
@@ -186,7 +192,7 @@ pub async fn turn(
         TenantStatus::Suspended => "tenant.suspend",
         TenantStatus::Deleted => "tenant.delete",
     };
-    update(sql, &seen, changed, by.act(now, action, id)).await
+    update(store, &seen, changed, by.act(now, action, id)).await
 }
 
 /// Keeps a tenant's conversations for so many days, or for as long as its plan says.
@@ -194,19 +200,19 @@ pub async fn turn(
 /// # Errors
 /// [`TenantError`].
 pub async fn keep(
-    sql: &Sql,
+    store: &Store,
     id: &str,
     days: Option<u32>,
     by: &Actor,
     now: DateTime<Utc>,
 ) -> Result<Tenant, TenantError> {
-    let found = sql.find_tenant(id).await?;
+    let found = store.sql.find_tenant(id).await?;
     let seen = found.filter(|tenant| tenant.status != TenantStatus::Deleted);
     let seen = seen.ok_or_else(|| TenantError::Missing(id.to_owned()))?;
     let mut changed = seen.clone();
     changed.limits.retention_days = days;
     changed.updated_at = now;
-    update(sql, &seen, changed, by.act(now, "tenant.update", id)).await
+    update(store, &seen, changed, by.act(now, "tenant.update", id)).await
 }
 
 /// A tenant as the audit log shows it.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::ask::{
-    DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, Hears, LlmRequest, SpeakOptions,
-    SttOptions,
+    AnotherVoice, DuplexCommand, DuplexItem, DuplexOptions, DuplexUsage, Finish, Hears, LlmRequest,
+    SpeakOptions, SttOptions,
 };
 use engine::session::{ReplyId, UtteranceId};
 use tokio::sync::mpsc;
@@ -188,6 +188,8 @@ pub enum TtsEvent {
         /// The piece.
         index: u32,
     },
+    /// Another voice speaks from here on.
+    Another(Box<AnotherVoice>),
     /// No more speech will come; last.
     Failed(ProviderError),
 }

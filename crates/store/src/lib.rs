@@ -27,6 +27,7 @@ pub use sql::outbox::{AfterFailure, Effect, NewEffect};
 pub use sql::projects::{Project, Removal};
 pub use sql::retention::{Pruned, Retention};
 pub use sql::sessions::{SessionKey, StoredSession};
+pub use sql::sweep::{Cuts, Swept};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
 pub use sql::{Settings, Sql};

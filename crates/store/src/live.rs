@@ -1,16 +1,20 @@
 //! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
 //! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`;
-//! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one.
+//! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one;
+//! facts about keys by `auth`.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
+pub mod facts;
 pub mod leases;
 pub mod limiter;
 pub mod link;
 pub mod post;
+mod sealing;
 pub mod secrets;
 pub mod sessions;
 pub mod work;
 
+pub use facts::Facts;
 pub use leases::Leases;
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
@@ -19,6 +23,7 @@ pub use secrets::{ClientSecret, Secrets};
 pub use sessions::Sessions;
 pub use work::{Queue, WorkError, WorkKind, WorkLimits};
 
+use self::sealing::Sealer;
 use crate::seal::KeySource;
 
 /// Session configurations kept for client secrets, in bytes of JSON: 100,000 ordinary ones of 600 bytes.
@@ -37,7 +42,7 @@ pub struct LiveOptions {
     pub max_client_secrets: usize,
     /// What this process gives of each limit while Redis is away, in per cent.
     pub share_percent: u64,
-    /// What wraps the keys that seal live sessions in Redis; plain without.
+    /// What wraps the keys that seal live sessions and what is known of keys in Redis; plain without.
     pub keys: Option<KeySource>,
 }
 
@@ -67,6 +72,8 @@ pub struct Live {
     pub post: Post,
     /// How many conversations run.
     pub leases: Leases,
+    /// What the database says of keys and tenants.
+    pub facts: Facts,
     link: Option<Link>,
 }
 
@@ -84,16 +91,19 @@ impl Live {
                 sessions: Sessions::memory(SESSION_BYTES),
                 post: Post::none(),
                 leases: Leases::memory(),
+                facts: Facts::none(),
                 link: None,
             });
         };
         let link = Link::open(url, &options.namespace).await?;
+        let sealer = Sealer::new(options.keys.clone());
         Ok(Self {
             secrets: Secrets::redis(link.clone(), limit, CLIENT_SECRET_BYTES),
             limiter: Limiter::redis(link.clone(), options.share_percent),
-            sessions: Sessions::redis(link.clone(), options.keys.clone()),
+            sessions: Sessions::redis(link.clone(), sealer.clone()),
             post: Post::redis(link.clone()),
             leases: Leases::redis(link.clone(), options.share_percent),
+            facts: Facts::redis(link.clone(), sealer),
             link: Some(link),
         })
     }

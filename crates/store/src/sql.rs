@@ -29,6 +29,7 @@ pub mod lines;
 pub mod projects;
 pub mod retention;
 pub mod sessions;
+pub mod sweep;
 pub mod tenants;
 
 pub use settings::{Settings, check_address};

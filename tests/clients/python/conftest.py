@@ -35,6 +35,24 @@ def tap(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ta
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def tap_of_fallen_voice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tap]:
+    """The tap in front of a server whose first voice is where nobody listens."""
+    folder = tmp_path_factory.mktemp("fallen")
+    settings = folder / "antiphon.toml"
+    settings.write_text(
+        '[providers.nowhere]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        '[pipelines.fallen]\nstt = ["scripted"]\nllm = ["scripted"]\ntts = ["nowhere", "scripted"]\n',
+        encoding="utf-8",
+    )
+    server = Server(folder, config=settings)
+    running = Tap(server.url, recordings(), tmp_path_factory.mktemp("tap"), label="fallen")
+    yield running
+    running.stop()
+    code = server.stop()
+    assert code == 0, server.log()[-4000:]
+
+
 @pytest.fixture
 def client(server: Server, tap: Tap) -> Iterator[OpenAI]:
     """The official client: REST straight to the server, sockets through the tap."""

@@ -55,7 +55,7 @@ def free_port() -> int:
 class Server:
     """One server process with scripted providers."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, config: Path | None = None, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "server.log"
@@ -71,7 +71,8 @@ class Server:
             **settings,
         }
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen([binary(), "serve"], env=environment, stdout=log, stderr=log)
+            command = [binary(), "serve"] + (["--config", config] if config else [])
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:

@@ -14,8 +14,9 @@ from openai import AsyncOpenAI, OpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection, RealtimeConnection
 from websockets.exceptions import ConnectionClosedError
 
-from live import MODEL
+from live import KEY, MODEL
 from sound import b64, silence
+from tap import Tap
 
 TEXT_LADDER = [
     "response.created",
@@ -268,6 +269,29 @@ def test_a_session_goes_on_over_another_connection(client: OpenAI) -> None:
         connection.response.create(response={"output_modalities": ["text"]})
         done = until(connection, "response.done")[-1]
         assert done.response.status == "completed"
+
+
+def test_who_asks_is_told_that_another_voice_speaks(
+    tap_of_fallen_voice: Tap,
+) -> None:
+    def told(query: dict[str, str]) -> list[object]:
+        with (
+            OpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1", websocket_base_url=f"{tap_of_fallen_voice.ws}/v1") as client,
+            client.realtime.connect(model="fallen", extra_query=query) as connection,
+        ):
+            assert connection.recv().type == "session.created"
+            connection.conversation.item.create(item=user("say: One voice is as good as another."))
+            connection.response.create()
+            events = until(connection, "response.done")
+            assert events[-1].response.status == "completed"
+            assert any(event.type == "response.output_audio.delta" for event in events)
+            return [event for event in events if event.type == "tts.degraded"]
+
+    [event] = told({"extra_events": "tts.degraded"})
+    assert (event.to_dict()["from"], event.to_dict()["to"]) == ("nowhere", "scripted")
+    assert event.to_dict()["reason"] == "provider_unavailable"
+    # a client that says nothing is told nothing
+    assert told({}) == []
 
 
 def test_transcription_session(client: OpenAI, speech: bytes) -> None:

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use wire::realtime::{ClientEvent, ErrorBody};
 
 use super::allowance::Limits;
-use crate::ask::{DuplexUsage, Finish, LlmUsage, ServerTool, ToolOutcome};
+use crate::ask::{AnotherVoice, DuplexUsage, Finish, LlmUsage, ServerTool, ToolOutcome};
 
 /// One utterance being transcribed; unique within a session.
 pub type UtteranceId = u64;
@@ -107,6 +107,8 @@ pub enum TtsNews {
     },
     /// A piece was spoken whole.
     PieceDone(u32),
+    /// Another voice speaks from here on.
+    Another(Box<AnotherVoice>),
     /// No more speech will come; last.
     Failed(Box<ErrorBody>),
 }

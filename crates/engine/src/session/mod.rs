@@ -9,6 +9,7 @@
 //! ```
 
 mod allowance;
+mod another_voice;
 mod barge_in;
 mod budget;
 pub(crate) mod context;
@@ -35,6 +36,7 @@ use std::collections::VecDeque;
 
 use wire::ids::Ids;
 use wire::realtime::client::ClientAction;
+use wire::realtime::extra::ExtraEvents;
 use wire::realtime::response::ConversationTarget;
 use wire::realtime::session::TurnDetection;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent, SessionKind};
@@ -114,6 +116,8 @@ pub struct Session {
     /// Bytes of the caller's audio.
     heard: Window,
     now_ms: u64,
+    /// Events that the client has asked for.
+    extras: ExtraEvents,
     phase: Phase,
 }
 
@@ -152,6 +156,7 @@ impl Session {
             told: Told::default(),
             heard: Window::default(),
             now_ms: 0,
+            extras: ExtraEvents::default(),
             phase: Phase::Open,
             settings,
             policy,

@@ -127,6 +127,7 @@ impl Session {
                 self.regain(super::output::Part::Voice, out);
             }
             TtsNews::PieceDone(index) => reply.piece_done(index),
+            TtsNews::Another(voice) => reply.voice.change(voice),
             TtsNews::Failed(error) => {
                 self.fall_silent(id, &error, out);
                 return;
@@ -145,6 +146,7 @@ impl Session {
         }
         let mut reply = self.replies.remove(at);
         reply.flush_speech();
+        self.show_another_voice(&mut reply, out);
         self.show_message(&mut reply, out);
         if reply.message_complete() {
             // a message before a call was finished, whatever became of the call

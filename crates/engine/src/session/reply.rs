@@ -12,6 +12,7 @@ use wire::realtime::response::{CreateResponse, Response};
 use wire::realtime::session::Modality;
 use wire::realtime::{ErrorBody, ItemStatus};
 
+use super::another_voice::Voice;
 use super::duplex::Resumed;
 use super::input::{ReplyId, UtteranceId};
 use super::items::SpokenPiece;
@@ -80,6 +81,8 @@ pub(super) struct Reply {
     pub(super) excuse: Option<ErrorBody>,
     /// Whether the session ends once everything was heard.
     pub(super) parting: Parting,
+    /// Who speaks it.
+    pub(super) voice: Voice,
     format: Format,
     encoder: Option<(u32, Encoder)>,
     cutter: Cutter,
@@ -141,6 +144,7 @@ impl Reply {
             filler: None,
             joint: Joint::Tight,
             excuse: None,
+            voice: Voice::default(),
             parting: Parting::Stays,
             format,
             encoder: None,

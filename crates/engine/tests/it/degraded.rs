@@ -1,7 +1,9 @@
 //! A part of the pipeline is missing: the client is told once, the caller is not left in silence, and it comes back.
 
+use engine::ask::AnotherVoice;
 use engine::session::{Input, Mark, Part, TtsNews};
 use serde_json::json;
+use wire::realtime::extra::ExtraEvents;
 use wire::realtime::{ErrorBody, ServerEvent};
 
 use crate::ladder;
@@ -155,6 +157,62 @@ fn without_a_voice_responses_are_their_transcript_until_it_is_back() {
     world.settle();
     assert!(world.count("response.output_audio.delta") > 0);
     assert_eq!(changes(&world).last(), Some(&(Part::Voice, false)));
+}
+
+/// Another voice takes over in the response that is running.
+fn change_voice(world: &mut World, to: &str) {
+    let id = world.speaking.last().copied().unwrap();
+    let voice = AnotherVoice {
+        from: "af_heart".to_owned(),
+        to: to.to_owned(),
+        reason: "provider_unavailable".to_owned(),
+    };
+    world.input(Input::Tts(id, TtsNews::Another(voice.into())));
+}
+
+#[test]
+fn who_asks_for_it_is_told_once_a_response_that_another_voice_speaks() {
+    for asked in ["", "tts.degraded"] {
+        let mut world = World::new();
+        world.session.tell_also(ExtraEvents::parse(asked).unwrap());
+        for round in 1..=2 {
+            world.answers.push_back(Answer::Endless);
+            ask(&mut world, "Tell me everything.");
+            world.pass(200);
+            change_voice(&mut world, "joe");
+            world.pass(200);
+            change_voice(&mut world, "amy");
+            world.settle();
+            ladder::check(&world);
+            assert_eq!(response(&world)["status"], "completed");
+            let told: Vec<_> = world
+                .log
+                .iter()
+                .filter_map(|(_, event)| match event {
+                    ServerEvent::TtsDegraded {
+                        response_id,
+                        from,
+                        to,
+                        reason,
+                        ..
+                    } => Some((response_id, from.as_str(), to.as_str(), reason.as_str())),
+                    _ => None,
+                })
+                .collect();
+            if asked.is_empty() {
+                assert!(told.is_empty());
+                continue;
+            }
+            assert_eq!(told.len(), round);
+            let (of, from, to, reason) = told[round - 1];
+            assert_eq!(response(&world)["id"], of.as_str());
+            assert_eq!(
+                (from, to, reason),
+                ("af_heart", "joe", "provider_unavailable")
+            );
+        }
+        assert_eq!(errors(&world, "tts_degraded"), 0);
+    }
 }
 
 #[test]

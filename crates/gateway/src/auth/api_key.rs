@@ -9,10 +9,12 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as
 use aws_lc_rs::{constant_time, hmac, rand};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use store::live::Facts;
 use store::{ApiKey, NewApiKey, Rotation, Sql, TenantLimits, TenantStatus};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Fingerprint, Known};
+use super::records::{Record, Records};
 use super::{
     Allowance, AuthError, DEFAULT_PLAN, DEFAULT_PROJECT, DEFAULT_TENANT, Principal, Scopes,
     key_text,
@@ -20,6 +22,7 @@ use super::{
 use crate::audit::Actor;
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::observe::Metrics;
 
 /// Argon2id runs at the same time: each holds 19 MiB and a core for about 20 ms.
 const HASHERS: usize = 2;
@@ -71,6 +74,7 @@ pub struct ApiKeys {
     fingerprint_key: hmac::Key,
     bootstrap: Option<Fingerprint>,
     cache: Cache,
+    records: Records,
     hashers: Arc<Semaphore>,
     /// Verified for ids that do not exist, so that they take as long as ids that do.
     dummy_hash: Arc<str>,
@@ -96,6 +100,7 @@ impl ApiKeys {
         let checksum_bytes = sql
             .installation_value(CHECKSUM_VALUE, &random_bytes()?)
             .await?;
+        let checksum_key = hmac::Key::new(hmac::HMAC_SHA256, &checksum_bytes);
         let fingerprint_key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes()?);
         let dummy = key_text::random_text(43)?;
         let dummy_hash = tokio::task::spawn_blocking(move || hash(&dummy))
@@ -103,14 +108,28 @@ impl ApiKeys {
             .map_err(|_| AuthError::Hashing)??;
         Ok(Self {
             bootstrap: bootstrap.map(|key| fingerprint(&fingerprint_key, key.reveal())),
+            records: Records::new(
+                sql.clone(),
+                Facts::none(),
+                Metrics::default(),
+                &checksum_key,
+            ),
             sql,
             clock,
-            checksum_key: hmac::Key::new(hmac::HMAC_SHA256, &checksum_bytes),
+            checksum_key,
             fingerprint_key,
             cache: Cache::default(),
             hashers: Arc::new(Semaphore::new(HASHERS)),
             dummy_hash: dummy_hash.into(),
         })
+    }
+
+    /// These keys, with what all servers know of them: of each other's changes they hear through `facts`, and who had an
+    /// answer is counted in `metrics`.
+    #[must_use]
+    pub fn sharing(mut self, facts: Facts, metrics: Metrics) -> Self {
+        self.records = Records::new(self.sql.clone(), facts, metrics, &self.checksum_key);
+        self
     }
 
     /// Makes and stores a key.
@@ -172,9 +191,11 @@ impl ApiKeys {
         act.after = Some(json!({
             "expires_at": rotation.old_ends_at.timestamp(), "replaced_by": minted.id,
         }));
-        let is_done = self.sql.rotate_key(&rotation, &act).await?;
+        self.records.changing(&old.id).await;
+        let is_done = self.sql.rotate_key(&rotation, &act).await;
+        self.records.changed(&old.id).await;
         self.cache.forget(&old.id);
-        Ok(is_done.then_some(minted))
+        Ok(is_done?.then_some(minted))
     }
 
     /// All keys of `tenant`, oldest first.
@@ -210,9 +231,11 @@ impl ApiKeys {
     pub async fn revoke(&self, tenant: &str, id: &str, by: &Actor) -> Result<bool, AuthError> {
         let mut act = by.act(self.clock.utc(), "key.revoke", id);
         act.after = Some(json!({ "revoked_at": act.at.timestamp() }));
-        let is_done = self.sql.revoke_key(tenant, id, &act).await?;
+        self.records.changing(id).await;
+        let is_done = self.sql.revoke_key(tenant, id, &act).await;
+        self.records.changed(id).await;
         self.cache.forget(id);
-        Ok(is_done)
+        Ok(is_done?)
     }
 
     /// The text of a new key and the hash of its secret; nothing is stored.
@@ -247,7 +270,10 @@ impl ApiKeys {
         }
         let parts = key_text::parse(&self.checksum_key, text)?;
         match self.cache.get(&print, self.clock.now()) {
-            Some(Known::Fresh(principal)) => Ok(principal),
+            Some(Known::Fresh(principal)) => {
+                self.records.in_process();
+                Ok(principal)
+            }
             Some(Known::Stale(principal)) => self.recheck(&print, principal).await,
             None => self.verify_slowly(parts, print).await,
         }
@@ -270,7 +296,7 @@ impl ApiKeys {
         if id == BOOTSTRAP_ID && self.bootstrap.is_some() {
             return Ok(bootstrap_principal().allowance);
         }
-        let standing = self.sql.key_standing(id, self.clock.utc()).await?;
+        let standing = self.records.standing(id, self.clock.utc()).await?;
         let standing = standing.filter(|standing| standing.key_works);
         let standing = standing.ok_or(AuthError::Revoked)?;
         match standing.status {
@@ -284,10 +310,12 @@ impl ApiKeys {
     }
 
     async fn recheck(&self, print: &Fingerprint, known: Principal) -> Result<Principal, AuthError> {
+        // from before the question: what changes while it is answered counts as changed afterwards
+        let asked = self.clock.now();
         match self.allowance(&known.key_id).await {
             Ok(allowance) => {
                 let principal = Principal { allowance, ..known };
-                self.cache.checked(print, &principal, self.clock.now());
+                self.cache.checked(print, &principal, asked);
                 Ok(principal)
             }
             Err(AuthError::Store(error)) => Err(AuthError::Store(error)),
@@ -303,41 +331,47 @@ impl ApiKeys {
         parts: key_text::KeyText<'_>,
         print: Fingerprint,
     ) -> Result<Principal, AuthError> {
-        let row = self.sql.find_key(parts.id).await?;
-        let stored: Arc<str> = row.as_ref().map_or_else(
+        let record = self.records.key(parts.id).await?;
+        let stored: Arc<str> = record.as_ref().map_or_else(
             || Arc::clone(&self.dummy_hash),
-            |row| row.hash.as_str().into(),
+            |record| record.hash.as_str().into(),
         );
         let secret = Secret::new(parts.secret);
         let right = self.blocking(move || matches(&stored, &secret)).await?;
-        let Some(row) = row.filter(|_| right) else {
+        let Some(record) = record.filter(|_| right) else {
             return Err(AuthError::Wrong);
         };
-        if row.revoked_at.is_some() {
+        if record.revoked_at.is_some() {
             return Err(AuthError::Revoked);
         }
-        if !row.is_active(self.clock.utc()) {
+        if record.has_ended(self.clock.utc()) {
             return Err(AuthError::Expired);
         }
+        let asked = self.clock.now();
+        let allowance = self.allowance(parts.id).await?;
+        self.touch(parts.id, &record).await;
         let principal = Principal {
-            allowance: self.allowance(&row.id).await?,
-            tenant: row.tenant,
-            project: row.project,
-            key_id: row.id,
-            scopes: Scopes::from_names(&row.scopes),
+            allowance,
+            tenant: record.tenant,
+            project: record.project,
+            key_id: parts.id.to_owned(),
+            scopes: Scopes::from_names(&record.scopes),
             stored_session: None,
         };
-        self.touch(&principal, row.last_used_at).await?;
-        self.cache.put(print, principal.clone(), self.clock.now());
+        self.cache.put(print, principal.clone(), asked);
         Ok(principal)
     }
 
-    async fn touch(&self, of: &Principal, last: Option<DateTime<Utc>>) -> Result<(), AuthError> {
+    /// Notes that a key was used. A database that is away keeps nobody out whose key is known.
+    async fn touch(&self, id: &str, record: &Record) {
         let now = self.clock.utc();
-        if last.is_none_or(|last| now - last >= TOUCH_EVERY) {
-            self.sql.touch_key(&of.tenant, &of.key_id, now).await?;
+        let last = record.last_used_at;
+        if last.is_none_or(|last| now - last >= TOUCH_EVERY)
+            && let Err(error) = self.sql.touch_key(&record.tenant, id, now).await
+        {
+            let error = super::chain(&error);
+            tracing::warn!(key_id = id, error, "cannot note that a key was used");
         }
-        Ok(())
     }
 
     /// Runs Argon2 off the async threads, at most [`HASHERS`] at a time.

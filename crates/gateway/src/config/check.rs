@@ -33,7 +33,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     named::check(config)?;
     plans::check(&config.plans)?;
     check_rates(config)?;
-    conversations::check(&config.conversations, &config.encryption)?;
+    conversations::check(&config.conversations, &config.retention, &config.encryption)?;
     within(
         "metering.retention_days",
         config.metering.retention_days,

@@ -33,6 +33,29 @@ impl Default for Conversations {
     }
 }
 
+/// `[retention]`: for how long it is remembered what went out and what came in. Conversations and calls have the time of
+/// their tenant, see `conversations.retention_days`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Remembered {
+    /// For how many days work that was done outside (webhooks and the like) is remembered, 1 to 3650.
+    pub outbox_done_days: u32,
+    /// For how many days work that was given up can still be looked at and tried again, 1 to 3650.
+    pub outbox_dead_days: u32,
+    /// For how many days whoever sends the same request again is given the same answer, 1 to 3650.
+    pub inbox_days: u32,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            outbox_done_days: 7,
+            outbox_dead_days: 30,
+            inbox_days: 7,
+        }
+    }
+}
+
 /// `[encryption]`: what wraps the keys that seal conversations; they are stored plain when nothing is set. One of `keys`,
 /// `key_file` and `vault_address`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -68,7 +91,18 @@ impl Default for Encryption {
 }
 
 /// The first value of these sections that is not accepted.
-pub(super) fn check(kept: &Conversations, encryption: &Encryption) -> Result<(), Problem> {
+pub(super) fn check(
+    kept: &Conversations,
+    remembered: &Remembered,
+    encryption: &Encryption,
+) -> Result<(), Problem> {
+    for (key, days) in [
+        ("retention.outbox_done_days", remembered.outbox_done_days),
+        ("retention.outbox_dead_days", remembered.outbox_dead_days),
+        ("retention.inbox_days", remembered.inbox_days),
+    ] {
+        within(key, days, RETENTION_DAYS)?;
+    }
     within(
         "conversations.retention_days",
         kept.retention_days,
@@ -157,10 +191,12 @@ mod tests {
     use super::*;
 
     fn refused(kept: &Conversations, encryption: &Encryption) -> Option<String> {
-        check(kept, encryption).err().map(|problem| {
-            assert!(!problem.value.contains("hunter2"), "{}", problem.value);
-            problem.key.into_owned()
-        })
+        check(kept, &Remembered::default(), encryption)
+            .err()
+            .map(|problem| {
+                assert!(!problem.value.contains("hunter2"), "{}", problem.value);
+                problem.key.into_owned()
+            })
     }
 
     #[test]
@@ -176,6 +212,12 @@ mod tests {
             ..Conversations::default()
         };
         assert_eq!(refused(&never, &keyless), key);
+        let never = Remembered {
+            inbox_days: 0,
+            ..Remembered::default()
+        };
+        let told = check(&Conversations::default(), &never, &keyless).unwrap_err();
+        assert_eq!(told.key, "retention.inbox_days");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Ends the conversations of tenants that were suspended or deleted, and brings new limits to those of others, wherever
-//! that was done.
+//! that was done; forgets what deleted tenants left in the live state.
 //! Runs in every server.
 //! Never cuts a sentence: a conversation ends after the answer that is being spoken, or half a minute later.
 
@@ -30,12 +30,7 @@ pub(super) async fn run(app: Arc<App>) {
             _ = turns.tick() => {}
         }
         app.quotas.sweep();
-        // while nothing runs there is nobody to send away, and whoever comes is asked at the door
-        if app.sessions.count() > 0 {
-            since = look(&app, since).await;
-        } else {
-            since = app.clock.utc() - OVERLAP;
-        }
+        since = look(&app, since).await;
     }
 }
 
@@ -63,6 +58,9 @@ async fn look(app: &App, since: DateTime<Utc>) -> DateTime<Utc> {
             continue;
         }
         let sessions = app.sessions.close(&tenant.id);
+        if tenant.status == TenantStatus::Deleted {
+            forget(app, &tenant.id).await;
+        }
         if sessions > 0 {
             let status = tenant.status.name();
             tracing::info!(
@@ -74,4 +72,20 @@ async fn look(app: &App, since: DateTime<Utc>) -> DateTime<Utc> {
         }
     }
     now - OVERLAP
+}
+
+/// Forgets what the tenant's conversations left for clients that might have come back. A conversation that is still ending
+/// leaves something again, and is looked for the next time.
+pub(crate) async fn forget(app: &App, tenant: &str) {
+    match app.store.live.sessions.forget(tenant).await {
+        Ok(0) => {}
+        Ok(sessions) => tracing::info!(
+            tenant,
+            sessions,
+            "live sessions of a deleted tenant are forgotten"
+        ),
+        Err(error) => {
+            tracing::warn!(tenant, %error, "cannot forget the live sessions of a deleted tenant");
+        }
+    }
 }

@@ -3,10 +3,11 @@
 //! Never keeps two of the same kind running at once.
 
 mod clock;
-mod closing;
+pub(crate) mod closing;
 mod conversations;
 mod leases;
 mod purge;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) fn start(app: &Arc<App>) {
     }
     app.lifecycle.spawn(clock::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
+    app.lifecycle.spawn(sweep::run(Arc::clone(app)));
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());
     app.lifecycle

@@ -1,6 +1,7 @@
 //! On whose tab a session's or a request's work counts.
 //! Kept by [`super::Meter`]; tabs are `quota`'s.
-//! Never forgets one at once: work that is cut off when its session ends is told of a moment later.
+//! Never forgets one at once: work that is cut off when its session ends is told of a moment later. Only the session itself
+//! is told of nothing after its end.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -64,6 +65,7 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        self.tab.hush();
         self.meter.detach(&self.session);
     }
 }

@@ -166,6 +166,18 @@ async fn a_session_that_goes_on_keeps_its_tab_however_many_end_meanwhile() {
     assert!(meter.books().tabs.find("sess_other_0").is_none());
 }
 
+#[tokio::test]
+async fn a_tab_that_outlasts_its_session_keeps_nothing_of_it() {
+    let meter = meter();
+    let attached = meter.attach("sess_1", Tab::unlimited());
+    let (sender, mut receiver) = crate::edge::queue(4);
+    attached.tab().listen(sender);
+    drop(attached);
+    // work that is told of late still finds the tab, and the session's queue has ended
+    assert!(meter.books().tabs.find("sess_1").is_some());
+    assert!(receiver.recv().await.is_none());
+}
+
 #[test]
 fn a_busy_tenant_does_not_take_the_memory_of_others() {
     let meter = meter();

@@ -20,6 +20,7 @@ use store::JournalState;
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
+use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
 use super::usage::Usage;
@@ -87,6 +88,7 @@ struct Families {
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
     incidents: Incidents,
     kept: Kept,
+    keys: Keys,
     limits: Limits,
     usage: Usage,
     work: Work,
@@ -196,6 +198,7 @@ fn register(registry: &mut Registry, families: &Families) {
     );
     families.incidents.register(r);
     families.kept.register(r);
+    families.keys.register(r);
     families.limits.register(r);
     families.usage.register(r);
     families.work.register(r);
@@ -309,6 +312,11 @@ impl Metrics {
         self.0.families.redis_away.set(away.into());
     }
 
+    /// Notes who knew what the `key` or its `tenant` is.
+    pub(crate) fn found(&self, of: &'static str, layer: Layer) {
+        self.0.families.keys.found(of, layer);
+    }
+
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
         self.0.families.limits.decided_locally();
@@ -375,6 +383,7 @@ pub fn metrics_markdown() -> String {
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
     f.incidents.show();
+    f.keys.show();
     f.limits.show();
     f.usage.show();
     f.work.show();

@@ -4,7 +4,7 @@
 //! server has not counted when it stops is not counted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::edge::Sender;
 use engine::guard::{Rate, Standing};
@@ -48,8 +48,8 @@ pub(super) struct Shared {
     audio_ms: AtomicU64,
     /// Whether a task is counting.
     counting: AtomicBool,
-    /// The conversation, which is told how its limits stand.
-    listener: OnceLock<Sender<Input>>,
+    /// The conversation, while it lives: it is told how its limits stand.
+    listener: Mutex<Option<Sender<Input>>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Tab {
             tokens: AtomicU64::new(0),
             audio_ms: AtomicU64::new(0),
             counting: AtomicBool::new(false),
-            listener: OnceLock::new(),
+            listener: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -94,8 +94,14 @@ impl Tab {
     /// From now on `conversation` is told how its limits stand.
     pub(crate) fn listen(&self, conversation: Sender<Input>) {
         // a tab belongs to one conversation
-        let _ = self.shared.listener.set(conversation);
+        self.shared.listener().get_or_insert(conversation);
         self.look();
+    }
+
+    /// Nobody is told any more: the conversation has ended, and what is counted late must not keep its queue.
+    pub(crate) fn hush(&self) {
+        let listener = self.shared.listener().take();
+        drop(listener);
     }
 
     /// Tokens for one question, reserved; given back when the result is dropped, and counted as they were used.
@@ -220,6 +226,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn listener(&self) -> MutexGuard<'_, Option<Sender<Input>>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has_uncounted(&self) -> bool {
         self.tokens.load(Ordering::Acquire) > 0 || self.audio_ms.load(Ordering::Acquire) >= 1000
     }
@@ -269,7 +279,7 @@ impl Shared {
     }
 
     fn tell(&self, limits: Limits) {
-        if let Some(listener) = self.listener.get() {
+        if let Some(listener) = &*self.listener() {
             // a conversation that is busy hears of it the next time
             let _ = listener.try_send(Input::Limits(Box::new(limits)));
         }

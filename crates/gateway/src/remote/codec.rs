@@ -20,6 +20,8 @@ pub const MORE: &str = "more";
 pub(crate) const END: &str = "end";
 /// Answered: the worker's first provider failed, and another one took over.
 pub(crate) const DEGRADED: &str = "degraded";
+/// Another voice speaks from here on.
+const ANOTHER: &str = "another_voice";
 
 const AUDIO: &str = "audio";
 const PAUSE: &str = "pause";
@@ -250,6 +252,7 @@ pub(crate) fn tts_answer(event: &TtsEvent) -> Message {
             Message::new(AUDIO, bytes.freeze())
         }
         TtsEvent::PieceDone { index } => Message::new(DONE, index.to_le_bytes().to_vec()),
+        TtsEvent::Another(voice) => Message::new(ANOTHER, json(voice)),
         TtsEvent::Failed(error) => failed(error),
     }
 }
@@ -267,6 +270,7 @@ pub(crate) fn tts_event(message: &Message) -> Option<TtsEvent> {
             samples: samples(&message.data[8..]),
         },
         DONE => TtsEvent::PieceDone { index: number(0)? },
+        ANOTHER => TtsEvent::Another(serde_json::from_slice(&message.data).ok()?),
         FAILED => TtsEvent::Failed(error_of(message)?),
         _ => return None,
     })

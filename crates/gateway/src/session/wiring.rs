@@ -479,6 +479,7 @@ fn tts_news(event: TtsEvent) -> TtsNews {
             samples,
         },
         TtsEvent::PieceDone { index } => TtsNews::PieceDone(index),
+        TtsEvent::Another(voice) => TtsNews::Another(voice),
         TtsEvent::Failed(error) => TtsNews::Failed(told(&error).into()),
     }
 }

@@ -58,7 +58,7 @@ impl Progress {
                 };
                 Some(TtsEvent::PieceDone { index })
             }
-            TtsEvent::Failed(_) => Some(event),
+            TtsEvent::Another(_) | TtsEvent::Failed(_) => Some(event),
         }
     }
 }

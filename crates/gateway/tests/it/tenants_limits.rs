@@ -67,7 +67,7 @@ async fn a_suspension_on_another_server_ends_conversations_here() {
     let app = world.app();
     let status = (TenantStatus::Suspended, None);
     let now = app.clock.utc();
-    tenants::turn(&app.store.sql, "acme", status, &Actor::command_line(), now)
+    tenants::turn(&app.store, "acme", status, &Actor::command_line(), now)
         .await
         .unwrap();
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Workers that can die, a gateway's end of their queue, and what is heard there.
 //! The stories of `workers` use it.
 
-use engine::ask::SpeakOptions;
+use engine::ask::{AnotherVoice, SpeakOptions};
 use gateway::Config;
 use gateway::config::Secret;
 use gateway::lifecycle::Lifecycle;
@@ -168,6 +168,8 @@ pub(crate) async fn next(stream: &mut TtsStream) -> Option<TtsEvent> {
 pub(crate) struct Heard {
     pub(crate) pieces: Vec<Vec<i16>>,
     pub(crate) ended: Vec<u32>,
+    /// Voices that took over.
+    pub(crate) others: Vec<AnotherVoice>,
 }
 
 impl Heard {
@@ -179,6 +181,7 @@ impl Heard {
                 self.pieces[index as usize].extend_from_slice(&samples);
             }
             TtsEvent::PieceDone { index } => self.ended.push(index),
+            TtsEvent::Another(voice) => self.others.push(*voice),
             TtsEvent::Failed(error) => panic!("{error}"),
         }
     }

@@ -342,6 +342,14 @@ impl<P: ?Sized> Row<P> {
         }))
     }
 
+    /// The first of the row, where the one at `place` is asked without it: it has failed often enough to be left alone.
+    fn resting(&self, place: usize) -> Option<(&Arc<Member<P>>, ProviderError)> {
+        let first = self.members.first().filter(|_| place > 0)?;
+        let message = "it is left alone for a while, having failed";
+        let refused = ProviderError::new(first.name.to_string(), Kind::Unavailable, message);
+        Some((first, refused))
+    }
+
     /// Whether any member has a key that opens something, as far as is known.
     fn usable(&self) -> Result<(), ProviderError> {
         let mut refusal = None;
@@ -407,6 +415,15 @@ trait Job: Send {
     ) -> impl Future<Output = Attempt> + Send;
     /// Gets ready for another member to go on; `false` where nobody can.
     fn hand_over(&mut self) -> impl Future<Output = bool> + Send;
+    /// Tells that `to` does what `from` was to do.
+    fn taken_over(
+        &mut self,
+        _from: &str,
+        _to: &str,
+        _why: &ProviderError,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
     /// Tells that nobody did it.
     fn fail(&mut self, error: ProviderError) -> impl Future<Output = ()> + Send;
 }
@@ -427,8 +444,11 @@ async fn run<J: Job>(row: &Row<J::Provider>, job: &mut J, limit: Duration) {
             let taken = || ProviderError::new(name, Kind::Unavailable, message);
             return job.fail(last.map_or_else(taken, |(_, error)| error)).await;
         }
-        if let Some((from, _)) = &last {
+        if let Some((from, error)) = &last {
             row.failed_over(job.session(), from, &member.name);
+            job.taken_over(from, &member.name, error).await;
+        } else if let Some((resting, refused)) = row.resting(place) {
+            job.taken_over(&resting.name, &member.name, &refused).await;
         }
         let unheard = job.unheard();
         let attempt = tokio::select! {

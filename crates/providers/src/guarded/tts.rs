@@ -5,7 +5,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use engine::{ask::SpeakOptions, speech::unspoken};
+use engine::ask::{AnotherVoice, SpeakOptions};
+use engine::speech::unspoken;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -146,6 +147,16 @@ impl Job for Speaking {
         self.skip_what_was_said().await
     }
 
+    async fn taken_over(&mut self, from: &str, to: &str, why: &ProviderError) {
+        let voice = AnotherVoice {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            reason: why.code().to_owned(),
+        };
+        // a session that has gone away is noticed by whoever speaks
+        let _ = self.outbox.send(TtsEvent::Another(voice.into())).await;
+    }
+
     async fn fail(&mut self, error: ProviderError) {
         // the session may have gone away meanwhile
         let _ = self.outbox.send(TtsEvent::Failed(error)).await;
@@ -251,7 +262,7 @@ impl Speaking {
                 }
                 self.spoken_ms = 0;
             }
-            TtsEvent::Failed(_) => {}
+            TtsEvent::Another(_) | TtsEvent::Failed(_) => {}
         }
         Duration::from_millis(ms)
     }

@@ -18,7 +18,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
-use engine::ask::SpeakOptions;
+use engine::ask::{AnotherVoice, SpeakOptions};
 use local::{Audio, LocalError, LocalModels, Origin, Pending, Priority, SpeakRequest, VoiceModel};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -95,6 +95,7 @@ impl Tts for LocalTts {
             },
             events: outbox,
             ahead: VecDeque::new(),
+            untold: None,
         };
         let more = Pieces {
             inbox,
@@ -142,6 +143,8 @@ struct Reply {
     speed: f32,
     events: mpsc::Sender<TtsEvent>,
     ahead: VecDeque<Underway>,
+    /// Another voice that the session has not been told of.
+    untold: Option<Box<AnotherVoice>>,
 }
 
 /// Why a reply ends before its last piece.
@@ -174,7 +177,11 @@ impl Reply {
                 return Ok(());
             };
             let index = current.index;
-            if let Some(audio) = self.spoken(current, pieces).await? {
+            let audio = self.spoken(current, pieces).await?;
+            if let Some(voice) = self.untold.take() {
+                self.send(TtsEvent::Another(voice), pieces).await?;
+            }
+            if let Some(audio) = audio {
                 self.deliver(index, &audio, pieces).await?;
             }
             self.send(TtsEvent::PieceDone { index }, pieces).await?;
@@ -190,8 +197,10 @@ impl Reply {
                 Ok(audio) => audio,
                 Err(error) => {
                     let text = again.take().filter(|_| is_ours(&error));
-                    let text = text.ok_or(Stop::Failed(error))?;
-                    self.change_voice();
+                    let Some(text) = text else {
+                        return Err(Stop::Failed(error));
+                    };
+                    self.change_voice(&error);
                     self.order(index, text).map_err(Stop::Failed)?
                 }
             })
@@ -220,7 +229,7 @@ impl Reply {
         })
     }
 
-    fn change_voice(&mut self) {
+    fn change_voice(&mut self, why: &LocalError) {
         // pieces that were begun before the change come here one by one
         if let Some(spare) = self.spare.take() {
             tracing::warn!(
@@ -229,7 +238,12 @@ impl Reply {
                 instead = spare,
                 "a voice fails: another one speaks the rest of this reply"
             );
-            self.voice = spare;
+            let from = std::mem::replace(&mut self.voice, spare);
+            self.untold = Some(Box::new(AnotherVoice {
+                from,
+                to: self.voice.clone(),
+                reason: failure(why).code().to_owned(),
+            }));
         }
     }
 
@@ -250,7 +264,7 @@ impl Reply {
             return Err(Stop::Failed(failed));
         };
         tracing::warn!(error = %failed, "a piece of speech failed");
-        self.change_voice();
+        self.change_voice(&failed);
         let audio = self.order(piece.index, text).map_err(Stop::Failed)?;
         self.synthesised(audio, pieces).await.map(Some)
     }

@@ -291,6 +291,7 @@ pub(crate) async fn speech(tts: &dyn Tts, options: SpeakOptions, texts: &[&str])
                     assert_eq!(index as usize, current, "another piece was done");
                     spoken.pieces.push(0);
                 }
+                TtsEvent::Another(voice) => panic!("{voice:?}"),
                 TtsEvent::Failed(error) => panic!("{error}"),
             }
         }

@@ -52,14 +52,25 @@ async fn piper_speaks_what_kokoro_cannot() {
             stream.pieces.send(piece).await.unwrap();
         }
         drop(stream.pieces);
-        let (mut done, mut heard) = (Vec::new(), [0; 4]);
+        let (mut done, mut heard, mut told) = (Vec::new(), [0; 4], Vec::new());
         while let Some(event) = stream.events.recv().await {
             match event {
                 TtsEvent::Audio { index, samples, .. } => heard[index as usize] += samples.len(),
                 TtsEvent::PieceDone { index } => done.push(index),
+                TtsEvent::Another(voice) => {
+                    assert_eq!(heard, [0; 4], "it is told before it is heard");
+                    told.push(voice);
+                }
                 TtsEvent::Failed(error) => panic!("{error}"),
             }
         }
+        let [voice] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert_eq!(voice.from, "af_heart");
+        let instead = models.resolve_voice(&voice.to).unwrap();
+        assert_eq!(instead.model, VoiceModel::Piper);
+        assert!(!voice.reason.is_empty());
         assert_eq!(done, [0, 1, 2, 3]);
         assert!(heard[0] > 0 && heard[2] > 0 && heard[3] > 0, "{heard:?}");
         assert_eq!(heard[1], 0);

@@ -61,6 +61,7 @@ async fn say(tts: &dyn Tts, text: &str) -> Arc<[i16]> {
                     .push(&samples, &mut heard);
             }
             TtsEvent::PieceDone { .. } => {}
+            TtsEvent::Another(voice) => panic!("{voice:?}"),
             TtsEvent::Failed(error) => panic!("{error}"),
         }
     }

@@ -9,7 +9,6 @@
 
 mod memory;
 mod redis;
-mod sealing;
 
 use std::sync::Arc;
 
@@ -17,9 +16,9 @@ use chrono::{DateTime, Utc};
 
 use self::memory::Memory;
 use self::redis::Shared;
-use self::sealing::Sealing;
 use super::link::{Away, Link};
-use crate::seal::{KeyError, KeySource};
+use super::sealing::{Sealer, Sealing};
+use crate::seal::KeyError;
 
 /// Items kept of a session, the last ones (spec/platform R9.5).
 pub const ITEMS_MAX: usize = 100;
@@ -39,6 +38,9 @@ pub enum SessionsError {
     /// What is kept cannot be sealed or opened.
     #[error("cannot use the keys of live sessions: {0}")]
     Keys(#[from] KeyError),
+    /// Others take it over faster than it can be read.
+    #[error("a session is written anew again and again while it is taken over")]
+    Contended,
 }
 
 /// A gateway's hold of a session: whoever has the highest number has it.
@@ -153,9 +155,9 @@ impl Sessions {
         Self::Memory(Memory::new(limit_bytes))
     }
 
-    /// In Redis, sealed by data keys that `keys` wraps.
-    pub fn redis(link: Link, keys: Option<KeySource>) -> Self {
-        Self::Redis(Shared::new(link, keys))
+    /// In Redis, sealed by `sealer`.
+    pub(super) fn redis(link: Link, sealer: Sealer) -> Self {
+        Self::Redis(Shared::new(link, sealer))
     }
 
     /// Writes a session of `project` whole for the gateway `node`: one that begins, was taken over, or is
@@ -212,6 +214,18 @@ impl Sessions {
         Ok(())
     }
 
+    /// Forgets every session of `tenant`, and says how many there were. A holder that lives on writes its own anew: call it
+    /// again once the conversations have ended.
+    ///
+    /// # Errors
+    /// [`SessionsError::Away`].
+    pub async fn forget(&self, tenant: &str) -> Result<u64, SessionsError> {
+        match self {
+            Self::Memory(memory) => Ok(memory.forget(tenant)),
+            Self::Redis(shared) => shared.forget(tenant).await,
+        }
+    }
+
     /// Who holds the session `id` of `tenant`; `None` when there is none.
     ///
     /// # Errors
@@ -233,6 +247,7 @@ impl Sessions {
 
     /// Takes the session `id` of `tenant` and `project` over for `node`: from now on what its last holder writes is
     /// refused. `None` when there is none, or not in this project. The caller writes it whole next ([`Self::begin`]).
+    /// One that cannot be opened here stays as it is.
     ///
     /// # Errors
     /// [`SessionsError`].

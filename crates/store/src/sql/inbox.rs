@@ -155,29 +155,4 @@ impl Sql {
             .map(|done| done.rows_affected() == 1)
         })
     }
-
-    /// Forgets requests to `tenant` that came before `before`, and says how many.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn prune_inbox(
-        &self,
-        tenant: &str,
-        before: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        work!(
-            self,
-            Write,
-            Scope::Tenant(tenant),
-            "forget requests",
-            |on| {
-                sqlx::query("DELETE FROM inbox WHERE tenant = $1 AND created_at < $2")
-                    .bind(tenant)
-                    .bind(before)
-                    .execute(on)
-                    .await
-                    .map(|done| done.rows_affected())
-            }
-        )
-    }
 }

@@ -234,24 +234,4 @@ impl Sql {
             .map(|done| done.rows_affected() == 1)
         })
     }
-
-    /// Forgets effects of all tenants that were done or given up before `before`, and says how many.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn prune_outbox(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        work!(
-            self,
-            Write,
-            Scope::Outbox,
-            "forget work that is done",
-            |on| {
-                sqlx::query("DELETE FROM outbox WHERE state <> 'waiting' AND ended_at < $1")
-                    .bind(before)
-                    .execute(on)
-                    .await
-                    .map(|done| done.rows_affected())
-            }
-        )
-    }
 }

@@ -23,7 +23,7 @@ pub struct Retention {
 
 impl Retention {
     /// What began before this has outlived its time.
-    fn cut(&self, tenant: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub(super) fn cut(&self, tenant: &str, now: DateTime<Utc>) -> DateTime<Utc> {
         back(now, self.tenants.get(tenant).copied().unwrap_or(self.days))
     }
 

@@ -10,7 +10,7 @@ use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, ask as ask_redis, until};
 use crate::sealing::{NEW, OLD, ring};
-use crate::{client_secrets, leases, limits, live_sessions, work};
+use crate::{client_secrets, facts, leases, limits, live_sessions, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -52,6 +52,7 @@ async fn all(url: Option<&str>) {
     if url.is_some() {
         // work for other processes needs a place that they share
         work::all(async |story| Gateways::open(url, story, 10).await).await;
+        facts::all(async |story| Gateways::open(url, story, 10).await).await;
         letters_arrive_in_order(Gateways::open(url, "letters", 10).await).await;
     }
 }
@@ -266,14 +267,15 @@ async fn what_is_said_lies_sealed_in_redis_and_opens_at_any_gateway() {
         let dumped = dumped.unwrap();
         assert!(!dumped.windows(4).any(|bytes| bytes == b"hush"), "{key}");
     }
-    // without the key it does not open, and another can still go on with it
-    let keyless = open(&[]).await;
+    // without the key it does not open, nothing is changed, and another can still go on with all of it
     let claim = async |live: &Live| {
         let claimed = live.sessions.claim(("acme", "default"), "sess_a", "x", now);
         claimed.await
     };
-    assert!(claim(&keyless).await.is_err());
+    for wrong in [open(&[]).await, open(&[NEW]).await] {
+        assert!(claim(&wrong).await.is_err());
+    }
     let other = open(&[NEW, OLD]).await;
-    let (_, found) = claim(&other).await.unwrap().unwrap();
-    assert_eq!((found.head, found.items), (kept.head, kept.items));
+    let (hold, found) = claim(&other).await.unwrap().unwrap();
+    assert_eq!((hold.number, found), (2, kept));
 }

@@ -75,6 +75,7 @@ pub(crate) async fn all(open: impl AsyncFn(&'static str) -> Gateways) {
     what_nobody_knows_is_written_whole_again(open("absent").await).await;
     an_end_leaves_nothing(open("end").await).await;
     of_many_who_take_over_each_gets_a_number_of_its_own(open("many").await).await;
+    what_a_tenant_leaves_behind_is_forgotten_with_it(open("leave").await).await;
 }
 
 async fn another_gateway_goes_on_with_all_of_it(gateways: Gateways) {
@@ -229,6 +230,40 @@ async fn an_end_leaves_nothing(gateways: Gateways) {
     assert_eq!(holding(&other.sessions, "sess_a", 1).await, None);
     let claimed = other.sessions.claim(PLACE, "sess_a", "other", at(1)).await;
     assert!(claimed.unwrap().is_none());
+}
+
+async fn what_a_tenant_leaves_behind_is_forgotten_with_it(gateways: Gateways) {
+    let Gateways { one, other } = &gateways;
+    assert_eq!(other.sessions.forget(PLACE.0).await.unwrap(), 0);
+    let ended = begun(&gateways, "sess_ended", 1).await;
+    one.sessions.end(&ended).await.unwrap();
+    let parting = Changes {
+        parted: Some("[]".to_owned()),
+        ..Changes::default()
+    };
+    // more than are read at a time
+    for number in 0..510 {
+        let hold = begun(&gateways, &format!("sess_{number}"), 2).await;
+        one.sessions.write(&hold, &parting, at(1)).await.unwrap();
+    }
+    let mut rival = Hold::first("rival", "sess_0");
+    write_whole(&one.sessions, &mut rival, "one", &kept(1)).await;
+    let alive = begun(&gateways, "sess_alive", 1).await;
+
+    assert_eq!(other.sessions.forget(PLACE.0).await.unwrap(), 511);
+    for id in ["sess_0", "sess_509", "sess_alive"] {
+        assert_eq!(holding(&other.sessions, id, 2).await, None);
+        let claimed = other.sessions.claim(PLACE, id, "other", at(2)).await;
+        assert!(claimed.unwrap().is_none(), "{id}");
+    }
+    let of_another = other.sessions.find("rival", "sess_0", at(2)).await;
+    assert!(of_another.unwrap().is_some());
+    // a conversation that was not over yet writes itself anew, and goes the next time
+    let heard = one.sessions.write(&alive, &parting, at(2)).await.unwrap();
+    assert_eq!(heard, Heard::Absent);
+    begun(&gateways, "sess_alive", 1).await;
+    assert_eq!(other.sessions.forget(PLACE.0).await.unwrap(), 1);
+    assert_eq!(other.sessions.forget(PLACE.0).await.unwrap(), 0);
 }
 
 async fn of_many_who_take_over_each_gets_a_number_of_its_own(gateways: Gateways) {

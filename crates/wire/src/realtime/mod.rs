@@ -7,6 +7,7 @@ pub mod beta;
 pub mod client;
 pub mod decode;
 pub mod error;
+pub mod extra;
 pub mod fast;
 pub mod item;
 pub mod response;

@@ -89,6 +89,22 @@ pub enum ServerEvent {
         /// What was said, the last 100 items, oldest first; empty when nothing is missing.
         items: Vec<Item>,
     },
+    /// Another voice speaks the rest of a reply, because the one that was asked for cannot. Ours; sent once a reply, only to
+    /// those who connect with `extra_events=tts.degraded`.
+    #[serde(rename = "tts.degraded")]
+    TtsDegraded {
+        /// The response.
+        response_id: String,
+        /// The item that is spoken, where it has begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item_id: Option<String>,
+        /// Who cannot speak: a provider, or a voice of this server's own.
+        from: String,
+        /// Who speaks instead.
+        to: String,
+        /// Why, as the code of an error, such as `provider_unavailable`.
+        reason: String,
+    },
     /// An item entered the conversation.
     #[serde(rename = "conversation.item.added")]
     ItemAdded {
@@ -431,6 +447,7 @@ impl ServerEvent {
             Self::SessionCreated { .. } => "session.created",
             Self::SessionUpdated { .. } => "session.updated",
             Self::SessionResumed { .. } => "session.resumed",
+            Self::TtsDegraded { .. } => "tts.degraded",
             Self::ItemAdded { .. } => "conversation.item.added",
             Self::ItemDone { .. } => "conversation.item.done",
             Self::ItemRetrieved { .. } => "conversation.item.retrieved",

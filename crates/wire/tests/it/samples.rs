@@ -183,6 +183,20 @@ pub(crate) fn events() -> Vec<ServerEvent> {
             complete: false,
             items: items(),
         },
+        ServerEvent::TtsDegraded {
+            response_id: "resp_1".into(),
+            item_id: Some("item_1".into()),
+            from: "kokoro".into(),
+            to: "piper".into(),
+            reason: "provider_unavailable".into(),
+        },
+        ServerEvent::TtsDegraded {
+            response_id: "resp_1".into(),
+            item_id: None,
+            from: "af_heart".into(),
+            to: "joe".into(),
+            reason: "model_broken".into(),
+        },
         ServerEvent::ItemRetrieved { item: retrieved() },
         ServerEvent::ItemDeleted {
             item_id: "item_1".into(),

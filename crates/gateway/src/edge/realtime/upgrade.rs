@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use providers::Catalog;
 use serde::Deserialize;
+use wire::realtime::extra::{ExtraEvent, ExtraEvents};
 use wire::realtime::{ErrorBody, ServerEvent, SessionKind, SessionUpdate, decode};
 
 use super::Shape;
@@ -54,6 +55,20 @@ struct Wanted {
     session_id: Option<String>,
     /// The last event that was seen of it; what came behind is sent again.
     last_event_id: Option<String>,
+    /// Events of ours that the client wants to have, with commas between them.
+    extra_events: Option<String>,
+}
+
+impl Wanted {
+    /// The events of ours that it wants to have.
+    fn extras(&self) -> Result<ExtraEvents, ApiError> {
+        let list = self.extra_events.as_deref().unwrap_or_default();
+        ExtraEvents::parse(list).map_err(|unknown| {
+            let known = ExtraEvent::ALL.map(ExtraEvent::name).join(", ");
+            let message = format!("There is no extra event '{unknown}'; there are {known}.");
+            ApiError::invalid_value("extra_events", message)
+        })
+    }
 }
 
 /// A session that can be started, and how it is kept.
@@ -79,6 +94,7 @@ async fn upgrade(
     } else {
         Some(auth::rates::admit(&app, &credential, &parts).await?)
     };
+    let extras = wanted.extras()?;
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
     }
@@ -118,10 +134,11 @@ async fn upgrade(
             };
             match prepared {
                 Ok(Ready {
-                    prepared,
+                    mut prepared,
                     entry,
                     back,
                 }) => {
+                    prepared.session.tell_also(extras);
                     let call = call(&app, &principal, (prepared, entry), active);
                     let span = tracing::info_span!(
                         "session",

@@ -230,12 +230,12 @@ fn beta_texts(event: &ServerEvent, id: &str) -> Vec<Utf8Bytes> {
     texts.map(Into::into).collect()
 }
 
-/// What is sent again of an event: nothing, where every connection has one of its own.
+/// What is sent again of an event: nothing, where every connection has one of its own, or asks for it anew.
 fn kept_of(event: &ServerEvent, text: &Utf8Bytes) -> Utf8Bytes {
     match event {
-        ServerEvent::SessionCreated { .. } | ServerEvent::SessionResumed { .. } => {
-            Utf8Bytes::default()
-        }
+        ServerEvent::SessionCreated { .. }
+        | ServerEvent::SessionResumed { .. }
+        | ServerEvent::TtsDegraded { .. } => Utf8Bytes::default(),
         _ => text.clone(),
     }
 }

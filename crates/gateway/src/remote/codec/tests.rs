@@ -36,6 +36,11 @@ fn answers_are_read_as_they_were_given() {
             samples: [0, -1, i16::MIN, i16::MAX].into(),
         },
         TtsEvent::PieceDone { index: 7 },
+        TtsEvent::Another(Box::new(engine::ask::AnotherVoice {
+            from: "kokoro".to_owned(),
+            to: "piper".to_owned(),
+            reason: "provider_unavailable".to_owned(),
+        })),
         TtsEvent::Failed(error()),
     ] {
         assert_eq!(tts_event(&tts_answer(&event)), Some(event));

@@ -277,6 +277,9 @@ async fn speech(scripts: &[&Arc<Script<Speaks>>]) -> (String, Vec<u32>, Option<P
         match event {
             TtsEvent::Audio { index, .. } => assert_eq!(index as usize, done.len()),
             TtsEvent::PieceDone { index } => done.push(index),
+            TtsEvent::Another(voice) => {
+                assert_eq!((&*voice.from, &*voice.to), ("first", "second"));
+            }
             TtsEvent::Failed(error) => failed = Some(error),
         }
     }
@@ -302,6 +305,38 @@ async fn a_reply_is_spoken_on_from_the_first_word_that_was_not_said() {
             assert_eq!((done, failed), (vec![0, 1], None));
         }
     }
+}
+
+/// Also where the first is not even asked, having failed too often.
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_another_voice_speaks_says_so() {
+    let first = Script::new("first", vec![Speaks::BreaksAfter(0)]);
+    let second = Script::new("second", vec![Speaks::All]);
+    let third = Script::new("third", vec![Speaks::All]);
+    let (tts, _words) = voices(&[&first, &second, &third]);
+    let mut last = 0;
+    for _ in 0..10 {
+        let mut stream = tts.open(speak_options("alloy")).await.unwrap();
+        let piece = Piece {
+            index: 0,
+            text: "one two".to_owned(),
+        };
+        stream.pieces.send(piece).await.unwrap();
+        drop(stream.pieces);
+        let mut told = Vec::new();
+        while let Some(event) = stream.events.recv().await {
+            if let TtsEvent::Another(voice) = event {
+                told.push((voice.from, voice.to, voice.reason));
+            }
+        }
+        let [(from, to, reason)] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert_eq!((&**from, &**to), ("first", "second"));
+        assert_eq!(reason, "provider_unavailable");
+        last = first.asked();
+    }
+    assert!(last < 10, "the first is left alone at last");
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,7 @@ async fn a_reply_that_pauses_begins_another_context() {
             match stream.events.recv().await.expect("no last event") {
                 TtsEvent::PieceDone { index: done } => break assert_eq!(done, index),
                 TtsEvent::Audio { .. } => {}
+                TtsEvent::Another(voice) => panic!("{voice:?}"),
                 TtsEvent::Failed(error) => panic!("{error}"),
             }
         }

@@ -140,6 +140,7 @@ pub(crate) async fn failed_reply(tts: &dyn Tts, text: &str) -> (usize, ProviderE
         match stream.events.recv().await.expect("no last event") {
             TtsEvent::Audio { samples, .. } => heard += samples.len(),
             TtsEvent::PieceDone { .. } => panic!("{text:?} was spoken"),
+            TtsEvent::Another(voice) => panic!("{voice:?}"),
             TtsEvent::Failed(error) => return (heard, error),
         }
     }

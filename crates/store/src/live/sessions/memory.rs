@@ -118,6 +118,14 @@ impl Memory {
         }
     }
 
+    pub(super) fn forget(&self, tenant: &str) -> u64 {
+        let mut all = self.lock();
+        let before = all.entries.len();
+        all.entries.retain(|(whose, _), _| **whose != *tenant);
+        all.bytes = all.entries.values().map(|entry| entry.bytes).sum();
+        (before - all.entries.len()) as u64
+    }
+
     pub(super) fn find(&self, tenant: &str, id: &str, now: i64) -> Option<Presence> {
         let all = self.lock();
         let entry = all.entries.get(&key(tenant, id))?;

@@ -2,20 +2,42 @@
 //! Used by [`super::Sessions`]; each step is one script on the keys of one session, which share a slot.
 //! Never falls back to memory: another gateway could not see what was written there.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::sealing::Sealer;
 use super::{
     ALIVE_S, Changes, Heard, Hold, Holding, ITEMS_MAX, KEPT_S, Kept, LiveItem, Presence,
     SessionsError,
 };
 use crate::live::link::{Link, Script};
-use crate::seal::{KeyError, KeySource, Spot};
+use crate::live::sealing::{Sealer, Sealing};
+use crate::seal::{KeyError, Spot};
 
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("write.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
 static FIND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("find.lua")));
 static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.lua")));
+static KEY: LazyLock<Script> = LazyLock::new(|| {
+    // the wrapped key, where there is such a session in the project
+    Script::new(
+        "local known = redis.call('HMGET', KEYS[1], 'project', 'key') \
+         return known[1] == ARGV[1] and (known[2] or '') or false",
+    )
+});
+static LIST: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("list.lua")));
+static UNLIST: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("unlist.lua")));
+static LISTED: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2])"));
+static STRIKE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return redis.call('ZREM', KEYS[1], ARGV[1])"));
+
+/// How long the list of a tenant's sessions outlasts the last that began: longer than any session, in ms.
+const LIST_MS: i64 = 30 * 24 * 3600 * 1000;
+/// A session that began so recently may be written a moment after it was forgotten, and is looked for again, in ms.
+const RECENT_MS: i64 = 60_000;
+/// Sessions of a tenant that are read at a time.
+const PAGE: usize = 500;
+/// A session is written whole with another key this often at most while somebody takes it over.
+const CLAIMS: usize = 8;
 
 /// Bytes of an argument.
 type Bytes = Vec<u8>;
@@ -36,11 +58,8 @@ struct Saying<'a> {
 }
 
 impl Shared {
-    pub(super) fn new(link: Link, keys: Option<KeySource>) -> Self {
-        Self {
-            link,
-            sealer: Sealer::new(keys),
-        }
+    pub(super) const fn new(link: Link, sealer: Sealer) -> Self {
+        Self { link, sealer }
     }
 
     pub(super) async fn begin(
@@ -62,7 +81,51 @@ impl Shared {
             removed: Vec::new(),
             parted: kept.parted.clone(),
         };
+        // first of all, so that none is kept that could not be found
+        self.list(&hold.tenant, &hold.id).await?;
         self.say(&saying, &changes).await
+    }
+
+    /// Notes a session among its tenant's, and strikes out up to two that are there no more.
+    async fn list(&self, tenant: &str, id: &str) -> Result<(), SessionsError> {
+        let arguments = [
+            id.to_owned(),
+            (KEPT_S * 1000).to_string(),
+            LIST_MS.to_string(),
+        ];
+        let key = [self.listed(tenant)];
+        let old: Vec<String> = self.link.run(&LIST, &key, &arguments).await?;
+        for id in old {
+            if self.find(tenant, &id).await?.is_none() {
+                let _: u64 = self.link.run(&STRIKE, &key, &[id]).await?;
+            } else {
+                let arguments = [&id, &arguments[1], &arguments[2]];
+                let _: Vec<String> = self.link.run(&LIST, &key, &arguments).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn forget(&self, tenant: &str) -> Result<u64, SessionsError> {
+        let key = [self.listed(tenant)];
+        let (mut from, mut forgotten) = (0, 0);
+        loop {
+            let arguments = [from.to_string(), (from + PAGE - 1).to_string()];
+            let page: Vec<String> = self.link.run(&LISTED, &key, &arguments).await?;
+            for id in &page {
+                forgotten += u64::from(self.find(tenant, id).await?.is_some());
+                let _: u64 = self.link.run(&END, &self.keys(tenant, id), &[""]).await?;
+            }
+            if page.len() < PAGE {
+                break;
+            }
+            from += PAGE;
+        }
+        let _: u64 = self
+            .link
+            .run(&UNLIST, &key, &[RECENT_MS.to_string()])
+            .await?;
+        Ok(forgotten)
     }
 
     pub(super) async fn write(
@@ -81,7 +144,11 @@ impl Shared {
     pub(super) async fn end(&self, hold: &Hold) -> Result<(), SessionsError> {
         let keys = self.keys(&hold.tenant, &hold.id);
         let arguments = [hold.number.to_string()];
-        let _: u64 = self.link.run(&END, &keys, &arguments).await?;
+        let is_gone: bool = self.link.run(&END, &keys, &arguments).await?;
+        if is_gone {
+            let key = [self.listed(&hold.tenant)];
+            let _: u64 = self.link.run(&STRIKE, &key, &[&hold.id]).await?;
+        }
         Ok(())
     }
 
@@ -114,19 +181,13 @@ impl Shared {
         id: &str,
         node: &str,
     ) -> Result<Option<(u64, Kept)>, SessionsError> {
-        let keys = self.keys(tenant, id);
-        let arguments = [
-            project.to_owned(),
-            node.to_owned(),
-            (KEPT_S * 1000).to_string(),
-            (ALIVE_S * 1000).to_string(),
-        ];
-        let answer: Vec<Bytes> = self.link.run(&CLAIM, &keys, &arguments).await?;
+        let Some((sealing, answer)) = self.take_over((tenant, project), id, node).await? else {
+            return Ok(None);
+        };
         let Some((head, items)) = answer.split_at_checked(6) else {
             return Ok(None);
         };
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        let sealing = self.sealer.of(&text(&head[1])).await?;
         let open = |part: &str, stored: &Bytes| -> Result<String, KeyError> {
             if stored.is_empty() {
                 return Ok(String::new());
@@ -150,6 +211,37 @@ impl Shared {
         }
         let number = text(&head[0]).parse().unwrap_or_default();
         Ok(Some((number, kept)))
+    }
+
+    /// Counts the hold up and says what is kept. Refused before anything is changed where the session's key cannot be had:
+    /// whoever can open it still finds everything.
+    async fn take_over(
+        &self,
+        (tenant, project): (&str, &str),
+        id: &str,
+        node: &str,
+    ) -> Result<Option<(Arc<Sealing>, Vec<Bytes>)>, SessionsError> {
+        let keys = self.keys(tenant, id);
+        let found: Option<String> = self.link.run(&KEY, &keys[..1], &[project]).await?;
+        let Some(mut wrapped) = found else {
+            return Ok(None);
+        };
+        for _ in 0..CLAIMS {
+            let sealing = self.sealer.of(&wrapped).await?;
+            let arguments = [
+                project.to_owned(),
+                node.to_owned(),
+                (KEPT_S * 1000).to_string(),
+                (ALIVE_S * 1000).to_string(),
+                wrapped,
+            ];
+            let answer: Vec<Bytes> = self.link.run(&CLAIM, &keys, &arguments).await?;
+            let [other] = answer.as_slice() else {
+                return Ok(Some((sealing, answer)));
+            };
+            wrapped = String::from_utf8_lossy(other).into_owned();
+        }
+        Err(SessionsError::Contended)
     }
 
     async fn say(&self, saying: &Saying<'_>, changes: &Changes) -> Result<Heard, SessionsError> {
@@ -205,6 +297,10 @@ impl Shared {
             1 => Heard::Lost,
             _ => Heard::Absent,
         })
+    }
+
+    fn listed(&self, tenant: &str) -> String {
+        self.link.key(&format!("sessions:{tenant}"), "kept")
     }
 
     fn keys(&self, tenant: &str, id: &str) -> [String; 4] {

@@ -19,6 +19,7 @@ use crate::App;
 use crate::auth::extract::no_such_tenant;
 use crate::auth::{Administrator, DEFAULT_TENANT, Scope};
 use crate::http::ApiError;
+use crate::jobs::closing;
 use crate::retention::RETENTION_DAYS;
 use crate::tenants::{self, TenantError};
 
@@ -117,10 +118,13 @@ async fn turn(
 ) -> Result<Tenant, ApiError> {
     operator(by)?;
     let now = app.clock.utc();
-    let tenant = tenants::turn(&app.store.sql, id, status, &by.actor, now).await?;
+    let tenant = tenants::turn(&app.store, id, status, &by.actor, now).await?;
     if tenant.status != TenantStatus::Active {
         // here at once; the other servers see it within seconds
         app.sessions.close(&tenant.id);
+    }
+    if tenant.status == TenantStatus::Deleted {
+        closing::forget(app, &tenant.id).await;
     }
     Ok(tenant)
 }

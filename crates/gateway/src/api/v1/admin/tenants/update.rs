@@ -51,6 +51,6 @@ pub(crate) async fn update(
     }
     changed.updated_at = app.clock.utc();
     let act = by.actor.act(changed.updated_at, "tenant.update", &id);
-    let changed = tenants::update(&app.store.sql, &seen, changed, act).await?;
+    let changed = tenants::update(&app.store, &seen, changed, act).await?;
     Ok(Json(shown(changed)))
 }

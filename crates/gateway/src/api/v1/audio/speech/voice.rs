@@ -62,7 +62,7 @@ impl Voice {
                     Some(TtsEvent::PieceDone { index }) if Some(index) == self.last => {
                         return self.finish();
                     }
-                    Some(TtsEvent::PieceDone { .. }) => {}
+                    Some(TtsEvent::PieceDone { .. } | TtsEvent::Another(_)) => {}
                     Some(TtsEvent::Failed(error)) => return self.fail(error),
                     None => return self.fail(self.broke("the stream ended before the last piece")),
                 },

@@ -1,5 +1,5 @@
-//! Sealing of what Redis keeps of live sessions: a data key of this process, which the installation's keys wrap.
-//! Used by the Redis backend; the wrapped key lies beside what it sealed, so that any gateway can open it.
+//! Sealing of what Redis keeps of live sessions and of keys: a data key of this process, which the installation's keys wrap.
+//! Used by the Redis backends of both; the wrapped key lies beside what it sealed, so that any gateway can open it.
 //! Never needs the database: a session goes on while PostgreSQL is away.
 
 use std::collections::HashMap;

@@ -1,0 +1,14 @@
+-- What is known of a key or a tenant.
+-- KEYS: what is known, its mark. ARGV: a mark for whoever is the first to ask, mark_ms.
+-- Answers the mark ('' while it is being changed), and behind it what is known, if anything is.
+local mark = redis.call('GET', KEYS[2])
+if mark == 'changing' then return { '' } end
+if not mark then
+  -- what has lost its mark may be older than a change
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  return { ARGV[1] }
+end
+local known = redis.call('GET', KEYS[1])
+if known then return { mark, known } end
+return { mark }
