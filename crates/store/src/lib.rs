@@ -17,7 +17,7 @@ pub use sql::items::{Change, Entry, StoredItem};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};
 pub use sql::outbox::{AfterFailure, Effect, NewEffect, Retries};
 pub use sql::projects::{Project, Removal};
-pub use sql::retention::{Pruned, Retention};
+pub use sql::retention::{Pruned, PrunedUsage, Retention};
 pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
