@@ -20,6 +20,7 @@ use engine::{
     guard::{Admission, Breaker, BreakerPolicy},
     meter::Units,
 };
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use duplex::GuardedDuplex;
@@ -116,18 +117,57 @@ pub enum Incident<'a> {
     },
 }
 
+/// Pieces of work that have begun and of which nobody was told yet; clones count the same.
+#[derive(Debug, Clone)]
+pub struct OpenWork(watch::Sender<usize>);
+
+impl OpenWork {
+    /// Waits until there is none.
+    pub async fn none(&self) {
+        let mut open = self.0.subscribe();
+        // the sender is here
+        let _ = open.wait_for(|open| *open == 0).await;
+    }
+
+    fn begin(&self) {
+        self.0.send_modify(|open| *open += 1);
+    }
+
+    fn end(&self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+impl Default for OpenWork {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
 /// Who is told of incidents; called from the providers' tasks, so it must not block.
 #[derive(Clone)]
-pub struct Watch(Arc<dyn Fn(&Incident<'_>) + Send + Sync>);
+pub struct Watch {
+    told: Arc<dyn Fn(&Incident<'_>) + Send + Sync>,
+    open: OpenWork,
+}
 
 impl Watch {
     /// Calls `told` for every incident.
     pub fn new(told: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(told))
+        Self {
+            told: Arc::new(told),
+            open: OpenWork::default(),
+        }
+    }
+
+    /// Counts in `open` what has begun and is not told yet.
+    #[must_use]
+    pub fn counting(self, open: OpenWork) -> Self {
+        Self { open, ..self }
     }
 
     fn tell(&self, incident: &Incident<'_>) {
-        (self.0)(incident);
+        (self.told)(incident);
     }
 }
 
