@@ -4,6 +4,7 @@
 
 mod ledger;
 mod prices;
+mod requests;
 mod stored;
 mod tabs;
 
@@ -11,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::meter::{PriceTable, Units};
-use providers::guarded::{Incident, Stage, Watch};
+use providers::guarded::{Incident, OpenWork, Stage, Watch};
 use store::Journal;
 use wire::rest::usage::SessionUsage;
 
@@ -22,9 +23,11 @@ use crate::quota::Tab;
 pub use ledger::Opening;
 pub(crate) use ledger::shown;
 pub use prices::{PricesError, load};
+pub use requests::Billed;
 pub use tabs::Attached;
 
 use ledger::Ledger;
+use requests::Requests;
 use stored::Desk;
 use tabs::Tabs;
 
@@ -63,6 +66,8 @@ struct Counting {
     books: Mutex<Books>,
     /// The way to the database, where usage is stored.
     desk: Option<Desk>,
+    /// Work that providers have begun and not told of yet.
+    open: OpenWork,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +78,8 @@ struct Books {
     ended: VecDeque<String>,
     /// How many of them each tenant has.
     by_tenant: HashMap<String, usize>,
+    /// Requests over REST, which nobody asks for by their name.
+    requests: Requests,
     /// Who is told of work, besides.
     tabs: Tabs,
 }
@@ -127,6 +134,12 @@ impl Books {
         }
     }
 
+    /// The ledger of a session or a request.
+    fn ledger(&mut self, account: &str) -> Option<&mut Ledger> {
+        let of_session = self.ledgers.get_mut(account).map(Box::as_mut);
+        of_session.or_else(|| self.requests.find(account))
+    }
+
     fn tenant(&self, session: &str) -> Option<String> {
         let ledger = self.ledgers.get(session)?;
         Some(ledger.tenant().to_owned())
@@ -154,13 +167,19 @@ impl Meter {
             metrics,
             books: Mutex::default(),
             desk,
+            open: OpenWork::default(),
         }))
     }
 
     /// Who is told what happens to providers: their work comes here, their health goes to the metrics.
     pub fn watch(&self) -> Watch {
         let meter = self.clone();
-        Watch::new(move |incident| meter.tell(incident))
+        Watch::new(move |incident| meter.tell(incident)).counting(self.0.open.clone())
+    }
+
+    /// Waits until providers have told of everything they have begun: what is cut off is told of a moment later.
+    pub async fn settled(&self) {
+        self.0.open.none().await;
     }
 
     /// Takes note of what happened to a provider.
@@ -202,6 +221,17 @@ impl Meter {
         }
     }
 
+    /// Begins to count what a request over REST uses under the name `account`, until the result is dropped and for a while
+    /// after.
+    pub fn request(&self, account: &str, opening: Opening) -> Billed {
+        let mut ledger = Ledger::new(opening);
+        if let Some(desk) = &self.0.desk {
+            ledger.counter = desk.counter();
+        }
+        self.books().requests.add(account, ledger);
+        Billed::new(self.clone(), account)
+    }
+
     /// Enters a provider's work. Work that is cut off when its session ends is entered as well.
     pub fn note(&self, used: &Used<'_>) {
         let cost = self.0.prices.cost(used.provider, used.model, &used.units);
@@ -210,7 +240,7 @@ impl Meter {
             let mut books = self.books();
             let tab = books.tabs.find(used.session);
             let desk = self.0.desk.as_ref();
-            let entry = books.ledgers.get_mut(used.session).and_then(|ledger| {
+            let entry = books.ledger(used.session).and_then(|ledger| {
                 ledger.enter(used, cost);
                 desk.map(|desk| desk.piece(ledger, used, cost, &self.0.prices.version))
             });

@@ -17,6 +17,9 @@ use crate::{App, Config, http, jobs, observe};
 /// How long the database may take for what was said last; the rest waits for the next start.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
 
+/// How long providers may take to end, after the conversations that they worked for have.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -120,6 +123,16 @@ impl Server {
         self.accepting.abort();
         // the next server need not wait for the places of conversations that have ended here
         self.app.store.live.leases.give_back().await;
+        // what was cut off is counted a moment later, and then it is on its way to the journal
+        if tokio::time::timeout(LAST_WORK, self.app.meter.settled())
+            .await
+            .is_err()
+        {
+            tracing::warn!("providers have not ended in time: their last work may not be counted");
+        }
+        if let Some(journal) = &self.app.journal {
+            journal.flush().await;
+        }
         if let Some(delivery) = self.delivery {
             delivery.finish().await;
         }

@@ -132,6 +132,15 @@ pub enum Transcriber {
 }
 
 impl Transcriber {
+    /// The provider's name, where nobody is told what it does: whoever asks it counts.
+    pub const fn uncounted(&self) -> Option<&'static str> {
+        match self {
+            Self::Stream(_) => None,
+            #[cfg(feature = "local")]
+            Self::Local(_) => Some("local"),
+        }
+    }
+
     /// Transcribes 16 kHz mono `audio`.
     ///
     /// Errors: those of the provider.

@@ -7,23 +7,30 @@
 
 mod delivery;
 mod file;
+mod held;
+mod part;
 mod reader;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::delivery::Delivery;
 use self::file::{Appender, Codec, Slot};
+use self::held::Held;
 use self::reader::Reader;
 use crate::seal::{self, DataKey, KeyError, KeySource};
 use crate::sql::items::Entry;
 
 /// Entries on their way to the file. When full, sessions wait, as long as [`ANSWER_WITHIN`].
 const JOBS: usize = 1024;
+/// Bytes of the sum that names a tenant's line.
+const LINE_NAME: usize = 16;
 /// Entries that one write takes along.
 const WRITE_TOGETHER: usize = 256;
 /// How long a session waits for the disk before it goes on without.
@@ -38,6 +45,14 @@ pub enum JournalError {
     )]
     Full {
         /// Bytes that may wait.
+        limit: u64,
+    },
+    /// Changes of this tenant wait for its key, and those that do have half of the journal.
+    #[error(
+        "{limit} bytes of the journal wait for the keys of tenants, as much as may; see that the keeper of the keys answers and has the key"
+    )]
+    Held {
+        /// Bytes that may wait for keys.
         limit: u64,
     },
     /// The disk does not take it.
@@ -66,6 +81,10 @@ pub struct JournalState {
     pub waiting: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Those of the waiting entries that wait for the key of their tenant.
+    pub held: u64,
+    /// Tenants whose entries wait for their key.
+    pub held_tenants: u64,
     /// Entries that the database has got from this process.
     pub delivered: u64,
     /// Entries that were not taken: full, or a disk that failed.
@@ -86,6 +105,10 @@ struct Numbers {
     refused: AtomicU64,
     rejected: AtomicU64,
     attempts_failed: AtomicU64,
+    held: AtomicU64,
+    held_bytes: AtomicU64,
+    /// Names of the lines in which something waits.
+    lines: Mutex<BTreeSet<String>>,
     failing: Mutex<Option<Arc<str>>>,
 }
 
@@ -94,6 +117,17 @@ impl Numbers {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         *failing = reason.map(Arc::from);
     }
+
+    fn set_held<'a>(&self, lines: impl Iterator<Item = &'a String>) {
+        let mut held = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = lines.cloned().collect();
+    }
+}
+
+/// What names the files in which changes of `tenant` wait: known without opening them, and not by everybody.
+fn line_name(tenant: &str) -> String {
+    let sum = digest::digest(&digest::SHA256, tenant.as_bytes());
+    crate::hex(&sum.as_ref()[..LINE_NAME])
 }
 
 /// Where the journal ends: number of the file and bytes in it.
@@ -108,6 +142,8 @@ enum Job {
     Append(Vec<u8>, Option<oneshot::Sender<Result<(), JournalError>>>),
     /// Begin a new file, so that the last one can go.
     Roll(oneshot::Sender<()>),
+    /// Say when everything before is in the file.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The way into the journal; clones share it.
@@ -116,6 +152,8 @@ pub struct Journal {
     jobs: mpsc::Sender<Job>,
     codec: Arc<Codec>,
     numbers: Arc<Numbers>,
+    /// Bytes that may wait for keys.
+    held_limit: u64,
 }
 
 /// Where a journal is and how large it may become.
@@ -173,14 +211,14 @@ impl Journal {
             jobs,
             codec,
             numbers: Arc::clone(&numbers),
+            held_limit: limit / 2,
         };
-        let reader = Reader::new(
-            slots,
-            (options.keys, Arc::clone(&journal.codec)),
-            Arc::clone(&numbers),
-            end,
-        );
-        let delivery = Delivery::new(reader, journal.jobs.clone().downgrade(), numbers, own);
+        let keys = || (options.keys.clone(), Arc::clone(&journal.codec));
+        let held = Held::new(&slots, keys(), Arc::clone(&numbers));
+        let held = held.map_err(|error| disk(error.to_string()))?;
+        let reader = Reader::new(slots, keys(), Arc::clone(&numbers), end);
+        let jobs = journal.jobs.clone().downgrade();
+        let delivery = Delivery::new((reader, held), jobs, numbers, own);
         Ok((journal, delivery))
     }
 
@@ -200,16 +238,43 @@ impl Journal {
     /// Hands `entry` over without waiting for the disk, for whoever cannot wait. What there is no room for is counted as
     /// refused, and so is what the disk does not take.
     pub fn post(&self, entry: &Entry) {
-        let posted = self
-            .codec
-            .encode(entry)
-            .is_ok_and(|encoded| self.jobs.try_send(Job::Append(encoded, None)).is_ok());
+        let posted = self.has_room(entry).is_ok()
+            && self
+                .codec
+                .encode(entry)
+                .is_ok_and(|encoded| self.jobs.try_send(Job::Append(encoded, None)).is_ok());
         if !posted {
             self.numbers.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// Whether there is room for an entry of this tenant behind those that wait for keys, if its own are among them.
+    fn has_room(&self, entry: &Entry) -> Result<(), JournalError> {
+        let limit = self.held_limit;
+        if self.numbers.held_bytes.load(Ordering::Relaxed) < limit {
+            return Ok(());
+        }
+        let lines = self.numbers.lines.lock();
+        let lines = lines.unwrap_or_else(PoisonError::into_inner);
+        if lines.contains(&line_name(&entry.session.tenant)) {
+            return Err(JournalError::Held { limit });
+        }
+        Ok(())
+    }
+
+    /// Waits until the disk has what was handed over before, by [`Journal::post`] as well; not longer than a second.
+    pub async fn flush(&self) {
+        let flushed = async {
+            let (done, written) = oneshot::channel();
+            if self.jobs.send(Job::Flush(done)).await.is_ok() {
+                let _ = written.await;
+            }
+        };
+        let _ = tokio::time::timeout(ANSWER_WITHIN, flushed).await;
+    }
+
     async fn hand_over(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.has_room(entry)?;
         let encoded = self.codec.encode(entry)?;
         let (done, kept) = oneshot::channel();
         let job = Job::Append(encoded, Some(done));
@@ -224,10 +289,14 @@ impl Journal {
     pub fn state(&self) -> JournalState {
         let numbers = &self.numbers;
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let lines = numbers.lines.lock();
+        let held_tenants = lines.unwrap_or_else(PoisonError::into_inner).len();
         let failing = numbers.failing.lock();
         JournalState {
             waiting: read(&numbers.taken).saturating_sub(read(&numbers.delivered)),
             bytes: read(&numbers.bytes),
+            held: read(&numbers.held),
+            held_tenants: held_tenants as u64,
             delivered: read(&numbers.delivered),
             refused: read(&numbers.refused),
             rejected: read(&numbers.rejected),
@@ -241,7 +310,8 @@ impl Journal {
 fn keep(mut appender: Appender, mut inbox: mpsc::Receiver<Job>) {
     let mut jobs = Vec::new();
     while inbox.blocking_recv_many(&mut jobs, WRITE_TOGETHER) > 0 {
-        let (mut entries, mut answers, mut rolls) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut entries, mut answers) = (Vec::new(), Vec::new());
+        let (mut rolls, mut flushes) = (Vec::new(), Vec::new());
         for job in jobs.drain(..) {
             match job {
                 Job::Append(encoded, done) => {
@@ -249,6 +319,7 @@ fn keep(mut appender: Appender, mut inbox: mpsc::Receiver<Job>) {
                     answers.push(done);
                 }
                 Job::Roll(done) => rolls.push(done),
+                Job::Flush(done) => flushes.push(done),
             }
         }
         for (done, kept) in answers.into_iter().zip(appender.append(&entries)) {
@@ -261,7 +332,7 @@ fn keep(mut appender: Appender, mut inbox: mpsc::Receiver<Job>) {
         if !rolls.is_empty() {
             appender.roll();
         }
-        for done in rolls {
+        for done in rolls.into_iter().chain(flushes) {
             let _ = done.send(());
         }
     }

@@ -25,7 +25,7 @@ pub use sql::lease::{Lease, Retries};
 pub use sql::lines::Line;
 pub use sql::outbox::{AfterFailure, Effect, NewEffect};
 pub use sql::projects::{Project, Removal};
-pub use sql::retention::{Pruned, Retention};
+pub use sql::retention::{Pruned, PrunedUsage, Retention};
 pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::sweep::{Cuts, Swept};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};

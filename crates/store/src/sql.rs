@@ -1,6 +1,6 @@
 //! Durable rows: SQLite or PostgreSQL behind one type, with one SQL text for both.
 //! Opened by [`crate::Store::open`]; the tables' functions are in the modules below.
-//! Never builds SQL text at run time.
+//! Never builds SQL text of anything but constants and the number of rows.
 
 mod postgres;
 mod settings;
@@ -21,6 +21,7 @@ pub mod usage;
 pub mod agents;
 pub mod callees;
 pub mod calls;
+mod changes;
 mod data_keys;
 pub mod inbox;
 mod installation;

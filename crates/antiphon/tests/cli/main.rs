@@ -16,6 +16,7 @@ mod killed;
 )]
 mod redis_servers;
 mod sound;
+mod stopped;
 mod talking;
 mod workers;
 

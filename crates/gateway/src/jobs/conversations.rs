@@ -1,4 +1,4 @@
-//! Keeps what is stored of conversations in order: room for months to come, data keys under the newest key, and nothing
+//! Keeps what is stored of conversations and their usage in order: room for months to come, data keys under the newest key, and nothing
 //! that has outlived its time.
 //! Runs in every server, once at start and once a day.
 //! Never holds up a start or a stop.
@@ -25,7 +25,8 @@ pub(super) async fn run(app: Arc<App>) {
     loop {
         let work = async {
             let (sql, now) = (&app.store.sql, app.clock.utc());
-            let months = sql.make_months(now, MONTHS_AHEAD).await?;
+            let months = sql.make_months(now, MONTHS_AHEAD).await?
+                + sql.make_usage_months(now, MONTHS_AHEAD).await?;
             let keys = sql.renew_data_keys().await?;
             // what its last conversations wrote after a tenant was deleted
             for tenant in sql.tenants_changed(now - DELETED_SINCE).await? {
@@ -42,8 +43,8 @@ pub(super) async fn run(app: Arc<App>) {
                 partitions_made = months,
                 keys_renewed = keys,
                 sessions_removed = pruned.sessions,
-                usage_removed = usage,
-                partitions_dropped = pruned.partitions,
+                usage_removed = usage.pieces,
+                partitions_dropped = pruned.partitions + usage.partitions,
                 "conversations are in order"
             );
             Ok::<_, store::StoreError>(())

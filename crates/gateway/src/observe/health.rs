@@ -76,6 +76,10 @@ async fn redis(app: &App) -> Option<Check> {
 fn conversations(app: &App) -> Option<Check> {
     let state = app.journal.as_ref()?.state();
     let outcome = match state.failing {
+        None if state.held_tenants > 0 => Err(format!(
+            "{} changes of {} tenants wait in the journal for a key that cannot be had: the log names them",
+            state.held, state.held_tenants
+        )),
         None => Ok(()),
         Some(reason) => Err(format!(
             "{} changes ({} bytes) wait in the journal: {reason}",

@@ -15,6 +15,8 @@ use store::JournalState;
 pub(super) struct Kept {
     waiting: Gauge,
     bytes: Gauge,
+    held: Gauge,
+    held_tenants: Gauge,
     failing: Gauge,
     delivered: Counter,
     refused: Counter,
@@ -34,6 +36,16 @@ impl Kept {
             "journal_bytes",
             "Size of the journal on disk",
             self.bytes.clone(),
+        );
+        registry.register(
+            "journal_held",
+            "Those of the waiting changes that wait for the key of their tenant",
+            self.held.clone(),
+        );
+        registry.register(
+            "journal_held_tenants",
+            "Tenants whose changes wait because their key cannot be had",
+            self.held_tenants.clone(),
         );
         registry.register(
             "journal_failing",
@@ -77,6 +89,8 @@ impl Kept {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.waiting.set(gauge(state.waiting));
         self.bytes.set(gauge(state.bytes));
+        self.held.set(gauge(state.held));
+        self.held_tenants.set(gauge(state.held_tenants));
         self.failing.set(state.failing.is_some().into());
         // counted by the journal itself
         for (counter, number) in [

@@ -110,8 +110,8 @@ async fn what_is_changed_at_one_gateway_counts_at_the_others() {
     let known = other.app().keys.verify(&text).await.unwrap();
     assert_eq!(known.allowance.limits.concurrent_sessions, Some(3));
     for (way, opens) in [("suspend", false), ("activate", true)] {
-        let path = format!("/v1/admin/tenants/acme/{way}");
-        let turned = one.post(&path, &json!({})).send().await.unwrap();
+        let route = format!("/v1/admin/tenants/acme/{way}");
+        let turned = one.post(&route, &json!({})).send().await.unwrap();
         assert!(turned.status().is_success(), "{way}");
         a_second_later(&other);
         assert_eq!(other.app().keys.verify(&text).await.is_ok(), opens, "{way}");

@@ -75,6 +75,7 @@ mod transcriptions;
 )]
 mod upstream;
 mod usage;
+mod usage_rest;
 mod usage_stored;
 mod vault;
 #[cfg(feature = "local")]

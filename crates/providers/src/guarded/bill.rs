@@ -29,6 +29,7 @@ pub(super) struct Bill {
 
 impl Bill {
     pub(super) fn new<P: ?Sized>(member: &Member<P>, model: &str, account: &Account) -> Self {
+        member.watch.open.begin();
         Self {
             watch: member.watch.clone(),
             account: account.clone(),
@@ -84,9 +85,15 @@ impl Bill {
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        if self.units.is_zero() {
-            return;
+        if !self.units.is_zero() {
+            self.tell();
         }
+        self.watch.open.end();
+    }
+}
+
+impl Bill {
+    fn tell(&self) {
         // an entry may be NAME/MODEL
         let (name, _) = self
             .provider

@@ -10,16 +10,14 @@ mod hedged;
 mod llm;
 mod stt;
 mod tts;
+mod watch;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use engine::{
-    guard::{Admission, Breaker, BreakerPolicy},
-    meter::Units,
-};
+use engine::guard::{Admission, Breaker, BreakerPolicy};
 use tokio::time::Instant;
 
 pub use duplex::GuardedDuplex;
@@ -27,6 +25,7 @@ pub use hedged::HedgedLlm;
 pub use llm::GuardedLlm;
 pub use stt::GuardedStt;
 pub use tts::GuardedTts;
+pub use watch::{Incident, OpenWork, Stage, Watch};
 
 use crate::{Kind, ProviderError};
 
@@ -38,105 +37,6 @@ const AT_HOME: u32 = 6;
 const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// A provider that has another one behind it has so long for its first result; without one, its stage's limit.
 const TAKE_OVER_AFTER: Duration = Duration::from_millis(4500);
-
-/// A stage of a pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// Speech to text.
-    Stt,
-    /// The language model.
-    Llm,
-    /// Text to speech.
-    Tts,
-    /// Speech to speech.
-    Duplex,
-}
-
-impl Stage {
-    /// Name in metrics and configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stt => "stt",
-            Self::Llm => "llm",
-            Self::Tts => "tts",
-            Self::Duplex => "duplex",
-        }
-    }
-}
-
-/// What happens to a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incident<'a> {
-    /// It failed too often and is left alone.
-    Opened {
-        /// Its stage.
-        stage: Stage,
-        /// Its name.
-        provider: &'a str,
-    },
-    /// It answered again.
-    Closed {
-        /// Its stage.
-        stage: Stage,
-        /// Its name.
-        provider: &'a str,
-    },
-    /// Another one took over.
-    FailedOver {
-        /// The session's id, or the request's.
-        session: &'a str,
-        /// Its stage.
-        stage: Stage,
-        /// Who failed.
-        from: &'a str,
-        /// Who took over.
-        to: &'a str,
-    },
-    /// It was slow to begin, and another one was asked as well.
-    Hedged {
-        /// Its name.
-        provider: &'a str,
-        /// Whether the other one began first.
-        won: bool,
-    },
-    /// It was made to do something, which its vendor will charge for.
-    Used {
-        /// The session's id, or the request's.
-        session: &'a str,
-        /// The session's turn.
-        turn: u32,
-        /// Its stage.
-        stage: Stage,
-        /// Its name, without a model.
-        provider: &'a str,
-        /// The model; empty where there is only one.
-        model: &'a str,
-        /// What it did.
-        units: Units,
-    },
-}
-
-/// Who is told of incidents; called from the providers' tasks, so it must not block.
-#[derive(Clone)]
-pub struct Watch(Arc<dyn Fn(&Incident<'_>) + Send + Sync>);
-
-impl Watch {
-    /// Calls `told` for every incident.
-    pub fn new(told: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(told))
-    }
-
-    fn tell(&self, incident: &Incident<'_>) {
-        (self.0)(incident);
-    }
-}
-
-impl Default for Watch {
-    /// Tells nobody.
-    fn default() -> Self {
-        Self::new(|_| {})
-    }
-}
 
 /// A provider with what is known of its health; shared by every pipeline that names it.
 pub struct Member<P: ?Sized> {

@@ -1,6 +1,7 @@
 //! From the journal into the database, in order, again and again until it is there.
 //! Run by the gateway as one task for the life of the process.
-//! Never gives an entry up because the database is away; one that it refuses for good is set aside and counted.
+//! Never gives an entry up because the database is away; one that it refuses for good is set aside and counted, and those of a
+//! tenant whose key cannot be had wait by themselves.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,36 +12,44 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 
-use super::reader::{Batch, ReadError, Reader};
+use super::held::Held;
+use super::part::{self, Outcome, Refused};
+use super::reader::{ReadError, Reader};
 use super::{Job, Numbers};
+use crate::Sql;
 use crate::sql::items::Entry;
-use crate::{Sql, StoreError};
 
 /// Between two attempts: the first, and the longest.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
 const AGAIN_LONGEST: Duration = Duration::from_secs(5);
-/// Attempts before a refusal counts as one for good.
-const TRIES: u32 = 3;
+/// Tenants that are written at the same time: a share of the connections that leaves others theirs.
+const WRITERS: usize = 4;
+
+/// A tenant's changes, and what became of them.
+type Written = (String, Vec<Entry>, Outcome);
 
 /// Brings the journal to the database.
 #[derive(Debug)]
 pub struct Delivery {
     reader: Reader,
+    held: Held,
     jobs: mpsc::WeakSender<Job>,
     numbers: Arc<Numbers>,
     folder: PathBuf,
 }
 
 impl Delivery {
-    pub(super) const fn new(
-        reader: Reader,
+    pub(super) fn new(
+        (reader, held): (Reader, Held),
         jobs: mpsc::WeakSender<Job>,
         numbers: Arc<Numbers>,
         folder: PathBuf,
     ) -> Self {
         Self {
             reader,
+            held,
             jobs,
             numbers,
             folder,
@@ -53,6 +62,7 @@ impl Delivery {
         let mut stop = pin!(stop);
         let mut stopping = false;
         let mut failures = 0;
+        self.held.begin(&sql);
         loop {
             match self.step(&sql, failures).await {
                 Ok(true) => {
@@ -72,6 +82,7 @@ impl Delivery {
                         more = self.reader.more() => if !more {
                             break;
                         },
+                        () = self.held.tried() => {}
                         () = &mut stop => stopping = true,
                     }
                 }
@@ -98,8 +109,33 @@ impl Delivery {
         }
     }
 
-    /// Delivers one batch; false when there is none.
+    /// Delivers a batch of what waited for a key and one of what is new; false when there is neither.
     async fn step(&mut self, sql: &Sql, failures: u32) -> Result<bool, String> {
+        let held = self.step_held(sql, failures).await?;
+        let fresh = self.step_fresh(sql, failures).await?;
+        Ok(held || fresh)
+    }
+
+    async fn step_held(&mut self, sql: &Sql, failures: u32) -> Result<bool, String> {
+        let Some(batch) = self.held.next(sql).await? else {
+            return Ok(false);
+        };
+        let tenant = &batch.entries[0].session.tenant;
+        match part::write(sql, tenant, &batch.entries, failures).await {
+            Outcome::Written(refused) => {
+                self.set_aside(&batch.entries, &refused)?;
+                self.held.done(batch);
+            }
+            Outcome::Keyless(_) => self.held.keyless(sql, batch),
+            Outcome::Failed(reason) => {
+                self.held.not_done(batch);
+                return Err(reason);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn step_fresh(&mut self, sql: &Sql, failures: u32) -> Result<bool, String> {
         let next = match self.reader.next().await {
             Err(ReadError::Damaged) => {
                 self.roll().await;
@@ -108,50 +144,76 @@ impl Delivery {
             next => next,
         };
         let next = next.map_err(|error| error.to_string())?;
-        let Some(batch) = next else {
+        let Some(mut batch) = next else {
             return Ok(false);
         };
-        if let Err(reason) = self.deliver(sql, &batch, failures).await {
-            self.reader.not_done(&batch);
-            return Err(reason);
-        }
-        let noted = self.reader.done(&batch).await;
+        let entries = std::mem::take(&mut batch.entries);
+        let held = match self.deliver(sql, entries, failures).await {
+            Ok(held) => held,
+            Err(reason) => {
+                self.reader.not_done(&batch);
+                return Err(reason);
+            }
+        };
+        let noted = self.reader.done(&batch, held).await;
         noted.map_err(|error| format!("cannot note what is delivered: {error}"))?;
         Ok(true)
     }
 
-    async fn deliver(&self, sql: &Sql, batch: &Batch, failures: u32) -> Result<(), String> {
-        let mut tenants: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-        for entry in &batch.entries {
-            let of_tenant = tenants.entry(&entry.session.tenant).or_default();
-            of_tenant.push(entry);
-        }
-        for (tenant, entries) in tenants {
-            match sql.write_changes(tenant, &entries).await {
-                Ok(()) => {}
-                Err(error) if failures >= TRIES && is_refusal(&error) => {
-                    self.one_by_one(sql, tenant, &entries).await?;
-                }
-                Err(error) => return Err(told(&error)),
+    /// Brings `entries` to the database, each tenant's in a transaction of its own, and says how many wait for a key.
+    async fn deliver(
+        &mut self,
+        sql: &Sql,
+        entries: Vec<Entry>,
+        failures: u32,
+    ) -> Result<u64, String> {
+        let mut tenants: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        for entry in entries {
+            if let Some(of_tenant) = tenants.get_mut(&entry.session.tenant) {
+                of_tenant.push(entry);
+            } else {
+                tenants.insert(entry.session.tenant.clone(), vec![entry]);
             }
         }
-        Ok(())
+        let (behind, free): (Vec<_>, Vec<_>) = tenants
+            .into_iter()
+            .partition(|(tenant, _)| self.held.has(tenant));
+        let mut written = write_all(sql, free, failures).await;
+        if let Some(reason) = written.iter_mut().find_map(|(.., outcome)| match outcome {
+            Outcome::Failed(reason) => Some(std::mem::take(reason)),
+            _ => None,
+        }) {
+            return Err(reason);
+        }
+        // only now: whoever comes again because of another tenant's failure would be noted twice
+        let mut held = 0;
+        for (tenant, entries, outcome) in written {
+            match outcome {
+                Outcome::Written(refused) => self.set_aside(&entries, &refused)?,
+                Outcome::Failed(reason) => return Err(reason),
+                Outcome::Keyless(reason) => {
+                    tracing::error!(tenant, reason, "changes of a tenant wait for its key");
+                    self.held.hold(sql, &tenant, &entries).await?;
+                    held += entries.len() as u64;
+                }
+            }
+        }
+        for (tenant, entries) in behind {
+            self.held.hold(sql, &tenant, &entries).await?;
+            held += entries.len() as u64;
+        }
+        Ok(held)
     }
 
-    /// Finds the entries that the database refuses and sets them aside, so that the others arrive.
-    async fn one_by_one(&self, sql: &Sql, tenant: &str, entries: &[&Entry]) -> Result<(), String> {
-        for entry in entries {
-            match sql.write_changes(tenant, &[entry]).await {
-                Ok(()) => {}
-                Err(error) if is_refusal(&error) => self.set_aside(entry, &told(&error))?,
-                Err(error) => return Err(told(&error)),
-            }
+    fn set_aside(&self, entries: &[Entry], refused: &[Refused]) -> Result<(), String> {
+        for refused in refused {
+            self.note_refused(&entries[refused.at], &refused.reason)?;
         }
         Ok(())
     }
 
     /// Writes which change it was, and nothing that was said.
-    fn set_aside(&self, entry: &Entry, reason: &str) -> Result<(), String> {
+    fn note_refused(&self, entry: &Entry, reason: &str) -> Result<(), String> {
         let line = serde_json::json!({
             "tenant": entry.session.tenant,
             "session": entry.session.id,
@@ -191,29 +253,25 @@ fn pause(failures: u32) -> Duration {
         .min(AGAIN_LONGEST)
 }
 
-/// Whether the database understood and will refuse the same again.
-fn is_refusal(error: &StoreError) -> bool {
-    let StoreError::Query { source, .. } = error else {
-        return false;
+/// Writes the parts of several tenants, a few at the same time.
+async fn write_all(sql: &Sql, parts: Vec<(String, Vec<Entry>)>, failures: u32) -> Vec<Written> {
+    let (mut writing, mut done) = (JoinSet::new(), Vec::new());
+    for (tenant, entries) in parts {
+        if writing.len() >= WRITERS {
+            done.extend(writing.join_next().await);
+        }
+        let sql = sql.clone();
+        writing.spawn(async move {
+            let outcome = part::write(&sql, &tenant, &entries, failures).await;
+            (tenant, entries, outcome)
+        });
+    }
+    done.extend(writing.join_all().await.into_iter().map(Ok));
+    let cut_off = |error: JoinError| {
+        let outcome = Outcome::Failed(format!("a delivery broke off: {error}"));
+        (String::new(), Vec::new(), outcome)
     };
-    match source.as_database_error() {
-        // of PostgreSQL: data that does not fit, a rule that it breaks. SQLite's codes are numbers: 19 is a broken rule
-        Some(said) => said.code().is_some_and(|code| {
-            code.starts_with("22") && code.len() == 5
-                || code.starts_with("23") && code.len() == 5
-                || code.parse::<u32>().is_ok_and(|code| code & 0xff == 19)
-        }),
-        None => matches!(source, sqlx::Error::Encode(_)),
-    }
-}
-
-fn told(error: &StoreError) -> String {
-    use std::error::Error as _;
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
+    let done = done.into_iter();
+    done.map(|written| written.unwrap_or_else(cut_off))
+        .collect()
 }

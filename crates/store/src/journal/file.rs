@@ -6,7 +6,7 @@
 //! and the wrapped key; then entries: length (4 bytes), the first 8 bytes of the SHA-256, and JSON, sealed or plain.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -113,7 +113,7 @@ impl Codec {
         Some((self.decode(body)?, HEAD + length))
     }
 
-    fn head(&self) -> Vec<u8> {
+    pub(super) fn head(&self) -> Vec<u8> {
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(&(self.wrapped.len() as u32).to_be_bytes());
         head.extend_from_slice(self.wrapped.as_bytes());
@@ -132,6 +132,29 @@ pub(super) fn read_head(path: &Path) -> io::Result<Option<(String, u64)>> {
         Some((wrapped, (MAGIC.len() + 4 + length) as u64))
     };
     Ok(head())
+}
+
+/// How many entries there are behind the head of a file, which nobody need open, and the bytes of the file.
+pub(super) fn frames(path: &Path) -> io::Result<(u64, u64)> {
+    let bytes = std::fs::metadata(path)?.len();
+    let Some((_, head)) = read_head(path)? else {
+        return Ok((0, bytes));
+    };
+    let mut file = File::open(path)?;
+    let (mut count, mut at) = (0, head);
+    let mut length = [0; 4];
+    loop {
+        file.seek(SeekFrom::Start(at))?;
+        if file.read_exact(&mut length).is_err() {
+            break;
+        }
+        at += HEAD as u64 + u64::from(u32::from_be_bytes(length));
+        if at > bytes {
+            break;
+        }
+        count += 1;
+    }
+    Ok((count, bytes))
 }
 
 /// A process's own folder among the journals.

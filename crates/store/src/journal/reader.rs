@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,8 +18,8 @@ use crate::sql::items::Entry;
 
 /// Bytes read in one go; one entry that is larger is read by itself.
 const CHUNK: usize = 1024 * 1024;
-/// Entries handed over in one go.
-pub(super) const BATCH: usize = 256;
+/// Entries handed over in one go: as many as are worth their transactions, and few enough to be written within a moment.
+pub(super) const BATCH: usize = 1024;
 /// A file that everybody has read is replaced when it has grown to this.
 pub(super) const WORTH_ROLLING: u64 = 64 * 1024;
 
@@ -39,6 +39,7 @@ pub(super) enum ReadError {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
+    count: u64,
     after: u64,
     old: bool,
 }
@@ -121,6 +122,7 @@ impl Reader {
                     taken.fetch_add(entries.len() as u64, Ordering::Relaxed);
                 }
                 return Ok(Some(Batch {
+                    count: entries.len() as u64,
                     entries,
                     after: at + taken as u64,
                     old: is_old,
@@ -131,20 +133,20 @@ impl Reader {
                 if !is_old && number == end.file {
                     return Err(ReadError::Damaged);
                 }
-                self.keep_damaged(slot, number, rest)?;
+                keep_damaged(&self.slots[slot].path(number), rest)?;
             }
             self.finish(slot, number).await?;
         }
     }
 
-    /// The database has `batch`.
-    pub(super) async fn done(&mut self, batch: &Batch) -> io::Result<()> {
+    /// The database has `batch`, but for as many entries as are `held`.
+    pub(super) async fn done(&mut self, batch: &Batch, held: u64) -> io::Result<()> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
         open.at = batch.after;
         let delivered = &self.numbers.delivered;
-        delivered.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
+        delivered.fetch_add(batch.count.saturating_sub(held), Ordering::Relaxed);
         let position = Position {
             file: open.number,
             bytes: open.at,
@@ -157,7 +159,7 @@ impl Reader {
     pub(super) fn not_done(&mut self, batch: &Batch) {
         if batch.old {
             let taken = &self.numbers.taken;
-            taken.fetch_sub(batch.entries.len() as u64, Ordering::Relaxed);
+            taken.fetch_sub(batch.count, Ordering::Relaxed);
         }
     }
 
@@ -212,15 +214,6 @@ impl Reader {
         }))
     }
 
-    /// What cannot be read is kept under another name: whoever was killed in the middle of a write had not answered for
-    /// it, a broken disk had.
-    fn keep_damaged(&self, slot: usize, number: u64, rest: u64) -> io::Result<()> {
-        let path = self.slots[slot].path(number);
-        let kept = path.with_extension("damaged");
-        tracing::error!(bytes = rest, file = %kept.display(), "a journal cannot be read to its end");
-        std::fs::copy(&path, kept).map(drop)
-    }
-
     /// A file is read to its end: the database has it.
     async fn finish(&mut self, slot: usize, number: u64) -> io::Result<()> {
         let path = self.slots[slot].path(number);
@@ -245,8 +238,20 @@ impl Reader {
     }
 }
 
+/// What cannot be read is kept under another name: whoever was killed in the middle of a write had not answered for it, a
+/// broken disk had.
+pub(super) fn keep_damaged(path: &Path, rest: u64) -> io::Result<()> {
+    let kept = path.with_extension("damaged");
+    tracing::error!(bytes = rest, file = %kept.display(), "a journal cannot be read to its end");
+    std::fs::copy(path, kept).map(drop)
+}
+
 /// Entries of a file from `at`, how many bytes they take, and how many are left behind them.
-async fn read(path: PathBuf, at: u64, codec: Arc<Codec>) -> io::Result<(Vec<Entry>, usize, u64)> {
+pub(super) async fn read(
+    path: PathBuf,
+    at: u64,
+    codec: Arc<Codec>,
+) -> io::Result<(Vec<Entry>, usize, u64)> {
     let reading = move || {
         let mut file = File::open(path)?;
         let left = file.metadata()?.len().saturating_sub(at);

@@ -3,6 +3,7 @@
 //! Never stores a data key unwrapped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Db, Scope, Sql};
 use crate::StoreError;
@@ -11,7 +12,18 @@ use crate::seal::{self, DataKey, KeyError, KeySource, Spot};
 /// Data keys looked at in one go.
 const PAGE: i64 = 500;
 
+/// How long whoever wraps keys may take where nothing else waits for it; he has limits of his own.
+const KEY_WITHIN: Duration = Duration::from_secs(30);
+
 type Found = (String, i64, String);
+
+async fn in_time<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, KeyError>>,
+) -> Result<T, KeyError> {
+    let silence = |_| KeyError::Keeper(format!("no answer within {} ms", within.as_millis()));
+    tokio::time::timeout(within, work).await.map_err(silence)?
+}
 
 impl Sql {
     /// Whether what is said is sealed before it is stored.
@@ -52,12 +64,23 @@ impl Sql {
         let Some(source) = self.keys.source() else {
             return Ok(text.as_bytes().to_vec());
         };
-        let (number, key) = match self.keys.last(spot.tenant) {
-            Some((number, key)) if !key.is_used_up() => (number, key),
-            Some((number, _)) => self.next_data_key(source, spot.tenant, number).await?,
-            None => self.next_data_key(source, spot.tenant, 0).await?,
-        };
+        let (number, key) = self.sealing_key(source, spot.tenant, KEY_WITHIN).await?;
         Ok(seal::seal(number, &key, spot, text.as_bytes())?)
+    }
+
+    /// The data key that seals what `tenant` says now, and its number; whoever wraps keys may take as long as `within`.
+    pub(super) async fn sealing_key(
+        &self,
+        source: &KeySource,
+        tenant: &str,
+        within: Duration,
+    ) -> Result<(u32, Arc<DataKey>), StoreError> {
+        let used = match self.keys.last(tenant) {
+            Some((number, key)) if !key.is_used_up() => return Ok((number, key)),
+            Some((number, _)) => number,
+            None => 0,
+        };
+        self.next_data_key(source, tenant, (used, within)).await
     }
 
     /// The text behind a stored value of `spot`.
@@ -87,16 +110,16 @@ impl Sql {
         &self,
         source: &KeySource,
         tenant: &str,
-        used: u32,
+        (used, within): (u32, Duration),
     ) -> Result<(u32, Arc<DataKey>), StoreError> {
         let (number, wrapped) = if let Some(found) = self.last_data_key(tenant, used).await? {
             found
         } else {
-            let wrapped = source.wrap(&seal::fresh_key()?).await?;
+            let wrapped = in_time(within, source.wrap(&seal::fresh_key()?)).await?;
             // whoever was faster has made it
             self.add_data_key(tenant, used + 1, &wrapped).await?
         };
-        let key = Arc::new(source.unwrap(&wrapped).await?);
+        let key = Arc::new(in_time(within, source.unwrap(&wrapped)).await?);
         self.keys.keep_last(tenant, number, &key);
         Ok((number, key))
     }

@@ -1,4 +1,4 @@
-//! How long conversations are kept: months made ahead, and what has outlived its time removed.
+//! How long conversations and usage are kept: months made ahead, and what has outlived its time removed.
 //! Called by the gateway's daily job, and by the writer for a month that is not there.
 //! Never removes anything before its tenant's time.
 
@@ -50,6 +50,15 @@ pub struct Pruned {
     pub partitions: u32,
 }
 
+/// What was removed of usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrunedUsage {
+    /// Pieces of work of months that are not over.
+    pub pieces: u64,
+    /// Partitions of PostgreSQL; there are eight a month.
+    pub partitions: u32,
+}
+
 type Found = (DateTime<Utc>, String, String);
 
 impl Sql {
@@ -59,12 +68,35 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn make_months(&self, at: DateTime<Utc>, ahead: u16) -> Result<u32, StoreError> {
+        self.make("SELECT antiphon_make_months($1, $2)", at, ahead)
+            .await
+    }
+
+    /// The same for usage.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn make_usage_months(
+        &self,
+        at: DateTime<Utc>,
+        ahead: u16,
+    ) -> Result<u32, StoreError> {
+        self.make("SELECT antiphon_make_usage_months($1, $2)", at, ahead)
+            .await
+    }
+
+    async fn make(
+        &self,
+        text: &'static str,
+        at: DateTime<Utc>,
+        ahead: u16,
+    ) -> Result<u32, StoreError> {
         let Db::Postgres(server) = &self.db else {
             return Ok(0);
         };
         let made = async {
             let mut transaction = server.begin(Access::Write, Scope::Installation).await?;
-            let made: i32 = sqlx::query_scalar("SELECT antiphon_make_months($1, $2)")
+            let made: i32 = sqlx::query_scalar(text)
                 .bind(at)
                 .bind(i32::from(ahead))
                 .fetch_one(&mut *transaction)
@@ -153,5 +185,53 @@ impl Sql {
             Ok(dropped.unsigned_abs())
         };
         server.within("drop months that are over", dropped).await
+    }
+
+    /// Removes what was used before `before`, of all tenants: whole months where it can, else piece by piece.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn prune_usage(&self, before: DateTime<Utc>) -> Result<PrunedUsage, StoreError> {
+        let mut pruned = PrunedUsage {
+            partitions: self.drop_usage_months(before).await?,
+            ..PrunedUsage::default()
+        };
+        let action = "find usage that has outlived its time";
+        let tenants: Vec<String> = work!(self, Read, Scope::Maintenance, action, |on| {
+            sqlx::query_scalar("SELECT DISTINCT tenant FROM usage WHERE at < $1")
+                .bind(before)
+                .fetch_all(on)
+                .await
+        })?;
+        for tenant in tenants {
+            let action = "remove usage that has outlived its time";
+            pruned.pieces += work!(self, Write, Scope::Tenant(&tenant), action, |on| {
+                sqlx::query("DELETE FROM usage WHERE tenant = $1 AND at < $2")
+                    .bind(&tenant)
+                    .bind(before)
+                    .execute(on)
+                    .await
+                    .map(|done| done.rows_affected())
+            })?;
+        }
+        Ok(pruned)
+    }
+
+    async fn drop_usage_months(&self, expired: DateTime<Utc>) -> Result<u32, StoreError> {
+        let Db::Postgres(server) = &self.db else {
+            return Ok(0);
+        };
+        let dropped = async {
+            let mut transaction = server.begin(Access::Write, Scope::Installation).await?;
+            let dropped: i32 = sqlx::query_scalar("SELECT antiphon_drop_usage_months($1)")
+                .bind(expired)
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(dropped.unsigned_abs())
+        };
+        server
+            .within("drop months of usage that are over", dropped)
+            .await
     }
 }

@@ -1,5 +1,5 @@
 //! The table of usage: what providers were made to do, piece by piece, and its sums.
-//! Written through the journal ([`super::items`]); read by the gateway's metering and its usage routes.
+//! Written through the journal ([`super::changes`]); read by the gateway's metering and its usage routes.
 //! Never writes a piece twice, and never holds a word of what was said.
 
 use chrono::{DateTime, Utc};
@@ -13,17 +13,6 @@ use crate::{NUL, StoreError};
 
 /// Pieces of one session that are read: an hour of quick conversation has a fraction of that.
 const PIECES: i64 = 20_000;
-
-pub(super) const USED: &str = "INSERT INTO usage \
-     (tenant, session, run, number, project, at, turn, stage, provider, model, wanted, pipeline, prices, \
-     audio_ms, characters, speech_ms, input_tokens, cached_tokens, output_tokens, audio_input_tokens, \
-     audio_cached_tokens, audio_output_tokens, tool_calls, tool_ms, estimated, cost_pico) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26) \
-     ON CONFLICT (tenant, session, run, number) DO NOTHING";
-
-pub(super) const ANSWERED: &str = "UPDATE usage SET response = $5 \
-     WHERE tenant = $1 AND session = $2 AND run = $3 AND turn = $4 AND response IS NULL";
 
 /// The sums of a group, without what it is a group of.
 macro_rules! sums {
@@ -301,43 +290,15 @@ impl Sql {
         };
         Ok(rows.into_iter().map(sum).collect())
     }
-
-    /// Removes what was used before `before`, of all tenants, and says how many pieces that were.
-    ///
-    /// # Errors
-    /// [`StoreError::Query`], [`StoreError::Unreachable`].
-    pub async fn prune_usage(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let action = "find usage that has outlived its time";
-        let tenants: Vec<String> = work!(self, Read, Scope::Maintenance, action, |on| {
-            sqlx::query_scalar("SELECT DISTINCT tenant FROM usage WHERE at < $1")
-                .bind(before)
-                .fetch_all(on)
-                .await
-        })?;
-        let mut removed = 0;
-        for tenant in tenants {
-            let action = "remove usage that has outlived its time";
-            removed += work!(self, Write, Scope::Tenant(&tenant), action, |on| {
-                sqlx::query("DELETE FROM usage WHERE tenant = $1 AND at < $2")
-                    .bind(&tenant)
-                    .bind(before)
-                    .execute(on)
-                    .await
-                    .map(|done| done.rows_affected())
-            })?;
-        }
-        Ok(removed)
-    }
 }
 
-/// Writes a piece, in the transaction of a piece of [`work!`].
-macro_rules! insert_piece {
-    ($on:ident, $tenant:expr, $session:expr, $piece:expr) => {{
+/// Binds what a piece has to a query, behind its session.
+macro_rules! bind_piece {
+    ($query:expr, $session:expr, $piece:expr) => {{
         let piece: &$crate::sql::usage::Piece = $piece;
         let units = &piece.units;
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        sqlx::query($crate::sql::usage::USED)
-            .bind($tenant)
+        $query
             .bind($session)
             .bind(&piece.run)
             .bind(count(piece.number))
@@ -363,21 +324,5 @@ macro_rules! insert_piece {
             .bind(count(units.tool_ms))
             .bind(units.estimated)
             .bind(piece.cost_pico.map(count))
-            .execute(&mut *$on)
-            .await?;
-    }};
-}
-
-/// Ties a turn's pieces to the response that ended it, in the transaction of a piece of [`work!`].
-macro_rules! name_turn {
-    ($on:ident, $tenant:expr, $session:expr, $run:expr, $turn:expr, $response:expr) => {{
-        sqlx::query($crate::sql::usage::ANSWERED)
-            .bind($tenant)
-            .bind($session)
-            .bind($run)
-            .bind(i64::from(*$turn))
-            .bind($response)
-            .execute(&mut *$on)
-            .await?;
     }};
 }

@@ -17,7 +17,7 @@ use crate::conversations::{begun, put, said, session};
 use crate::postgres::{OWNER, Server};
 use crate::redis_servers::until;
 
-const MANY: u64 = 1 << 30;
+pub(crate) const MANY: u64 = 1 << 30;
 
 async fn open(folder: &Path, limit_bytes: u64) -> (Journal, Delivery) {
     let options = JournalOptions {
@@ -45,14 +45,14 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-async fn delivered(journal: &Journal) {
+pub(crate) async fn delivered(journal: &Journal) {
     until("everything is delivered", || async {
         journal.state().waiting == 0
     })
     .await;
 }
 
-async fn talk(journal: &Journal, here: &SessionKey, items: i64) {
+pub(crate) async fn talk(journal: &Journal, here: &SessionKey, items: i64) {
     journal.append(&begun(here, 1, "{}")).await.unwrap();
     for n in 1..=items {
         let entry = put(here, n + 1, &format!("item_{n}"), n);
@@ -60,12 +60,12 @@ async fn talk(journal: &Journal, here: &SessionKey, items: i64) {
     }
 }
 
-async fn ids(sql: &Sql, here: &SessionKey) -> Vec<String> {
+pub(crate) async fn ids(sql: &Sql, here: &SessionKey) -> Vec<String> {
     let items = sql.last_items(here, 10_000).await.unwrap();
     items.into_iter().map(|item| item.id).collect()
 }
 
-fn expected(items: i64) -> Vec<String> {
+pub(crate) fn expected(items: i64) -> Vec<String> {
     (1..=items).map(|n| format!("item_{n}")).collect()
 }
 
@@ -243,23 +243,58 @@ async fn what_the_database_refuses_for_good_does_not_hold_up_the_rest() {
     let sql = Sql::open(&as_application(&database)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (journal, delivery) = open(folder.path(), MANY).await;
-    let here = session("acme", "sess_1");
-    journal.append(&begun(&here, 1, "{}")).await.unwrap();
-    for (revision, item) in [(2, "item_1"), (3, "no\0item"), (4, "item_2")] {
-        let entry = put(&here, revision, item, revision);
+    let (here, there) = (session("acme", "sess_1"), session("rival", "sess_1"));
+    talk(&journal, &here, 40).await;
+    for revision in [42, 43] {
+        let refused = put(&here, revision, "no\0item", revision);
+        journal.append(&refused).await.unwrap();
+    }
+    for n in 41..=200 {
+        let entry = put(&here, n + 3, &format!("item_{n}"), n + 3);
         journal.append(&entry).await.unwrap();
     }
-    drop(journal.clone());
+    talk(&journal, &there, 10).await;
+    tokio::spawn(delivery.run(sql.clone(), pending()));
+    delivered(&journal).await;
+    assert_eq!(journal.state().rejected, 2);
+    assert_eq!(ids(&sql, &here).await, expected(200));
+    assert_eq!(ids(&sql, &there).await, expected(10));
+    let aside = std::fs::read_to_string(folder.path().join("0/rejected.log")).unwrap();
+    assert_eq!(aside.lines().count(), 2, "{aside}");
+    for (line, revision) in aside.lines().zip([42, 43]) {
+        assert!(line.contains("sess_1"), "{line}");
+        assert!(
+            line.contains(&format!(r#""revision":{revision}"#)),
+            "{line}"
+        );
+    }
+    assert!(!aside.contains("item 4"), "{aside}");
+}
+
+/// A rule of the database that a change breaks is a refusal on SQLite as well.
+#[tokio::test]
+async fn a_rule_of_a_file_that_one_change_breaks_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = file(&folder).await;
+    let url = format!("sqlite:{}", folder.path().join("antiphon.db").display());
+    let hand = sqlx::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER rule BEFORE INSERT ON conversation_items WHEN new.id = 'item_7' \
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    )
+    .execute(&hand)
+    .await
+    .unwrap();
+    hand.close().await;
+    let (journal, delivery) = open(folder.path(), MANY).await;
+    let here = session("acme", "sess_1");
+    talk(&journal, &here, 300).await;
     tokio::spawn(delivery.run(sql.clone(), pending()));
     delivered(&journal).await;
     assert_eq!(journal.state().rejected, 1);
-    assert_eq!(ids(&sql, &here).await, expected(2));
-    let aside = std::fs::read_to_string(folder.path().join("0/rejected.log")).unwrap();
-    assert!(
-        aside.contains("sess_1") && aside.contains(r#""revision":3"#),
-        "{aside}"
-    );
-    assert!(!aside.contains("item 3"), "{aside}");
+    let mut others = expected(300);
+    others.remove(6);
+    assert_eq!(ids(&sql, &here).await, others);
 }
 
 #[tokio::test]

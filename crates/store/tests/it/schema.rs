@@ -24,6 +24,7 @@ async fn migrated() -> Database<'static> {
     let sql = Sql::open(&as_application(&database)).await.unwrap();
     let now = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap();
     sql.make_months(now, 1).await.unwrap();
+    sql.make_usage_months(now, 1).await.unwrap();
     database
 }
 
@@ -104,5 +105,6 @@ async fn every_table_with_a_tenant_has_a_forced_policy() {
     assert!(of_tenants.contains("api_keys"), "{of_tenants}");
     // partitions have walls of their own: eight parts of two months, and what holds them
     assert_eq!(of_tenants.matches("conversation_items").count(), 1 + 8 + 16);
+    assert_eq!(of_tenants.matches("usage").count(), 1 + 8 + 16);
     assert_eq!(walled, of_tenants);
 }

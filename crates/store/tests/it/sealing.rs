@@ -20,13 +20,13 @@ pub(crate) fn ring(keys: &[&str]) -> KeySource {
 }
 
 /// A database that is opened several times, with other keys each time.
-enum Place {
+pub(crate) enum Place {
     File(TempDir),
     Postgres(Database<'static>),
 }
 
 impl Place {
-    fn both() -> [Self; 2] {
+    pub(crate) fn both() -> [Self; 2] {
         [
             Self::File(tempfile::tempdir().unwrap()),
             Self::Postgres(Server::shared().database(OWNER)),
@@ -43,7 +43,7 @@ impl Place {
         }
     }
 
-    async fn open(&self, keys: Option<KeySource>) -> Sql {
+    pub(crate) async fn open(&self, keys: Option<KeySource>) -> Sql {
         let mut settings = self.settings();
         settings.keys = keys;
         Sql::open(&settings).await.unwrap()
@@ -80,7 +80,7 @@ impl Place {
         }
     }
 
-    async fn by_hand(&self, sql: &'static str) {
+    pub(crate) async fn by_hand(&self, sql: &'static str) {
         match self {
             Self::File(_) => {
                 let hand = sqlx::SqlitePool::connect(&self.settings().url)

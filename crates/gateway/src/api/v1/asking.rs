@@ -8,13 +8,15 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use providers::{Catalog, ProviderError};
+use providers::{Catalog, Pipeline, ProviderError};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use wire::ids::Ids;
 
 use crate::App;
+use crate::auth::Principal;
 use crate::http::ApiError;
+use crate::metering::{Billed, Opening};
 use crate::observe::Event;
 
 /// How long a request waits for models that are being loaded.
@@ -36,6 +38,24 @@ pub(super) fn admit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
 /// What a request is called towards providers and on bills. Never the id that the client sent: that could be another's.
 pub(super) fn account(app: &App) -> String {
     Ids::seeded(app.seed()).next("req")
+}
+
+/// Has what the request of `who` uses counted and stored under the name `account`, as long as what is returned is held.
+pub(super) fn billed(
+    app: &App,
+    who: &Principal,
+    account: &str,
+    model: &str,
+    pipeline: &Pipeline,
+) -> Billed {
+    let opening = Opening {
+        tenant: who.tenant.clone(),
+        project: who.project.clone(),
+        model: model.to_owned(),
+        pipeline: pipeline.name.to_string(),
+        started_at: app.clock.unix_s(),
+    };
+    app.meter.request(account, opening)
 }
 
 pub(super) async fn catalog(app: &App) -> Result<Catalog, ApiError> {

@@ -194,14 +194,12 @@ impl Held {
     /// Forgets those whose clients have gone, the longest gone first, until the rest fits.
     fn make_room(&mut self, limit: usize, now: i64) {
         self.purge(now);
-        let parted = |(key, entry): (&Key, &Box<Entry>)| {
-            entry
-                .kept
-                .parted
-                .is_some()
-                .then(|| (entry.touched, key.clone()))
-        };
-        let mut parted: Vec<_> = self.entries.iter().filter_map(parted).collect();
+        let mut parted = Vec::new();
+        for (key, entry) in &self.entries {
+            if entry.kept.parted.is_some() {
+                parted.push((entry.touched, key.clone()));
+            }
+        }
         parted.sort_unstable();
         for (_, key) in parted {
             if self.bytes <= limit {

@@ -19,6 +19,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON do_not_call, recordings TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_usage_months, antiphon_drop_usage_months TO %I', application);
     -- to see at start that the tables are those it knows
     EXECUTE format('GRANT SELECT ON _sqlx_migrations TO %I', application);
 END

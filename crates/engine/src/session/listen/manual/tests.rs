@@ -67,7 +67,7 @@ fn detection(session: &mut Session, kind: &str) {
     session.on(Input::Client(Box::new(event)), 0, &mut out);
 }
 
-/// What transcription is told, in the order of telling: `o`pened, `a`udio, `e`nd, `d`ropped; and the samples.
+/// What transcription is told, in the order of telling: o for opened, a for audio, e for end, d for dropped; and the samples.
 fn told(outputs: &[Output]) -> (String, Vec<i16>) {
     let (mut order, mut heard) = (String::new(), Vec::new());
     for output in outputs {
@@ -162,8 +162,7 @@ fn speech_under_way_when_detection_is_switched_off_goes_on_as_it_is_spoken() {
 fn half_a_sample_that_waits_when_detection_is_switched_on_finds_its_other_half() {
     let mut session = session(Hears::Whole, AudioFormat::PCM, None);
     // loud noise where halves are swapped, near silence where they are not
-    let soft: Vec<u8> = [7_i16; 24 * 600]
-        .into_iter()
+    let soft: Vec<u8> = std::iter::repeat_n(7_i16, 24 * 600)
         .flat_map(i16::to_le_bytes)
         .collect();
     say(&mut session, &soft[..4801]);

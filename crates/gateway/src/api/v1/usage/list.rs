@@ -42,7 +42,7 @@ pub(crate) struct Wanted {
     tag = "usage",
     params(Wanted),
     responses(
-        (status = 200, description = "Units and cost of sessions, by group", body = UsageList),
+        (status = 200, body = UsageList, description = "Units and cost of sessions and of requests over REST, by group. A request counts for the tenant and the project of its key, and is stored under a name of its own, `req_…`, in the place of a session's"),
         (status = 400, description = "A parameter is invalid; `param` names it"),
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key may not read bills"),

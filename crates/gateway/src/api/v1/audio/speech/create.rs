@@ -23,10 +23,10 @@ use wire::rest::speech::{
 
 use super::voice::{RATE, Voice};
 use crate::App;
-use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, billed, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
-use crate::metering::Attached;
+use crate::metering::{Attached, Billed};
 use crate::quota;
 
 /// Characters of text that count as one token, and audio that counts as one, in samples (50 ms): the rates at
@@ -71,6 +71,7 @@ pub(in crate::api::v1) async fn create(
     let pipeline = catalog
         .speech(&wanted.model)
         .ok_or_else(|| ApiError::model_not_found(&wanted.model, &catalog))?;
+    let billed = billed(&app, &principal, &session, &wanted.model, &pipeline);
     let known = pipeline.tts.voice_names();
     settings::check_voice(&wanted.voice, known.as_deref(), "voice")?;
     let options = SpeakOptions {
@@ -90,7 +91,7 @@ pub(in crate::api::v1) async fn create(
         .transpose()
         .map_err(|error| failed(&app, error))?;
     // behind the voice: what that has used is told when it is dropped
-    let sound = sound(voice, first, (counted, place));
+    let sound = sound(voice, first, (counted, billed, place));
     Ok(match wanted.stream_format {
         StreamFormat::Audio => as_bytes(app, sound, format),
         StreamFormat::Sse => as_events(app, sound, format, characters),
@@ -117,7 +118,7 @@ type Sound = Result<Vec<i16>, ProviderError>;
 fn sound(
     voice: Voice,
     first: Option<Vec<i16>>,
-    held: (Option<Attached>, OwnedSemaphorePermit),
+    held: (Option<Attached>, Billed, OwnedSemaphorePermit),
 ) -> impl Stream<Item = Sound> + Send + 'static {
     let rest = stream::unfold((voice, held), |(mut voice, held)| async move {
         voice.next().await.map(|sound| (sound, (voice, held)))

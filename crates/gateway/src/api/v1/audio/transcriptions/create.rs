@@ -20,10 +20,10 @@ use wire::rest::transcription::{self as answer, TranscriptionFormat};
 use super::form::{self, Form, TranscriptionForm};
 use super::{render, sound};
 use crate::App;
-use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, billed, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::ApiError;
-use crate::metering::Attached;
+use crate::metering::{Attached, Billed};
 use crate::quota;
 
 /// Transcribe a recording.
@@ -72,11 +72,13 @@ pub(in crate::api::v1) async fn create(
     let audio = tokio::task::spawn_blocking(move || sound::decode(&file))
         .await
         .map_err(|_| ApiError::internal())??;
+    let billed = billed(&app, &principal, &session, &form.model, &pipeline);
     let job = Job {
         transcriber: pipeline.transcriber,
         audio,
         options: options(&form, session),
         detail: detail(&form),
+        billed,
         _held: (counted, place),
     };
     if form.stream {
@@ -92,6 +94,7 @@ struct Job {
     audio: Arc<[i16]>,
     options: SttOptions,
     detail: Detail,
+    billed: Billed,
     _held: (Option<Attached>, OwnedSemaphorePermit),
 }
 
@@ -102,9 +105,14 @@ impl Job {
             audio,
             options,
             detail,
+            billed,
             _held,
         } = self;
-        transcriber.transcribe(audio, options, detail).await
+        let heard = transcriber.transcribe(audio, options, detail).await?;
+        if let Some(provider) = transcriber.uncounted() {
+            billed.heard(provider, heard.audio_ms);
+        }
+        Ok(heard)
     }
 }
 

@@ -24,9 +24,10 @@ use super::agent;
 use super::question::question;
 use crate::App;
 use crate::agents;
-use crate::api::v1::asking::{account, admit, as_event_stream, catalog, failed, sse};
+use crate::api::v1::asking::{account, admit, as_event_stream, billed, catalog, failed, sse};
 use crate::auth::Caller;
 use crate::http::{ApiError, Json};
+use crate::metering::Billed;
 use crate::quota;
 use crate::session::broke_off;
 
@@ -81,6 +82,7 @@ pub(in crate::api::v1) async fn create(
     let delivery = wanted.delivery;
     let question = question(wanted, account(&app));
     let asked = quota::question(&app, &principal, &question).await?;
+    let billed = billed(&app, &principal, &question.session, &head.model, &pipeline);
     let mut answer = if let Some(agent) = agent {
         agent::answer(&app, agent, question, Arc::clone(&place))
     } else {
@@ -103,7 +105,7 @@ pub(in crate::api::v1) async fn create(
         calls: 0,
         delivery,
         over: false,
-        _asked: asked,
+        _counted: (asked, billed),
         _place: place,
     };
     match delivery {
@@ -136,7 +138,7 @@ struct Speaking {
     delivery: Delivery,
     over: bool,
     /// Behind the answer: what that has used is told when it is dropped.
-    _asked: quota::Asked,
+    _counted: (quota::Asked, Billed),
     _place: Arc<OwnedSemaphorePermit>,
 }
 
