@@ -236,18 +236,26 @@ impl Meter {
     pub fn note(&self, used: &Used<'_>) {
         let cost = self.0.prices.cost(used.provider, used.model, &used.units);
         self.0.metrics.emit(&Event::Used { used, cost });
-        let (entry, tab) = {
+        let (entries, tab) = {
             let mut books = self.books();
             let tab = books.tabs.find(used.session);
             let desk = self.0.desk.as_ref();
-            let entry = books.ledger(used.session).and_then(|ledger| {
+            let entries = books.ledger(used.session).zip(desk).map(|(ledger, desk)| {
                 ledger.enter(used, cost);
-                desk.map(|desk| desk.piece(ledger, used, cost, &self.0.prices.version))
+                let piece = desk.piece(ledger, used, cost, &self.0.prices.version);
+                // some work is told of when its turn has been answered: it is tied to the response as well
+                let response = ledger.response(used.turn);
+                let answered = response
+                    .map(|response| Desk::answered(ledger, used.session, used.turn, response));
+                (piece, answered)
             });
-            (entry, tab)
+            (entries, tab)
         };
-        if let (Some(desk), Some(entry)) = (&self.0.desk, entry) {
-            desk.post(&entry);
+        if let (Some(desk), Some((piece, answered))) = (&self.0.desk, entries) {
+            desk.post(&piece);
+            if let Some(answered) = answered {
+                desk.post(&answered);
+            }
         }
         if let Some(tab) = tab {
             tab.note(&used.units);

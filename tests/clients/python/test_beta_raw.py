@@ -254,3 +254,15 @@ def test_a_session_goes_on_over_another_connection(raw: Any) -> None:
         assert again["session"]["instructions"] == "Be brief."
         resumed = connection.until("session.resumed")
         assert resumed["complete"] is True
+
+
+def test_who_asks_is_told_of_another_voice(raw: Any, tap_of_fallen_voice: Any) -> None:
+    query = "model=fallen&extra_events=tts.degraded"
+    with raw(query=query, url=tap_of_fallen_voice.ws, headers=BETA) as connection:
+        connection.next()
+        content = [{"type": "input_text", "text": "say: One voice is as good as another."}]
+        connection.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        connection.send("response.create")
+        told = connection.until("tts.degraded")
+        assert (told["from"], told["to"]) == ("nowhere", "scripted")
+        assert connection.until("response.done")["response"]["status"] == "completed"

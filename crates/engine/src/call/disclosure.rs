@@ -8,7 +8,7 @@ use super::words::{Words, phrase};
 pub const WITHIN_MS: u64 = 10_000;
 
 /// Phrases that say it. Whoever's agent says it otherwise adds its own.
-pub const PHRASES: [&str; 30] = [
+pub const PHRASES: [&str; 40] = [
     "artificial intelligence",
     "an AI",
     "AI assistant",
@@ -23,10 +23,20 @@ pub const PHRASES: [&str; 30] = [
     "automated call",
     "automated voice",
     "automated system",
-    "a robot",
-    "a bot",
-    "a computer",
-    "a machine",
+    "I am a robot",
+    "I'm a robot",
+    "this is a robot",
+    "I am a bot",
+    "I'm a bot",
+    "this is a bot",
+    "I am a computer",
+    "I'm a computer",
+    "this is a computer",
+    "I am a machine",
+    "I'm a machine",
+    "talking to a robot",
+    "talking to a computer",
+    "talking to a machine",
     "voice assistant",
     "künstliche Intelligenz",
     "KI Assistent",

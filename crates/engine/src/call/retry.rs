@@ -108,9 +108,10 @@ impl Ladder {
     ) -> Option<Outcome> {
         let from_reason = match reason? {
             HangupReason::CallerHangup => match talked_ms {
-                None => Some(Outcome::NoAnswer),
                 Some(talked_ms) if talked_ms < self.declined_within_ms => Some(Outcome::Declined),
-                Some(_) => None,
+                // somebody was there to hang up, also where nobody noted when they answered: they are not called again
+                // for want of an answer
+                Some(_) | None => None,
             },
             HangupReason::AgentEnd | HangupReason::MaxDuration => None,
             HangupReason::Inactivity
@@ -144,7 +145,7 @@ impl Ladder {
         if attempt.to_number_today >= self.attempts_per_number_a_day {
             return Next::Final(Why::NumberToday);
         }
-        let jitter_ms = chance % (rung.jitter_ms + 1);
+        let jitter_ms = chance % rung.jitter_ms.saturating_add(1);
         Next::Again {
             after_ms: rung.delay_ms.saturating_add(jitter_ms),
         }
@@ -213,7 +214,7 @@ mod tests {
             Some(Outcome::Declined)
         );
         assert_eq!(ladder.outcome(None, hangup, Some(10_000)), None);
-        assert_eq!(ladder.outcome(None, hangup, None), Some(Outcome::NoAnswer));
+        assert_eq!(ladder.outcome(None, hangup, None), None);
         let noted = Some(Outcome::Voicemail);
         assert_eq!(ladder.outcome(noted, hangup, Some(5)), noted);
         assert_eq!(ladder.outcome(None, None, None), None);

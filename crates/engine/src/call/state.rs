@@ -223,15 +223,16 @@ impl Progress {
     }
 
     /// How it stands after `step`; `None` when that changes nothing: it came late, twice, or of an earlier attempt.
-    /// News of a later attempt begin it.
+    /// News of the next attempt begin it, once this one has ended.
     #[must_use]
     pub fn after(self, step: Step) -> Option<Self> {
         if step.attempt < self.attempt {
             return None;
         }
         if step.attempt > self.attempt {
-            // a call that is over for good has no further attempt
-            if matches!(self.state, CallState::Cancelled | CallState::Blocked) {
+            // the next one waits to be placed, and only once this one is over: a person on the line is not called again
+            let follows = self.state == CallState::Ended && step.attempt == self.attempt + 1;
+            if !follows || !matches!(step.state, CallState::Queued | CallState::Scheduled) {
                 return None;
             }
             return Some(Self {

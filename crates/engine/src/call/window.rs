@@ -19,6 +19,9 @@ const DAY_MIN: u16 = 24 * 60;
 /// How many days ahead an opening is looked for.
 const AHEAD_DAYS: u64 = 400;
 
+/// A number that may be in more zones than this may be anywhere: nobody calls it without being told where it is.
+const ZONES_MAX: usize = 8;
+
 /// Hours and days in which calls may be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
@@ -111,7 +114,7 @@ impl Window {
     /// window is open. `None` when there is none within the next year: a number that may be anywhere in the world has no
     /// hour that is right everywhere.
     pub fn next_opening(&self, zones: &[Tz], from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if zones.is_empty() {
+        if zones.is_empty() || zones.len() > ZONES_MAX {
             return None;
         }
         let until = from.checked_add_days(Days::new(AHEAD_DAYS))?;

@@ -10,7 +10,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use store::live::Facts;
-use store::{ApiKey, NewApiKey, Rotation, Sql, TenantLimits, TenantStatus};
+use store::{ApiKey, NewApiKey, Rotation, Sql, StoreError, TenantLimits, TenantStatus};
 use tokio::sync::Semaphore;
 
 use super::cache::{Cache, Fingerprint, Known};
@@ -193,9 +193,9 @@ impl ApiKeys {
         }));
         self.records.changing(&old.id).await;
         let is_done = self.sql.rotate_key(&rotation, &act).await;
-        self.records.changed(&old.id).await;
         self.cache.forget(&old.id);
-        Ok(is_done?.then_some(minted))
+        let is_done = self.told(&old.id, is_done).await?;
+        Ok(is_done.then_some(minted))
     }
 
     /// All keys of `tenant`, oldest first.
@@ -233,9 +233,17 @@ impl ApiKeys {
         act.after = Some(json!({ "revoked_at": act.at.timestamp() }));
         self.records.changing(id).await;
         let is_done = self.sql.revoke_key(tenant, id, &act).await;
-        self.records.changed(id).await;
         self.cache.forget(id);
-        Ok(is_done?)
+        Ok(self.told(id, is_done).await?)
+    }
+
+    /// Says that a key was changed. Where nobody knows whether it was, nothing is known of it until the announcement of
+    /// the change has run out: the database may still do it.
+    async fn told<T>(&self, id: &str, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if done.is_ok() {
+            self.records.changed(id).await;
+        }
+        done
     }
 
     /// The text of a new key and the hash of its secret; nothing is stored.

@@ -115,6 +115,12 @@ impl Ledger {
         }
     }
 
+    /// The response that has ended a turn, where it has.
+    pub(super) fn response(&self, number: u32) -> Option<&str> {
+        let turn = self.turns.iter().rev().find(|turn| turn.number == number)?;
+        turn.response.as_deref()
+    }
+
     /// The turn with this number, in order; `None` when it has been forgotten.
     fn turn(&mut self, number: u32) -> Option<&mut Turn> {
         let at = self.turns.partition_point(|turn| turn.number < number);

@@ -239,6 +239,11 @@ impl Reply {
                 "a voice fails: another one speaks the rest of this reply"
             );
             let from = std::mem::replace(&mut self.voice, spare);
+            // whoever named none had the first
+            let from = self
+                .models
+                .resolve_voice(&from)
+                .map_or(from, |voice| voice.id);
             self.untold = Some(Box::new(AnotherVoice {
                 from,
                 to: self.voice.clone(),

@@ -111,13 +111,14 @@ impl Delivery {
 
     /// Delivers a batch of what waited for a key and one of what is new; false when there is neither.
     async fn step(&mut self, sql: &Sql, failures: u32) -> Result<bool, String> {
-        let held = self.step_held(sql, failures).await?;
+        // what is wrong with one tenant's line is no reason to keep what is new
+        let held = self.step_held(sql, failures).await;
         let fresh = self.step_fresh(sql, failures).await?;
-        Ok(held || fresh)
+        Ok(held? || fresh)
     }
 
     async fn step_held(&mut self, sql: &Sql, failures: u32) -> Result<bool, String> {
-        let Some(batch) = self.held.next(sql).await? else {
+        let Some(batch) = self.held.next(sql).await else {
             return Ok(false);
         };
         let tenant = &batch.entries[0].session.tenant;
@@ -126,9 +127,9 @@ impl Delivery {
                 self.set_aside(&batch.entries, &refused)?;
                 self.held.done(batch);
             }
-            Outcome::Keyless(_) => self.held.keyless(sql, batch),
+            Outcome::Keyless(_) => self.held.later(sql, batch),
             Outcome::Failed(reason) => {
-                self.held.not_done(batch);
+                self.held.later(sql, batch);
                 return Err(reason);
             }
         }
@@ -266,7 +267,10 @@ async fn write_all(sql: &Sql, parts: Vec<(String, Vec<Entry>)>, failures: u32) -
             (tenant, entries, outcome)
         });
     }
-    done.extend(writing.join_all().await.into_iter().map(Ok));
+    // not `join_all`: it goes down with a writer that does
+    while let Some(written) = writing.join_next().await {
+        done.push(written);
+    }
     let cut_off = |error: JoinError| {
         let outcome = Outcome::Failed(format!("a delivery broke off: {error}"));
         (String::new(), Vec::new(), outcome)

@@ -165,19 +165,20 @@ impl Held {
         }
     }
 
-    /// The next changes whose key can be had; `None` when there are none now.
-    pub(super) async fn next(&mut self, sql: &Sql) -> Result<Option<Batch>, String> {
+    /// The next changes whose key can be had; `None` when there are none now. A line that cannot be read waits like one
+    /// without its key, and the others go on.
+    pub(super) async fn next(&mut self, sql: &Sql) -> Option<Batch> {
         while let Some(Ok(name)) = self.trials.try_join_next() {
             self.ready.push_back(name);
         }
         while let Some(name) = self.ready.pop_front() {
             match self.first_of(&name).await {
                 Ok(Some((entries, after))) => {
-                    return Ok(Some(Batch {
+                    return Some(Batch {
                         line: name,
                         entries,
                         after,
-                    }));
+                    });
                 }
                 Ok(None) => {
                     self.lines.remove(&name);
@@ -185,12 +186,12 @@ impl Held {
                 }
                 Err(Unread::Key) => self.again(sql, name),
                 Err(Unread::Disk(error)) => {
-                    self.ready.push_front(name);
-                    return Err(format!("cannot read what waited for a key: {error}"));
+                    tracing::error!(line = name, %error, "cannot read what waited for a key");
+                    self.again(sql, name);
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// The database has `batch`.
@@ -198,7 +199,11 @@ impl Held {
         let delivered = batch.entries.len() as u64;
         let numbers = &self.numbers;
         numbers.delivered.fetch_add(delivered, Ordering::Relaxed);
-        numbers.held.fetch_sub(delivered, Ordering::Relaxed);
+        let fewer = |held: u64| Some(held.saturating_sub(delivered));
+        // a file that is read again from its head is counted once more
+        let _ = numbers
+            .held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
         if let Some(line) = self.lines.get_mut(&batch.line) {
             line.failures = 0;
             if let Some((_, at)) = &mut line.open {
@@ -208,13 +213,8 @@ impl Held {
         self.ready.push_back(batch.line);
     }
 
-    /// The database did not take `batch`; it comes again.
-    pub(super) fn not_done(&mut self, batch: Batch) {
-        self.ready.push_front(batch.line);
-    }
-
-    /// The key of `batch` is gone again.
-    pub(super) fn keyless(&mut self, sql: &Sql, batch: Batch) {
+    /// The database did not take `batch`, or its key is gone again: it comes again after a while.
+    pub(super) fn later(&mut self, sql: &Sql, batch: Batch) {
         self.again(sql, batch.line);
     }
 
@@ -253,11 +253,26 @@ impl Held {
             return Ok(None);
         };
         while let Some(path) = line.files.front().cloned() {
-            let (codec, at) = match line.open.take() {
-                Some(open) => open,
-                None => open(path.clone(), self.source.as_ref(), &self.codec).await?,
+            let opened = match line.open.take() {
+                Some(open) => Ok(open),
+                None => open(path.clone(), self.source.as_ref(), &self.codec).await,
             };
-            let (entries, taken, rest) = read(path.clone(), at, Arc::clone(&codec)).await?;
+            let (codec, at) = match opened {
+                Err(Unread::Disk(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    tracing::error!(line = name, "somebody has removed what waited for a key");
+                    line.files.pop_front();
+                    continue;
+                }
+                opened => opened?,
+            };
+            let (entries, taken, rest) = match read(path.clone(), at, Arc::clone(&codec)).await {
+                Ok(read) => read,
+                Err(error) => {
+                    // gone on with from the same place
+                    line.open = (error.kind() != io::ErrorKind::NotFound).then_some((codec, at));
+                    return Err(error.into());
+                }
+            };
             if !entries.is_empty() {
                 line.open = Some((codec, at));
                 return Ok(Some((entries, at + taken as u64)));
@@ -329,6 +344,8 @@ async fn key_of(
     let (codec, at) = match open(first.to_owned(), source, own).await {
         Ok(open) => open,
         Err(Unread::Key) => return Err("the journal's own key".to_owned()),
+        // that is for the line to find out
+        Err(Unread::Disk(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(Unread::Disk(error)) => return Err(error.to_string()),
     };
     let read = read(first.to_owned(), at, codec).await;

@@ -10,6 +10,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::link::{Away, Health, Link, Script};
 use super::sealing::Sealer;
 use crate::hex;
@@ -21,6 +23,8 @@ pub const KNOWN_MS: u64 = 60_000;
 const MARK_MS: u64 = 2 * KNOWN_MS;
 /// For how long nothing is kept while a change is under way, in ms: longer than any statement of the database takes.
 const CHANGE_MS: u64 = 30_000;
+/// Whoever keeps the keys has so long to open or to make one; the database answers sooner.
+const OPEN_WITHIN: Duration = Duration::from_millis(500);
 /// Between two attempts to say that something was changed, while Redis is away.
 const AGAIN: Duration = Duration::from_millis(250);
 /// Attempts; after that nothing is known any more that was known before.
@@ -106,12 +110,14 @@ impl Facts {
         let Some(known) = answer.into_iter().nth(1) else {
             return Asked::Unknown(mark);
         };
-        match shared.open(subject, &known).await {
-            Ok(text) => Asked::Known(text),
-            Err(error) => {
+        // whoever keeps the keys may say nothing: the database is not far
+        match timeout(OPEN_WITHIN, shared.open(subject, &known)).await {
+            Ok(Ok(text)) => Asked::Known(text),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "what redis knows of a key cannot be opened; the database is asked");
                 Asked::Unknown(mark)
             }
+            Err(_) => Asked::Unknown(mark),
         }
     }
 
@@ -120,12 +126,13 @@ impl Facts {
         let Some(shared) = &self.shared else {
             return false;
         };
-        let sealed = match shared.seal(subject, text).await {
-            Ok(sealed) => sealed,
-            Err(error) => {
+        let sealed = match timeout(OPEN_WITHIN, shared.seal(subject, text)).await {
+            Ok(Ok(sealed)) => sealed,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "what the database says of a key cannot be sealed and is not kept");
                 return false;
             }
+            Err(_) => return false,
         };
         let arguments = [
             mark.0.clone().into_bytes(),

@@ -181,11 +181,12 @@ impl Sql {
         Ok(list)
     }
 
-    /// Notes what somebody has agreed to, in place of what was known of it before.
+    /// Notes what somebody has agreed to, in place of what was known of it before; false when it is older than the day on
+    /// which they took it back, and changes nothing.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
-    pub async fn grant_consent(&self, tenant: &str, consent: &Consent) -> Result<(), StoreError> {
+    pub async fn grant_consent(&self, tenant: &str, consent: &Consent) -> Result<bool, StoreError> {
         let row = [consent.callee.as_str(), consent.kind.as_str()];
         let text = String::from_utf8_lossy(&consent.content);
         let sealed = self.seal(spot(tenant, "consents", &row), &text).await?;
@@ -195,7 +196,8 @@ impl Sql {
                  (tenant, callee, kind, source, content, granted_at, expires_at, revoked_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, NULL) ON CONFLICT (tenant, callee, kind) DO UPDATE \
                  SET source = excluded.source, content = excluded.content, granted_at = excluded.granted_at, \
-                 expires_at = excluded.expires_at, revoked_at = NULL",
+                 expires_at = excluded.expires_at, revoked_at = NULL \
+                 WHERE consents.revoked_at IS NULL OR excluded.granted_at > consents.revoked_at",
             )
             .bind(tenant)
             .bind(&consent.callee)
@@ -206,7 +208,7 @@ impl Sql {
             .bind(consent.expires_at)
             .execute(on)
             .await
-            .map(drop)
+            .map(|done| done.rows_affected() == 1)
         })
     }
 

@@ -1,5 +1,5 @@
 //! The table of conversation items, and the changes that are written to it and to the sessions.
-//! Written by [`super::changes`], read by whoever continues a session.
+//! Written by `super::changes`, read by whoever continues a session.
 //! Never reads an item of another tenant: each function takes the tenant it looks in.
 
 use chrono::{DateTime, Utc};

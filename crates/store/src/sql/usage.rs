@@ -1,5 +1,5 @@
 //! The table of usage: what providers were made to do, piece by piece, and its sums.
-//! Written through the journal ([`super::changes`]); read by the gateway's metering and its usage routes.
+//! Written through the journal (`super::changes`); read by the gateway's metering and its usage routes.
 //! Never writes a piece twice, and never holds a word of what was said.
 
 use chrono::{DateTime, Utc};

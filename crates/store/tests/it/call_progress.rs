@@ -140,7 +140,7 @@ async fn a_call_that_must_not_be_placed_says_why(on: Backend) {
         ("blocked", Some("blocked_dnc"))
     );
     assert_eq!(call.due_at, None);
-    let key = ("acme", "call_1");
+    let key = ("acme", "call_1", 1);
     assert!(sql.finalize_call(key, None, &[], at(2)).await.unwrap());
     let call = sql.find_call("acme", "call_1").await.unwrap().unwrap();
     assert_eq!((&*call.state, call.outcome), ("blocked", None));
@@ -150,7 +150,7 @@ async fn a_call_that_nobody_ended_has_ended_when_it_is_dealt_with(on: Backend) {
     let sql = &on.sql;
     put(sql, "acme", &due("call_1", 0)).await;
     carrier(sql, "in-progress", 1).await;
-    let key = ("acme", "call_1");
+    let key = ("acme", "call_1", 1);
     let incomplete = Some(Outcome::Incomplete);
     assert!(
         sql.finalize_call(key, incomplete, &[], at(70))
@@ -176,7 +176,10 @@ async fn a_call_that_nobody_ended_has_ended_when_it_is_dealt_with(on: Backend) {
             NewCallEvent::new("dialler", "retry", at(71)),
         )
     };
-    let told = sql.tell_call(key, &again, &[]).await.unwrap();
+    let told = sql
+        .tell_call(("acme", "call_1"), &again, &[])
+        .await
+        .unwrap();
     assert_eq!(state(told), (false, CallState::Ended));
 }
 

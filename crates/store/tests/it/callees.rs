@@ -66,7 +66,7 @@ async fn a_consent_counts_from_its_beginning_to_its_end(on: Backend) {
         expires_at: Some(at(20)),
         revoked_at: None,
     };
-    sql.grant_consent("acme", &consent).await.unwrap();
+    assert!(sql.grant_consent("acme", &consent).await.unwrap());
     let ai_call = (&callee, "ai_call");
     let at_second =
         async |tenant: &str, second| sql.find_consent(tenant, ai_call, at(second)).await.unwrap();
@@ -83,10 +83,13 @@ async fn a_consent_counts_from_its_beginning_to_its_end(on: Backend) {
     assert!(sql.revoke_consent("acme", ai_call, at(15)).await.unwrap());
     assert!(!sql.revoke_consent("acme", ai_call, at(16)).await.unwrap());
     assert_eq!(at_second("acme", 15).await, None);
+    // what they agreed to before that is no new consent
+    assert!(!sql.grant_consent("acme", &consent).await.unwrap());
+    assert_eq!(at_second("acme", 15).await, None);
     // who agrees again has agreed
     consent.granted_at = at(30);
     consent.expires_at = None;
-    sql.grant_consent("acme", &consent).await.unwrap();
+    assert!(sql.grant_consent("acme", &consent).await.unwrap());
     assert_eq!(at_second("acme", 999).await, Some(consent));
 }
 

@@ -82,7 +82,7 @@ async fn a_call_ends_once_and_what_follows_is_put_in_with_that(on: Backend) {
                 id: format!("summarise by {n}"),
                 ..summarise("call_1")
             }];
-            sql.finalize_call(("acme", "call_1"), None, &effects, at(9))
+            sql.finalize_call(("acme", "call_1", 1), None, &effects, at(9))
                 .await
                 .unwrap()
         });
@@ -98,9 +98,9 @@ async fn a_call_ends_once_and_what_follows_is_put_in_with_that(on: Backend) {
     assert_eq!(todo.await.unwrap().len(), 1);
     let ended = sql.find_call("acme", "call_1").await.unwrap().unwrap();
     assert!(ended.finalized_at.is_some());
-    assert!(!sql.touch_call("acme", "call_1", at(10)).await.unwrap());
+    assert!(!sql.touch_call(("acme", "call_1", 1), at(10)).await.unwrap());
     assert!(
-        !sql.finalize_call(("acme", "call_9"), None, &[], at(9))
+        !sql.finalize_call(("acme", "call_9", 1), None, &[], at(9))
             .await
             .unwrap()
     );
@@ -131,14 +131,28 @@ async fn calls_that_nobody_looks_after_are_found(on: Backend) {
         ("acme", "done"),
         ("acme", "new"),
     ] {
-        assert!(sql.create_call(tenant, &call(id), &[]).await.unwrap());
+        let mut call = call(id);
         if id != "new" {
-            assert!(sql.touch_call(tenant, id, at(0)).await.unwrap());
+            "live".clone_into(&mut call.state);
+        }
+        assert!(sql.create_call(tenant, &call, &[]).await.unwrap());
+        // a call that waits for its turn is nobody's to look after, and neither is an attempt that another one followed
+        assert!(!sql.touch_call((tenant, id, 2), at(0)).await.unwrap());
+        assert_eq!(
+            sql.touch_call((tenant, id, 1), at(0)).await.unwrap(),
+            id != "new"
+        );
+        if id != "new" {
+            assert!(
+                !sql.finalize_call((tenant, id, 2), None, &[], at(0))
+                    .await
+                    .unwrap()
+            );
         }
     }
-    assert!(sql.touch_call("acme", "alive", at(50)).await.unwrap());
+    assert!(sql.touch_call(("acme", "alive", 1), at(50)).await.unwrap());
     assert!(
-        sql.finalize_call(("acme", "done"), None, &[], at(5))
+        sql.finalize_call(("acme", "done", 1), None, &[], at(5))
             .await
             .unwrap()
     );

@@ -156,7 +156,7 @@ async fn calls_go_when_their_tenants_time_is_over(on: Backend) {
             };
             assert!(sql.add_call_turn(tenant, id, &said).await.unwrap());
             if id != "running" {
-                let over = sql.finalize_call((tenant, id), None, &[], at(day * DAY + 60));
+                let over = sql.finalize_call((tenant, id, 1), None, &[], at(day * DAY + 60));
                 assert!(over.await.unwrap());
             }
         }

@@ -59,7 +59,8 @@ impl Cutter {
     /// Frames of about `target_ms`, within what `length` allows.
     pub fn new(length: FrameLength, format: Format, target_ms: u64) -> Self {
         let wanted = format.bytes_per_ms().saturating_mul(target_ms as usize);
-        let clamped = wanted.clamp(length.min, length.max);
+        // a carrier that takes text has no length of sound that would do: it gets no frames
+        let clamped = wanted.min(length.max).max(length.min);
         Self {
             length,
             target: (clamped / length.step * length.step).max(length.min),
@@ -75,13 +76,14 @@ impl Cutter {
 
     /// The next whole frame; call it until there is none.
     pub fn next_frame(&mut self) -> Option<BytesMut> {
-        (self.rest.len() >= self.target).then(|| self.rest.split_to(self.target))
+        let whole = self.takes_sound() && self.rest.len() >= self.target;
+        whole.then(|| self.rest.split_to(self.target))
     }
 
     /// What is left, padded with silence up to a length that is allowed (spec/telephony §3.3, Exotel). Take the whole
     /// frames first.
     pub fn finish(&mut self) -> Option<BytesMut> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() || !self.takes_sound() {
             return None;
         }
         let whole = self.rest.len().next_multiple_of(self.length.step);
@@ -90,6 +92,10 @@ impl Cutter {
         let mut frame = self.rest.split_to(taken);
         frame.resize(padded, self.silence);
         Some(frame)
+    }
+
+    const fn takes_sound(&self) -> bool {
+        self.length.min <= self.length.max
     }
 
     /// Forgets what has not become a frame, as a `Clear` wants. Returns how many bytes.
@@ -102,7 +108,19 @@ impl Cutter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Codec, Dialect};
     use super::*;
+
+    #[test]
+    fn every_carrier_has_a_cutter_and_text_has_no_frames() {
+        for dialect in Dialect::ALL {
+            let codec = Codec::new(dialect);
+            let mut cutter = Cutter::new(codec.delivery().frame, Format::Mulaw8k, 20);
+            cutter.push(&vec![0xff; 40_000]);
+            let framed = cutter.next_frame().is_some() | cutter.finish().is_some();
+            assert_eq!(framed, dialect != Dialect::Relay, "{dialect:?}");
+        }
+    }
 
     const EXOTEL: FrameLength = FrameLength {
         min: 3_200,

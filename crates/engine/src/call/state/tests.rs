@@ -82,6 +82,15 @@ fn another_attempt_begins_anew_and_an_earlier_one_is_past() {
     assert_eq!(again.after(CarrierStatus::Completed.step(1)), None);
     let ringing = again.after(CarrierStatus::Ringing.step(2)).unwrap();
     assert_eq!(ringing.state, CallState::Ringing);
+    // neither a person on the line nor an attempt that was left out is passed over, and no attempt begins in its middle
+    let live = apply(&["in-progress"]);
+    for (progress, step) in [
+        (live, Step::to(2, CallState::Scheduled)),
+        (busy, Step::to(3, CallState::Scheduled)),
+        (busy, Step::to(2, CallState::Live)),
+    ] {
+        assert_eq!(progress.after(step), None, "{step:?}");
+    }
 }
 
 #[test]

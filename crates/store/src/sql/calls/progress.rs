@@ -87,7 +87,7 @@ impl Standing {
         Progress {
             attempt: u32::try_from(self.attempt_number).unwrap_or(1),
             // a word that this version does not know is one that nothing may follow
-            state: CallState::parse(&self.state).unwrap_or(CallState::Ended),
+            state: CallState::parse(&self.state).unwrap_or(CallState::Cancelled),
             outcome: self.outcome.as_deref().and_then(Outcome::parse),
             ended_by: reason.zip(by),
         }
@@ -112,7 +112,8 @@ macro_rules! stand {
 const CHANGE: &str = "UPDATE calls SET attempt_number = $3, state = $4, outcome = $5, hangup_reason = $6, \
      hangup_by = $7, updated_at = $8, version = version + 1, \
      carrier_status = COALESCE($9, carrier_status), carrier_call_id = COALESCE($10, carrier_call_id), \
-     error_message = COALESCE($11, error_message), blocked_by = COALESCE($12, blocked_by), due_at = $13, \
+     error_message = COALESCE($11, error_message), blocked_by = COALESCE($12, blocked_by), \
+     due_at = CASE WHEN $4 IN ('queued', 'scheduled') THEN COALESCE($13, $8) ELSE NULL END, \
      owner = NULL, lease_until = NULL, \
      seen_at = CASE WHEN $4 IN ('queued', 'scheduled') THEN NULL ELSE $8 END, \
      answered_at = CASE WHEN $4 = 'live' THEN COALESCE(answered_at, $8) ELSE answered_at END, \
@@ -124,6 +125,12 @@ const CHANGE_ATTEMPT: &str = "UPDATE call_attempts SET state = $4, outcome = $5,
      answered_at = CASE WHEN $4 = 'live' THEN COALESCE(answered_at, $8) ELSE answered_at END, \
      ended_at = CASE WHEN $4 = 'ended' THEN COALESCE(ended_at, $8) ELSE ended_at END \
      WHERE tenant = $1 AND call = $2 AND attempt = $3";
+
+const NAME: &str = "UPDATE calls SET carrier_call_id = $3, version = version + 1 \
+     WHERE tenant = $1 AND id = $2 AND attempt_number = $4 AND carrier_call_id IS NULL AND $3 IS NOT NULL";
+
+const NAME_ATTEMPT: &str = "UPDATE call_attempts SET carrier_call_id = $3 \
+     WHERE tenant = $1 AND call = $2 AND attempt = $4 AND carrier_call_id IS NULL AND $3 IS NOT NULL";
 
 impl Sql {
     /// Takes in news of a call. When it changes something, `effects` are put in with it; in either case it is written
@@ -158,17 +165,17 @@ impl Sql {
                 // what was finally dealt with is not begun again
                 let open = standing.finalized_at.is_none().then_some(before);
                 let Some(after) = open.and_then(|before| before.after(news.step)) else {
-                    // the carrier's name of the call may come with news that are late
-                    sqlx::query(
-                    "UPDATE calls SET carrier_call_id = $3 \
-                     WHERE tenant = $1 AND id = $2 AND attempt_number = $4 AND carrier_call_id IS NULL",
-                )
-                .bind(tenant)
-                .bind(id)
-                .bind(news.carrier_call_id)
-                .bind(i64::from(news.step.attempt))
-                .execute(&mut *on)
-                .await?;
+                    // the carrier's name of the call may come with news that are late: the answer to "place this call"
+                    // mostly does
+                    for statement in [NAME, NAME_ATTEMPT] {
+                        sqlx::query(statement)
+                            .bind(tenant)
+                            .bind(id)
+                            .bind(news.carrier_call_id)
+                            .bind(i64::from(news.step.attempt))
+                            .execute(&mut *on)
+                            .await?;
+                    }
                     return Ok(Told::Stale(before));
                 };
                 let (reason, by) = after.ended_by.unzip();
@@ -223,14 +230,15 @@ impl Sql {
         })
     }
 
-    /// Finally deals with a call: true for the first who asks, whose `effects` are put in; false for everybody after.
-    /// A call that had not ended has ended then; `outcome` counts unless one is known.
+    /// Finally deals with a call of a tenant while it is at `attempt`: true for the first who asks, whose `effects` are put
+    /// in; false for everybody after, and for whoever comes late from an attempt that another one has followed.
+    /// A call that had not ended has ended then, and its attempt with it; `outcome` counts unless one is known.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn finalize_call(
         &self,
-        (tenant, id): (&str, &str),
+        (tenant, id, attempt): (&str, &str, i64),
         outcome: Option<Outcome>,
         effects: &[NewEffect],
         now: DateTime<Utc>,
@@ -239,43 +247,59 @@ impl Sql {
             return Ok(false);
         }
         work!(self, Write, Scope::Tenant(tenant), "end a call", |on| {
+            let outcome = outcome.map(Outcome::name);
             let ended = sqlx::query(
                 "UPDATE calls SET finalized_at = $3, updated_at = $3, version = version + 1, \
                  ended_at = COALESCE(ended_at, $3), outcome = COALESCE(outcome, $4), due_at = NULL, \
+                 owner = NULL, lease_until = NULL, \
                  state = CASE WHEN state IN ('cancelled', 'blocked') THEN state ELSE 'ended' END \
-                 WHERE tenant = $1 AND id = $2 AND finalized_at IS NULL",
+                 WHERE tenant = $1 AND id = $2 AND attempt_number = $5 AND finalized_at IS NULL",
             )
             .bind(tenant)
             .bind(id)
             .bind(now)
-            .bind(outcome.map(Outcome::name))
+            .bind(outcome)
+            .bind(attempt)
             .execute(&mut *on)
             .await?;
             if ended.rows_affected() != 1 {
                 return Ok(false);
             }
+            sqlx::query(
+                "UPDATE call_attempts SET state = 'ended', ended_at = COALESCE(ended_at, $3), \
+                 outcome = COALESCE(outcome, $4) WHERE tenant = $1 AND call = $2 AND attempt = $5",
+            )
+            .bind(tenant)
+            .bind(id)
+            .bind(now)
+            .bind(outcome)
+            .bind(attempt)
+            .execute(&mut *on)
+            .await?;
             put_effects!(on, tenant, effects, now);
             Ok(true)
         })
     }
 
-    /// Says that a call is still looked after; false when it was finally dealt with, or is not there.
+    /// Says that `attempt` of a call of a tenant is still looked after; false when the call was finally dealt with, waits for
+    /// another attempt, or is not there.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
     pub async fn touch_call(
         &self,
-        tenant: &str,
-        id: &str,
+        (tenant, id, attempt): (&str, &str, i64),
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         work!(self, Write, Scope::Tenant(tenant), "touch a call", |on| {
             sqlx::query(
-                "UPDATE calls SET seen_at = $3 WHERE tenant = $1 AND id = $2 AND finalized_at IS NULL",
+                "UPDATE calls SET seen_at = $3, version = version + 1 WHERE tenant = $1 AND id = $2 \
+                 AND attempt_number = $4 AND state NOT IN ('queued', 'scheduled') AND finalized_at IS NULL",
             )
             .bind(tenant)
             .bind(id)
             .bind(now)
+            .bind(attempt)
             .execute(on)
             .await
             .map(|done| done.rows_affected() == 1)

@@ -99,7 +99,8 @@ const CLAIM: Claim = claim!(
          WHERE c.account = $4 AND c.state IN ('queued', 'scheduled') AND c.due_at <= $3 \
          AND (c.lease_until IS NULL OR c.lease_until <= $3)), ",
     "SELECT c.tenant, c.id FROM calls c JOIN ranked r ON r.tenant = c.tenant AND r.id = c.id \
-     WHERE c.state IN ('queued', 'scheduled') AND (c.lease_until IS NULL OR c.lease_until <= $3) \
+     WHERE c.state IN ('queued', 'scheduled') AND c.due_at <= $3 \
+     AND (c.lease_until IS NULL OR c.lease_until <= $3) \
      ORDER BY r.turn, r.due_at, c.tenant, c.id \
      LIMIT (SELECT CASE WHEN left_over < 0 THEN 0 WHEN left_over < $5 THEN left_over ELSE $5 END FROM room)"
         OF " OF c",

@@ -357,14 +357,14 @@ fn genesys_signs_the_upgrade() {
 #[test]
 fn tokens_are_for_one_call_and_a_short_time() {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
-    let text = token::mint(&key, "call-1", NOW + token::LIFETIME_S, [9; 16]);
+    let text = token::mint(&key, ("acme", "call-1"), NOW + token::LIFETIME_S, [9; 16]);
     assert_eq!(text.len(), token::LENGTH);
     assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    let once = token::check(&key, "call-1", &text, NOW).expect("a good token");
-    assert_eq!(once.id, "09".repeat(16));
+    let once = token::check(&key, ("acme", "call-1"), &text, NOW).expect("a good token");
+    assert_eq!(once.id, format!("token:{}", "09".repeat(16)));
     assert_eq!(once.until_s, NOW + 120);
-    assert!(token::check(&key, "call-1", &text, NOW + 120).is_ok());
-    let check = |call: &str, text: &str, now| token::check(&key, call, text, now).err();
+    assert!(token::check(&key, ("acme", "call-1"), &text, NOW + 120).is_ok());
+    let check = |call: &str, text: &str, now| token::check(&key, ("acme", call), text, now).err();
     assert_eq!(check("call-1", &text, NOW + 121), Some(Distrust::Stale));
     assert_eq!(check("call-2", &text, NOW), Some(Distrust::Mismatch));
     assert_eq!(check("", &text, NOW), Some(Distrust::Mismatch));
@@ -374,8 +374,12 @@ fn tokens_are_for_one_call_and_a_short_time() {
     assert_eq!(check("call-1", "", NOW), malformed);
     assert_eq!(check("call-1", &"é".repeat(56), NOW), malformed);
     assert_eq!(check("call-1", &"g".repeat(token::LENGTH), NOW), malformed);
+    for (tenant, call) in [("rival", "call-1"), ("acmec", "all-1"), ("", "acmecall-1")] {
+        let foreign = token::check(&key, (tenant, call), &text, NOW).err();
+        assert_eq!(foreign, Some(Distrust::Mismatch), "{tenant} {call}");
+    }
     let other = hmac::Key::new(hmac::HMAC_SHA256, b"other");
-    let foreign = token::check(&other, "call-1", &text, NOW).err();
+    let foreign = token::check(&other, ("acme", "call-1"), &text, NOW).err();
     assert_eq!(foreign, Some(Distrust::Mismatch));
 }
 

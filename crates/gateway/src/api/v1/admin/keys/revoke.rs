@@ -33,7 +33,13 @@ pub(crate) async fn revoke(
     Query(wanted): Query<Whose>,
 ) -> Result<Json<KeyRevoked>, ApiError> {
     let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
-    if !app.keys.revoke(&tenant, &id, &by.actor).await? {
+    let revoking = {
+        let (app, tenant, id, actor) = (app.clone(), tenant.clone(), id.clone(), by.actor.clone());
+        // in a task of its own: whoever asked may hang up between the change and its announcement
+        let lifecycle = app.lifecycle.clone();
+        lifecycle.spawn(async move { app.keys.revoke(&tenant, &id, &actor).await })
+    };
+    if !revoking.await.map_err(|_| missing(&id))?? {
         return Err(missing(&id));
     }
     tracing::info!(tenant, by = by.actor.name, key_id = %id, "a key was revoked");
