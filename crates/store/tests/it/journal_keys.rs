@@ -258,3 +258,54 @@ async fn a_keeper_that_says_nothing_holds_up_only_those_who_need_him() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_line_that_cannot_be_read_holds_up_nobody_else() {
+    for place in Place::both() {
+        let sql = with_a_broken_key(&place).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (session("acme", "sess_1"), session("rival", "sess_1"));
+        // a file of each process
+        for start in 0..2 {
+            let (journal, delivery) = journal(folder.path(), MANY).await;
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let run = tokio::spawn(delivery.run(sql.clone(), async { drop(stopped.await) }));
+            let entry = match start {
+                0 => begun(&here, 1, "{}"),
+                _ => put(&here, 2, "item_1", 1),
+            };
+            journal.append(&entry).await.unwrap();
+            stop.send(()).unwrap();
+            run.await.unwrap();
+        }
+        let files = std::fs::read_dir(folder.path().join("0")).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let mut paths: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|kind| kind == "held"))
+            .collect();
+        paths.sort();
+        let (second, aside) = (&paths[1], folder.path().join("aside"));
+
+        let (journal, delivery) = journal(folder.path(), MANY).await;
+        std::fs::rename(second, &aside).unwrap();
+        std::fs::create_dir(second).unwrap();
+        place.by_hand(MEND).await;
+        tokio::spawn(delivery.run(sql.clone(), pending()));
+        until("the first file is delivered", || async {
+            sql.find_session("acme", "sess_1").await.unwrap().is_some()
+        })
+        .await;
+        talk(&journal, &there, 10).await;
+        until("everybody else is delivered", || async {
+            journal.state().waiting == 1
+        })
+        .await;
+        assert_eq!(ids(&sql, &there).await, expected(10));
+
+        std::fs::remove_dir(second).unwrap();
+        std::fs::rename(&aside, second).unwrap();
+        delivered(&journal).await;
+        assert_eq!(ids(&sql, &here).await, expected(1));
+        assert_eq!(journal.state().held, 0);
+    }
+}
