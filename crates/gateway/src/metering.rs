@@ -240,14 +240,15 @@ impl Meter {
             let mut books = self.books();
             let tab = books.tabs.find(used.session);
             let desk = self.0.desk.as_ref();
-            let entries = books.ledger(used.session).zip(desk).map(|(ledger, desk)| {
+            let entries = books.ledger(used.session).and_then(|ledger| {
                 ledger.enter(used, cost);
+                let desk = desk?;
                 let piece = desk.piece(ledger, used, cost, &self.0.prices.version);
                 // some work is told of when its turn has been answered: it is tied to the response as well
                 let response = ledger.response(used.turn);
                 let answered = response
                     .map(|response| Desk::answered(ledger, used.session, used.turn, response));
-                (piece, answered)
+                Some((piece, answered))
             });
             (entries, tab)
         };
