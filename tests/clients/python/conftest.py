@@ -42,7 +42,7 @@ def tap_of_fallen_voice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ta
     settings = folder / "antiphon.toml"
     settings.write_text(
         '[providers.nowhere]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n'
-        '[pipelines.fallen]\nstt = ["scripted"]\nllm = ["scripted"]\ntts = ["nowhere", "scripted"]\n',
+        '[pipelines.gpt-4o-realtime-preview]\nstt = ["scripted"]\nllm = ["scripted"]\ntts = ["nowhere", "scripted"]\n',
         encoding="utf-8",
     )
     server = Server(folder, config=settings)

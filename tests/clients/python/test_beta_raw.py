@@ -257,7 +257,7 @@ def test_a_session_goes_on_over_another_connection(raw: Any) -> None:
 
 
 def test_who_asks_is_told_of_another_voice(raw: Any, tap_of_fallen_voice: Any) -> None:
-    query = "model=fallen&extra_events=tts.degraded"
+    query = "model=gpt-4o-realtime-preview&extra_events=tts.degraded"
     with raw(query=query, url=tap_of_fallen_voice.ws, headers=BETA) as connection:
         connection.next()
         content = [{"type": "input_text", "text": "say: One voice is as good as another."}]

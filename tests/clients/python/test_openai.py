@@ -279,7 +279,7 @@ def test_who_asks_is_told_that_another_voice_speaks(
             OpenAI(
                 api_key=KEY, base_url="http://127.0.0.1:9/v1", websocket_base_url=f"{tap_of_fallen_voice.ws}/v1"
             ) as client,
-            client.realtime.connect(model="fallen", extra_query=query) as connection,
+            client.realtime.connect(model="gpt-4o-realtime-preview", extra_query=query) as connection,
         ):
             assert connection.recv().type == "session.created"
             connection.conversation.item.create(item=user("say: One voice is as good as another."))
