@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
+use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::quota::Quotas;
 use crate::registry::Registry;
@@ -65,6 +66,10 @@ pub struct App {
     pub presence: Presence,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
+    /// What has to be done outside because something changed here.
+    pub outbox: Outbox,
+    /// The way to addresses of somebody else's choice.
+    pub outbound: Outbound,
     /// When the server started.
     pub started: Instant,
 }
@@ -123,7 +128,8 @@ impl App {
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
-        let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
+        let agents =
+            Agents::open(store.sql.clone(), folder, outbound.clone(), catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
         let presence = Presence::new(&store.live, clock.clone(), seed(&clock));
         let live = &store.live;
@@ -144,6 +150,8 @@ impl App {
             metrics,
             sessions: Registry::new(config.sessions.max_sessions, lifecycle.soft().clone()),
             lifecycle,
+            outbox: Outbox::default(),
+            outbound,
             started: clock.now(),
             clock,
             config,

@@ -16,6 +16,7 @@ mod jobs;
 pub mod lifecycle;
 pub mod metering;
 pub mod observe;
+pub mod outbox;
 mod portal;
 pub mod presence;
 pub mod quota;
@@ -26,6 +27,7 @@ mod run;
 pub mod secrets;
 pub mod session;
 pub mod tenants;
+pub mod webhooks;
 pub mod worker;
 
 pub use app::App;

@@ -11,6 +11,7 @@ mod limits;
 mod lines;
 pub mod logging;
 pub mod metrics;
+mod outgoing;
 pub mod redact;
 mod usage;
 mod work;
@@ -18,6 +19,7 @@ mod work;
 pub use events::{Event, Outcome, Stage};
 pub use keys::Layer;
 pub use metrics::{Metrics, metrics_markdown};
+pub use outgoing::{EffectResult, Outgoing};
 pub use work::WorkOutcome;
 
 use crate::Config;

@@ -32,6 +32,7 @@ pub mod retention;
 pub mod sessions;
 pub mod sweep;
 pub mod tenants;
+pub mod webhooks;
 
 pub use settings::{Settings, check_address};
 
@@ -79,6 +80,9 @@ enum Scope<'a> {
     Dialler,
     /// The telephone number of ours that a call has come in to.
     Line(&'a str),
+    /// One tenant's, while nobody else has the tenant's rows of this name: the print of a number that is being dialled, a
+    /// table whose rows are counted.
+    Alone(&'a str, &'a str),
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }

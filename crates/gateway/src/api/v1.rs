@@ -7,10 +7,14 @@ mod agents;
 mod asking;
 mod audio;
 mod chat;
+mod consents;
+mod do_not_call;
 mod models;
 mod realtime;
 mod sessions;
 mod usage;
+mod webhook_deliveries;
+mod webhook_endpoints;
 
 use std::sync::Arc;
 
@@ -46,6 +50,8 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::keys::revoke::revoke))
         .routes(routes!(admin::keys::rotate::rotate))
         .merge(tenant_routes())
+        .merge(webhook_routes())
+        .merge(people_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
@@ -76,6 +82,34 @@ fn tenant_routes() -> OpenApiRouter<Arc<App>> {
             admin::projects::delete::delete
         ))
         .routes(routes!(admin::audit::list::list))
+}
+
+/// Whom a tenant may call.
+fn people_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            do_not_call::list::list,
+            do_not_call::create::create
+        ))
+        .routes(routes!(do_not_call::delete::delete))
+        .routes(routes!(consents::create::create))
+        .routes(routes!(consents::show::show, consents::delete::delete))
+}
+
+fn webhook_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            webhook_endpoints::list::list,
+            webhook_endpoints::create::create
+        ))
+        .routes(routes!(
+            webhook_endpoints::show::show,
+            webhook_endpoints::update::update,
+            webhook_endpoints::delete::delete
+        ))
+        .routes(routes!(webhook_endpoints::rotate::rotate))
+        .routes(routes!(webhook_deliveries::list::list))
+        .routes(routes!(webhook_deliveries::retry::retry))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

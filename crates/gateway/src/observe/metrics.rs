@@ -23,6 +23,7 @@ use super::kept::Kept;
 use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
+use super::outgoing::Outgoing;
 use super::usage::Usage;
 use super::work::Work;
 
@@ -92,6 +93,7 @@ struct Families {
     limits: Limits,
     usage: Usage,
     work: Work,
+    outgoing: Outgoing,
 }
 
 /// The metrics of one server; cheap to clone, and of the size of a pointer: every session holds several.
@@ -202,6 +204,7 @@ fn register(registry: &mut Registry, families: &Families) {
     families.limits.register(r);
     families.usage.register(r);
     families.work.register(r);
+    families.outgoing.register(r);
 }
 
 impl Metrics {
@@ -213,6 +216,11 @@ impl Metrics {
     /// The numbers about work for workers.
     pub(crate) fn work(&self) -> &Work {
         &self.0.families.work
+    }
+
+    /// The numbers of what goes out.
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.0.families.outgoing
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -387,6 +395,7 @@ pub fn metrics_markdown() -> String {
     f.limits.show();
     f.usage.show();
     f.work.show();
+    f.outgoing.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     let text = metrics.text();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
@@ -485,6 +494,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 48);
+        assert_eq!(table.lines().count(), 2 + 49);
     }
 }

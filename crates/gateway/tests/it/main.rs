@@ -9,6 +9,7 @@
 mod admission;
 mod agents;
 mod agents_stored;
+mod callees;
 mod caller;
 mod chat;
 mod client_secrets;
@@ -80,6 +81,7 @@ mod usage_stored;
 mod vault;
 #[cfg(feature = "local")]
 mod voice;
+mod webhooks;
 mod worker_desk;
 mod workers;
 mod world;

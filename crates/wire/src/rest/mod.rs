@@ -17,6 +17,7 @@ pub mod subtitles;
 pub mod tenants;
 pub mod transcription;
 pub mod usage;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;
