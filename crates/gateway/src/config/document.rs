@@ -47,7 +47,9 @@ fn relink(value: &mut Value) {
 fn meaning(schema: &Value, section: &str, key: Option<&str>) -> String {
     let body = match section.split_once('.') {
         None => &schema["properties"][section],
-        Some((outer, inner)) => &definition(schema, &schema["properties"][outer])["properties"][inner],
+        Some((outer, inner)) => {
+            &definition(schema, &schema["properties"][outer])["properties"][inner]
+        }
     };
     let own = |body: &Value| body["description"].as_str().map(str::to_owned);
     let found = match key {

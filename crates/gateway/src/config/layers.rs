@@ -217,7 +217,9 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
     let mut settings = Vec::new();
     let ports = PORTS.into_iter();
     if let (Some((name, port)), None) = (
-        ports.map(|name| (name, get(name))).find(|(_, port)| port.is_some()),
+        ports
+            .map(|name| (name, get(name)))
+            .find(|(_, port)| port.is_some()),
         get("ANTIPHON_LISTEN"),
     ) {
         settings.push(Setting {

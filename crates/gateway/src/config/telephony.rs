@@ -103,10 +103,7 @@ impl Telephony {
     }
 
     /// The accounts with this carrier, and their names.
-    pub fn accounts_with(
-        &self,
-        carrier: Dialect,
-    ) -> impl Iterator<Item = (&str, &CarrierAccount)> {
+    pub fn accounts_with(&self, carrier: Dialect) -> impl Iterator<Item = (&str, &CarrierAccount)> {
         self.accounts
             .iter()
             .filter(move |(name, account)| account.dialect(name) == Some(carrier))

@@ -76,10 +76,7 @@ fn accounts_and_numbers_are_tables_of_their_own() {
 
     let printed = config.printed();
     assert!(!format!("{printed}{config:?}").contains("hunter2"));
-    assert!(
-        printed.contains("[telephony.accounts.second]"),
-        "{printed}"
-    );
+    assert!(printed.contains("[telephony.accounts.second]"), "{printed}");
     let mut again = load(&printed, &[("HOME", "/h")]).unwrap();
     // what is hidden is not printed
     again.telephony.accounts.clone_from(&telephony.accounts);
@@ -113,10 +110,7 @@ fn leadflips_names_are_understood() {
     assert_eq!(twilio.number.as_deref(), Some("+14155550100"));
     assert_eq!(twilio.dialect("twilio"), Some(Dialect::Twilio));
     let signalwire = &telephony.accounts["signalwire"];
-    assert_eq!(
-        signalwire.space_url.as_deref(),
-        Some("acme.signalwire.com")
-    );
+    assert_eq!(signalwire.space_url.as_deref(), Some("acme.signalwire.com"));
     let listen = load("", &[("WEBSOCKET_PORT", "8081"), ("PORT", "9")]).unwrap();
     assert_eq!(listen.server.listen, "0.0.0.0:9");
 }
