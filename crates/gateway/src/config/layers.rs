@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, named, telephony};
+use super::{Config, Secret, check::check, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 10] = [
@@ -237,6 +237,13 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             });
         }
     }
+    if let Some(text) = get("ANTIPHON_LISTENERS") {
+        settings.push(Setting {
+            key: "listeners".to_owned(),
+            value: listeners::from_text(text),
+            source: "ANTIPHON_LISTENERS".to_owned(),
+        });
+    }
     for (name, key) in named::key_variables() {
         if let Some(text) = get(name) {
             settings.push(Setting {
@@ -287,6 +294,9 @@ fn lookup(tree: &Value, key: &str, source: &str) -> Result<Value, ConfigError> {
     };
     let body = tree.pointer(&named::pointer(section));
     let body = body.ok_or_else(|| unknown(tree))?;
+    if name.is_empty() && body.is_array() {
+        return Ok(body.clone());
+    }
     if let Some(member) = named::defaults(section) {
         let key = name.split_once('.').map(|(_, key)| key);
         let found = key.and_then(|key| member.get(key)).cloned();
@@ -332,6 +342,10 @@ fn plain(kind: &str) -> &str {
 }
 
 fn set(tree: &mut Value, key: &str, value: Value) {
+    if !key.contains('.') {
+        tree[key] = value;
+        return;
+    }
     let (section, name) = named::split(key);
     let Some(body) = tree.pointer_mut(&named::pointer(section)) else {
         return;

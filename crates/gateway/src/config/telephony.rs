@@ -34,7 +34,7 @@ pub struct Telephony {
     /// Also `WEBSOCKET_SERVER_URL`.
     pub stream_url: Option<String>,
     /// Whether carriers without a signature are believed, for trying things out: anybody who reaches this server can make calls
-    /// then. Accepted only while `server.listen` is on loopback.
+    /// then. Accepted only while every address of this server is on loopback.
     pub allow_unsigned: bool,
     /// Numbers of ours, as a list of tables `[[telephony.numbers]]` with `number`, and `agent` or `pipeline`, `tenant`, `project`
     /// and `account` where they are not the default. `PUT /v1/phone_numbers/NUMBER` knows further ones.
@@ -253,16 +253,16 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         &["wss", "ws"],
         "an address of a WebSocket without query, such as wss://voice.example/telephony/twilio",
     )?;
-    let on_loopback = config
-        .server
-        .listen
-        .parse::<SocketAddr>()
-        .is_ok_and(|address| address.ip().is_loopback());
+    let further = config.listeners.iter().map(|listener| &listener.address);
+    let on_loopback = further.chain([&config.server.listen]).all(|address| {
+        let address = address.parse::<SocketAddr>();
+        address.is_ok_and(|address| address.ip().is_loopback())
+    });
     if telephony.allow_unsigned && !on_loopback {
         return problem(
             "telephony.allow_unsigned",
             "true",
-            "false, for server.listen is not on loopback: whoever reaches this server could make calls",
+            "false, for an address of this server is not on loopback: whoever reaches it could make calls",
         );
     }
     for (name, account) in &telephony.accounts {
