@@ -12,6 +12,7 @@ mod pipeline;
 mod plans;
 mod rate_limits;
 mod sections;
+mod telephony;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
+pub use telephony::{CarrierAccount, OwnNumber, Telephony};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
 /// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).
@@ -81,6 +83,8 @@ pub struct Config {
     pub agents: AgentFiles,
     /// What functions of agents may reach.
     pub tools: Tools,
+    /// Calls over telephone carriers.
+    pub telephony: Telephony,
     /// What providers cost.
     pub metering: Metering,
     /// Logs.
