@@ -18,6 +18,7 @@ use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dialler::Dialler;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
@@ -70,6 +71,10 @@ pub struct App {
     pub outbox: Outbox,
     /// The way to addresses of somebody else's choice.
     pub outbound: Outbound,
+    /// The way to addresses of the operator's choice.
+    pub http: reqwest::Client,
+    /// Calls that this server places.
+    pub dialler: Dialler,
     /// When the server started.
     pub started: Instant,
 }
@@ -126,6 +131,9 @@ impl App {
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let keys = keys.sharing(store.live.facts.clone(), metrics.clone());
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
+        let http = providers::http::client();
+        let http = http.map_err(|error| OutboundError::Client(error.to_string()))?;
+        let dialler = Dialler::open(&config, &http, &store.sql).await?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
         let agents =
@@ -152,6 +160,8 @@ impl App {
             lifecycle,
             outbox: Outbox::default(),
             outbound,
+            http,
+            dialler,
             started: clock.now(),
             clock,
             config,

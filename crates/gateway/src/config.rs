@@ -4,8 +4,10 @@
 
 mod check;
 mod conversations;
+mod dialling;
 mod document;
 mod layers;
+mod leadflip;
 mod listeners;
 mod named;
 mod pipeline;
@@ -24,7 +26,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use conversations::{Conversations, Encryption, Remembered};
+pub use dialling::Dialling;
 pub use layers::ConfigError;
+pub use leadflip::Leadflip;
 pub use listeners::{Listener, Profile};
 pub use pipeline::NoProviders;
 pub use plans::Plan;
@@ -85,6 +89,10 @@ pub struct Config {
     pub tools: Tools,
     /// Calls over telephone carriers.
     pub telephony: Telephony,
+    /// Calls that this server places.
+    pub dialling: Dialling,
+    /// Tables of a LeadFlip installation.
+    pub leadflip: Leadflip,
     /// What providers cost.
     pub metering: Metering,
     /// Logs.

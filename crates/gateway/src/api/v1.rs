@@ -6,6 +6,7 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
+mod call_requests;
 mod chat;
 mod consents;
 mod do_not_call;
@@ -91,6 +92,8 @@ fn people_routes() -> OpenApiRouter<Arc<App>> {
             do_not_call::list::list,
             do_not_call::create::create
         ))
+        .routes(routes!(call_requests::create::create))
+        .routes(routes!(call_requests::cancel::cancel))
         .routes(routes!(do_not_call::delete::delete))
         .routes(routes!(consents::create::create))
         .routes(routes!(consents::show::show, consents::delete::delete))

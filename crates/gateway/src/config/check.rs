@@ -13,7 +13,9 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, listeners, named, plans, telephony};
+use super::{
+    Config, Database, Secret, conversations, dialling, leadflip, listeners, named, plans, telephony,
+};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -43,6 +45,8 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     )?;
     check_worker(config)?;
     telephony::check(config)?;
+    dialling::check(config)?;
+    leadflip::check(config)?;
     check_ranges(config)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, listeners, named, telephony};
+use super::{Config, Secret, check::check, leadflip, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 10] = [
@@ -228,7 +228,8 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             source: name.to_owned(),
         });
     }
-    for (name, key) in SHORT_NAMES.into_iter().chain(telephony::ALIASES) {
+    let aliases = telephony::ALIASES.into_iter().chain(leadflip::ALIASES);
+    for (name, key) in SHORT_NAMES.into_iter().chain(aliases) {
         if let Some(text) = get(name) {
             settings.push(Setting {
                 key: key.to_owned(),

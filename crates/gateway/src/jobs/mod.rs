@@ -11,7 +11,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use crate::{App, outbox};
+use crate::{App, dialler, outbox};
 
 /// Starts them all.
 pub(crate) fn start(app: &Arc<App>) {
@@ -24,6 +24,7 @@ pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
     app.lifecycle.spawn(sweep::run(Arc::clone(app)));
     outbox::start(app);
+    dialler::start(app);
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());
     app.lifecycle

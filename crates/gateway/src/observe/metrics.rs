@@ -494,6 +494,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 49);
+        assert_eq!(table.lines().count(), 2 + 54);
     }
 }
