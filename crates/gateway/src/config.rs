@@ -14,6 +14,7 @@ mod pipeline;
 mod plans;
 mod rate_limits;
 mod sections;
+mod survey;
 mod telephony;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
+pub use survey::{Mail, Survey};
 pub use telephony::{CarrierAccount, OwnNumber, Telephony};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -95,6 +97,10 @@ pub struct Config {
     pub leadflip: Leadflip,
     /// What providers cost.
     pub metering: Metering,
+    /// The survey by text.
+    pub survey: Survey,
+    /// How mails are sent.
+    pub mail: Mail,
     /// Logs.
     pub log: Log,
     /// Sizes of requests.

@@ -7,12 +7,14 @@ pub mod health;
 mod incidents;
 mod kept;
 mod keys;
+mod labels;
 mod limits;
 mod lines;
 pub mod logging;
 pub mod metrics;
 mod outgoing;
 pub mod redact;
+mod surveys;
 mod usage;
 mod work;
 

@@ -13,6 +13,7 @@ mod do_not_call;
 mod models;
 mod realtime;
 mod sessions;
+mod surveys;
 mod usage;
 mod webhook_deliveries;
 mod webhook_endpoints;
@@ -53,6 +54,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .merge(tenant_routes())
         .merge(webhook_routes())
         .merge(people_routes())
+        .merge(survey_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
@@ -113,6 +115,16 @@ fn webhook_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(webhook_endpoints::rotate::rotate))
         .routes(routes!(webhook_deliveries::list::list))
         .routes(routes!(webhook_deliveries::retry::retry))
+}
+
+fn survey_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(surveys::list::list, surveys::create::create))
+        .routes(routes!(surveys::show::show, surveys::delete::delete))
+        .routes(routes!(surveys::activate::activate))
+        .routes(routes!(surveys::deactivate::deactivate))
+        .routes(routes!(surveys::results::show::show))
+        .routes(routes!(surveys::responses::export::export))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

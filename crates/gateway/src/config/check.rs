@@ -14,7 +14,8 @@ use store::sql::check_address;
 use crate::retention::RETENTION_DAYS;
 
 use super::{
-    Config, Database, Secret, conversations, dialling, leadflip, listeners, named, plans, telephony,
+    Config, Database, Secret, conversations, dialling, leadflip, listeners, named, plans, survey,
+    telephony,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
@@ -47,6 +48,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     telephony::check(config)?;
     dialling::check(config)?;
     leadflip::check(config)?;
+    survey::check(config)?;
     check_ranges(config)
 }
 

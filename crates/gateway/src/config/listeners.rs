@@ -18,16 +18,19 @@ const MOST: usize = 32;
 pub enum Profile {
     /// Everything that the main address answers.
     All,
+    /// The survey by text.
+    Survey,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::All];
+    pub const ALL: [Self; 2] = [Self::All, Self::Survey];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Survey => "survey",
         }
     }
 }

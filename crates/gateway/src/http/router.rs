@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(rest)
         .merge(realtime)
+        .merge(edge::survey::routes())
         .merge(observe::health::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
@@ -49,6 +50,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
     match profile {
         Profile::All => router(app),
+        Profile::Survey => guarded(app, edge::survey::listener_routes()),
     }
 }
 

@@ -21,9 +21,11 @@ use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
 use super::keys::{Keys, Layer};
+use super::labels::label_names;
 use super::limits::Limits;
 use super::lines::log;
 use super::outgoing::Outgoing;
+use super::surveys::Surveys;
 use super::usage::Usage;
 use super::work::Work;
 
@@ -91,6 +93,7 @@ struct Families {
     kept: Kept,
     keys: Keys,
     limits: Limits,
+    surveys: Surveys,
     usage: Usage,
     work: Work,
     outgoing: Outgoing,
@@ -200,6 +203,7 @@ fn register(registry: &mut Registry, families: &Families) {
     );
     families.incidents.register(r);
     families.kept.register(r);
+    families.surveys.register(r);
     families.keys.register(r);
     families.limits.register(r);
     families.usage.register(r);
@@ -325,6 +329,10 @@ impl Metrics {
         self.0.families.keys.found(of, layer);
     }
 
+    pub(super) fn of_surveys(&self) -> &Surveys {
+        &self.0.families.surveys
+    }
+
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
         self.0.families.limits.decided_locally();
@@ -393,6 +401,7 @@ pub fn metrics_markdown() -> String {
     f.incidents.show();
     f.keys.show();
     f.limits.show();
+    f.surveys.show();
     f.usage.show();
     f.work.show();
     f.outgoing.show();
@@ -425,16 +434,6 @@ pub fn metrics_markdown() -> String {
         ));
     }
     table
-}
-
-/// `a="x",le="1"` as `a`; `le` is the histogram's own.
-fn label_names(labels: &str) -> String {
-    labels
-        .split(',')
-        .filter_map(|pair| pair.split_once('=').map(|(name, _)| name))
-        .filter(|name| *name != "le")
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]
@@ -494,6 +493,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 54);
+        assert_eq!(table.lines().count(), 2 + 59);
     }
 }
