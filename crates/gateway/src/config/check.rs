@@ -12,7 +12,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, named, plans};
+use super::{Config, Database, Secret, conversations, named, plans, voice};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         config.metering.retention_days,
         RETENTION_DAYS,
     )?;
+    voice::check(&config.voice, &config.server.listen)?;
     check_worker(config)?;
     check_ranges(config)
 }

@@ -105,6 +105,26 @@ pub enum ServerEvent {
         /// Why, as the code of an error, such as `provider_unavailable`.
         reason: String,
     },
+    /// A clause or a sentence was spoken whole: all its sound has been sent. Ours; sent only to those who connect with
+    /// `extra_events=speech.piece`.
+    #[serde(rename = "speech.piece")]
+    SpeechPiece {
+        /// The response.
+        response_id: String,
+        /// The item that is spoken.
+        item_id: String,
+        /// What was said, as it stands in the transcript.
+        text: String,
+    },
+    /// What the caller has said so far, as transcription hears it at present; the next one replaces it. Ours; sent only to
+    /// those who connect with `extra_events=transcript.partial`.
+    #[serde(rename = "transcript.partial")]
+    TranscriptPartial {
+        /// The item that it will be.
+        item_id: String,
+        /// All of it.
+        text: String,
+    },
     /// An item entered the conversation.
     #[serde(rename = "conversation.item.added")]
     ItemAdded {
@@ -448,6 +468,8 @@ impl ServerEvent {
             Self::SessionUpdated { .. } => "session.updated",
             Self::SessionResumed { .. } => "session.resumed",
             Self::TtsDegraded { .. } => "tts.degraded",
+            Self::SpeechPiece { .. } => "speech.piece",
+            Self::TranscriptPartial { .. } => "transcript.partial",
             Self::ItemAdded { .. } => "conversation.item.added",
             Self::ItemDone { .. } => "conversation.item.done",
             Self::ItemRetrieved { .. } => "conversation.item.retrieved",
