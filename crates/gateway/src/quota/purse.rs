@@ -91,8 +91,6 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 struct State {
     spent: Spent,
-    /// Held for questions that are being answered, in micro-dollars.
-    held: u64,
     /// Of what was spent, what the day does not know of yet, in picodollars.
     untold_pico: u64,
 }
@@ -189,23 +187,19 @@ impl Purse {
     /// [`BUDGET_EXCEEDED`]; nobody may be asked then.
     pub(crate) async fn reserve(&self, question: &LlmRequest) -> Result<Held, ErrorBody> {
         let estimate = self.0.estimate(question);
-        let held = {
-            let mut state = self.0.state();
-            let limit = self.0.terms.session_cents * MICROS_PER_CENT;
-            // an estimate beyond the whole budget would keep everybody out
-            let amount = if limit == 0 { estimate } else { estimate.min(limit) };
-            let used = state.spent.total().exact_micro_dollars().ceil() as u64 + state.held;
-            if limit > 0 && used.saturating_add(amount) > limit && used > 0 {
-                let dollars = state.spent.dollars();
-                drop(state);
-                return Err(exceeded("Budget limit exceeded", dollars));
-            }
-            state.held += amount;
-            Held {
-                purse: self.clone(),
-                amount,
-                reservation: Reservation::default(),
-            }
+        let limit = self.0.terms.session_cents * MICROS_PER_CENT;
+        let spent = self.0.state().spent.total();
+        let used = spent.exact_micro_dollars().ceil() as u64;
+        // a session has one answer at a time: what it holds is this. An estimate beyond the whole budget would keep
+        // everybody out, so that the first one always begins
+        let beyond = used.saturating_add(estimate.min(limit)) > limit;
+        if limit > 0 && used > 0 && beyond {
+            let dollars = spent.exact_micro_dollars() / 1_000_000.0;
+            return Err(exceeded("Budget limit exceeded", dollars));
+        }
+        let held = Held {
+            purse: self.clone(),
+            reservation: Reservation::default(),
         };
         self.reserve_day(held, estimate).await
     }
@@ -306,16 +300,11 @@ fn exceeded(what: &str, dollars: f64) -> ErrorBody {
 #[derive(Debug)]
 pub(crate) struct Held {
     purse: Purse,
-    amount: u64,
     reservation: Reservation,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        {
-            let mut state = self.purse.0.state();
-            state.held = state.held.saturating_sub(self.amount);
-        }
         let reservation = std::mem::take(&mut self.reservation);
         if reservation == Reservation::default() {
             return;
@@ -378,16 +367,12 @@ mod tests {
     async fn a_turn_is_paid_for_before_it_begins() {
         let purse = purse(2, 0, &Limiter::memory());
         // 150 tokens and 600 characters: nearly one cent
-        let first = purse.reserve(&question()).await.unwrap();
-        let second = purse.reserve(&question()).await.unwrap();
-        let refused = purse.reserve(&question()).await.err().unwrap();
-        assert_eq!(refused.code.as_deref(), Some(BUDGET_EXCEEDED));
-        drop(first);
-        let third = purse.reserve(&question()).await.unwrap();
-        drop((second, third));
+        assert!(purse.reserve(&question()).await.is_ok());
         purse.note(&spoken(1000), None);
         assert_eq!(purse.standing(), Standing::Plenty);
-        assert!(purse.reserve(&question()).await.is_err());
+        let refused = purse.reserve(&question()).await.err().unwrap();
+        assert_eq!(refused.code.as_deref(), Some(BUDGET_EXCEEDED));
+        assert_eq!(refused.message, "Budget limit exceeded: $0.02");
         purse.note(&spoken(100), None);
         assert_eq!(purse.standing(), Standing::Near);
         purse.note(&spoken(234), None);
@@ -400,10 +385,23 @@ mod tests {
         let mut terms = terms(1, 0);
         terms.rates.million_characters = Some(150_000_000);
         let purse = Purse::new(terms, Limiter::memory(), Clock::default());
-        let held = purse.reserve(&question()).await.unwrap();
-        assert!(purse.reserve(&question()).await.is_err());
-        drop(held);
         assert!(purse.reserve(&question()).await.is_ok());
+        purse.note(&spoken(1), None);
+        assert!(purse.reserve(&question()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_one_session_is_not_there_for_another() {
+        let limiter = Limiter::memory();
+        let (one, other) = (purse(0, 1, &limiter), purse(0, 1, &limiter));
+        let held = one.reserve(&question()).await.unwrap();
+        let refused = other.reserve(&question()).await.err().unwrap();
+        assert!(refused.message.starts_with("Daily budget"), "{refused:?}");
+        drop(held);
+        while other.left_today().await != Some(10_000) {
+            tokio::task::yield_now().await;
+        }
+        assert!(other.reserve(&question()).await.is_ok());
     }
 
     #[tokio::test]

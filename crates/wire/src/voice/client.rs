@@ -28,6 +28,7 @@ pub enum ClientMessage {
 
 /// Which messages carry speech: the original's server sent the one, its app read the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = VoiceAudioMessages)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioMessages {
     /// Both, with the same sound.
@@ -41,6 +42,7 @@ pub enum AudioMessages {
 
 /// How speech is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = VoiceAudioFormat)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioWish {
     /// MP3 where this server can make it, else WAV: every browser plays both.
@@ -56,6 +58,7 @@ pub enum AudioWish {
 
 /// The first control message. What is optional here and not in the original is this server's own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[schema(as = VoiceSessionStart)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SessionStart {
     /// Not looked at: who is there is in the token.
@@ -140,28 +143,4 @@ pub fn decode(text: &str) -> Result<ClientMessage, Refused> {
         }
         _ => Err(Refused::UnknownType(kind.chars().take(SAID_BACK).collect())),
     }
-}
-
-/// The text frames for the AsyncAPI document.
-#[derive(ToSchema)]
-#[serde(tag = "type")]
-pub enum ClientSchema {
-    /// Who is there, and what it wants.
-    #[serde(rename = "session_start")]
-    SessionStart(SessionStart),
-    /// Asks for a `pong`; answered before a session has begun as well.
-    #[serde(rename = "ping")]
-    Ping {},
-    /// From now on nothing is heard.
-    #[serde(rename = "mute")]
-    Mute {},
-    /// From now on it is heard again.
-    #[serde(rename = "unmute")]
-    Unmute {},
-    /// Whoever speaks is to stop.
-    #[serde(rename = "interrupt")]
-    Interrupt {},
-    /// The session is over.
-    #[serde(rename = "session_end")]
-    SessionEnd {},
 }

@@ -4,9 +4,11 @@
 //!
 //! Text and sound are told apart by the frame's opcode (RFC 6455 §5.6) and by nothing else.
 
+mod asyncapi;
 pub mod client;
 pub mod server;
 
+pub(crate) use asyncapi::extend;
 pub use client::{AudioMessages, AudioWish, ClientMessage, Refused, SessionStart, decode};
 pub use server::{Metrics, ServerMessage, Status, code, write};
 

@@ -48,6 +48,7 @@ pub mod code {
 
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = VoiceStatus)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Nobody speaks.
@@ -74,6 +75,7 @@ impl Status {
 
 /// What a session came to, in ms: the sums over its turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[schema(as = VoiceMetrics)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Sound of the caller's that was transcribed.
@@ -88,6 +90,7 @@ pub struct Metrics {
 
 /// A message without what every message has; see [`write`].
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = VoiceServerMessage)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
     /// First message of every connection.

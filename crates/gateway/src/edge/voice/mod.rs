@@ -18,4 +18,5 @@ mod upgrade;
 mod write;
 
 pub use desk::Desk;
+pub(crate) use supabase::{Supabase, SupabaseError};
 pub use upgrade::{listener_routes, routes};

@@ -19,7 +19,7 @@ const ANSWER_BYTES: usize = 256 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum SupabaseError {
+pub(crate) enum SupabaseError {
     /// It does not answer, or says that it cannot.
     #[error("the supabase project cannot be asked: {0}")]
     Unreachable(String),

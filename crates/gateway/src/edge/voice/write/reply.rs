@@ -167,8 +167,9 @@ impl Writer {
         if first {
             self.show(Status::Speaking).await?;
         }
-        let audio = STANDARD.encode(self.pen.packing.pack(samples).await);
-        let format = self.pen.packing.name();
+        let packed = self.pen.packing.pack(samples).await;
+        let audio = STANDARD.encode(&packed.bytes);
+        let format = packed.packing.name();
         let sentence_index = self.pen.sentences;
         self.pen.sentences += 1;
         let wanted = self.pen.messages;
