@@ -59,7 +59,7 @@ fn load() -> Option<Lame> {
     // SAFETY: the library's start-up code is that of a codec: it touches nothing of ours. The types are those of lame.h,
     // and the functions are not called once the library, which is kept beside them, is gone.
     unsafe {
-        let mut found = LIBRARIES.iter().map(|name| Library::new(name));
+        let mut found = LIBRARIES.into_iter().map(|name| Library::new(name));
         let library = found.find_map(Result::ok)?;
         let set = |name: &[u8]| library.get::<Set>(name).ok().map(|symbol| *symbol);
         Some(Lame {

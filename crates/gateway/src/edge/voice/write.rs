@@ -15,7 +15,8 @@ use wire::realtime::server::LogProb;
 use wire::realtime::{ClientEvent, ErrorBody, ServerEvent};
 use wire::voice::{AudioMessages, ServerMessage, Status, code, write};
 
-use self::reply::{Reply, Told};
+use self::reply::Reply;
+pub(super) use self::reply::Told;
 use super::book::{Book, Line};
 use super::read::{Note, Notes};
 use super::refusal::Refusal;
