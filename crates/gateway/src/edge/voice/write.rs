@@ -289,13 +289,18 @@ impl Writer {
                 self.warn().await?;
                 Ok(None)
             }
-            Standing::UsedUp => {
-                let dollars = self.pen.purse.spent().dollars();
-                let sentence = format!("Budget limit exceeded: ${dollars:.2}");
-                self.refuse(Refusal::budget(sentence, dollars)).await?;
-                Ok(Some(Outcome::Expired))
-            }
+            // an answer that has begun is heard to its end
+            Standing::UsedUp if self.pen.reply.is_some() => Ok(None),
+            Standing::UsedUp => self.used_up().await.map(Some),
         }
+    }
+
+    /// Nothing is left of the session's budget.
+    async fn used_up(&mut self) -> Result<Outcome, Broken> {
+        let dollars = self.pen.purse.spent().dollars();
+        let sentence = format!("Budget limit exceeded: ${dollars:.2}");
+        self.refuse(Refusal::budget(sentence, dollars)).await?;
+        Ok(Outcome::Expired)
     }
 
     async fn warn(&mut self) -> Result<(), Broken> {

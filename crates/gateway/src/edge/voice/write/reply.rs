@@ -234,6 +234,9 @@ impl Writer {
             interrupted: response.status == ResponseStatus::Cancelled,
         };
         self.say(&complete).await?;
+        if self.pen.purse.standing() == Standing::UsedUp {
+            return self.used_up().await.map(Some);
+        }
         if self.pen.status != Status::Transcribing {
             self.show(Status::Listening).await?;
         }
