@@ -33,7 +33,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
-pub use voice::{Voice, VoicePrices};
+pub use voice::{Voice, VoiceAdmits, VoicePrices};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
 /// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).

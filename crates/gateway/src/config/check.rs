@@ -41,7 +41,9 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         config.metering.retention_days,
         RETENTION_DAYS,
     )?;
-    voice::check(&config.voice, &config.server.listen)?;
+    let further = config.listeners.iter().map(|it| it.address.as_str());
+    let listen: Vec<&str> = further.chain([config.server.listen.as_str()]).collect();
+    voice::check(&config.voice, &listen)?;
     check_worker(config)?;
     check_ranges(config)
 }

@@ -24,7 +24,7 @@ const SHORT_NAMES: [(&str, &str); 15] = [
     ("SUPABASE_ANON_KEY", "voice.supabase_anon_key"),
     ("SUPABASE_SERVICE_ROLE_KEY", "voice.supabase_service_role_key"),
     ("SUPABASE_JWT_SECRET", "voice.token_secret"),
-    ("VOICE_CALLS_SOFT_LAUNCH", "voice.soft_launch"),
+    ("VOICE_CALLS_SOFT_LAUNCH", "voice.admits"),
 ];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.
@@ -208,8 +208,8 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
                 key: key.to_owned(),
                 value: match (key, text.as_str()) {
                     // the original takes both
-                    ("voice.soft_launch", "1" | "true") => Value::Bool(true),
-                    ("voice.soft_launch", "0" | "false") => Value::Bool(false),
+                    ("voice.admits", "1" | "true") => "soon".into(),
+                    ("voice.admits", "0" | "false") => "users".into(),
                     _ => Value::String(text.clone()),
                 },
                 source: name.to_owned(),

@@ -20,13 +20,27 @@ pub enum VoicePrices {
     Providers,
 }
 
+/// Whose calls are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VoiceAdmits {
+    /// Those of users with a token, and of keys of this server.
+    #[default]
+    Users,
+    /// Everybody's: for development.
+    Anybody,
+    /// Nobody's yet: calls are announced.
+    Soon,
+}
+
 /// `[voice]`: the app voice socket at `/voice`, at `/api/voice-v2` and on listeners of the profile `voice`. Budgets are kept
 /// for each user; a tenant's plan or its own limits may say something else. 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Voice {
-    /// Whether there is such a socket.
-    pub enabled: bool,
+    /// Whose calls are taken: `users`, with a token or a key; `anybody`, without, only while listening on loopback; `soon`,
+    /// nobody yet (also `VOICE_CALLS_SOFT_LAUNCH`).
+    pub admits: VoiceAdmits,
     /// The pipeline, or `agent:NAME`, that answers where the app does not say; `pipeline.name` when not set.
     pub model: Option<String>,
     /// Instructions of sessions without an agent; `sessions.instructions` when not set.
@@ -56,10 +70,6 @@ pub struct Voice {
     pub supabase_mirror: bool,
     /// Subscription tiers that may call, such as `studio`; everybody may when empty.
     pub tiers: Vec<String>,
-    /// Whether calls are announced and not open yet; also `VOICE_CALLS_SOFT_LAUNCH`.
-    pub soft_launch: bool,
-    /// Whether a session begins without a token: for development, only while listening on loopback.
-    pub allow_anonymous: bool,
     /// What a session may cost, in cents of a dollar.
     pub session_budget_cents: u64,
     /// What a user's sessions may cost within any day, in cents of a dollar; over all servers, and whatever is ended.
@@ -95,7 +105,7 @@ pub struct Voice {
 impl Default for Voice {
     fn default() -> Self {
         Self {
-            enabled: true,
+            admits: VoiceAdmits::Users,
             model: None,
             instructions: None,
             tenant: "default".to_owned(),
@@ -109,8 +119,6 @@ impl Default for Voice {
             supabase_service_role_key: None,
             supabase_mirror: false,
             tiers: Vec::new(),
-            soft_launch: false,
-            allow_anonymous: false,
             session_budget_cents: 500,
             daily_budget_cents: 2000,
             warn_percent: 80,
@@ -154,7 +162,7 @@ impl Voice {
 }
 
 /// The first value of the section that is not accepted.
-pub(super) fn check(voice: &Voice, listen: &str) -> Result<(), Problem> {
+pub(super) fn check(voice: &Voice, listen: &[&str]) -> Result<(), Problem> {
     let problem = |key: &'static str, value: &str, expected: &'static str| {
         Err(Problem {
             key: key.into(),
@@ -195,14 +203,16 @@ pub(super) fn check(voice: &Voice, listen: &str) -> Result<(), Problem> {
             "false, or voice.supabase_url and voice.supabase_service_role_key with it",
         );
     }
-    let on_loopback = listen
-        .parse::<std::net::SocketAddr>()
-        .is_ok_and(|address| address.ip().is_loopback());
-    if voice.allow_anonymous && !on_loopback {
+    let is_loopback = |address: &&str| {
+        let address = address.parse::<std::net::SocketAddr>();
+        address.is_ok_and(|address| address.ip().is_loopback())
+    };
+    let on_loopback = listen.iter().all(is_loopback);
+    if voice.admits == VoiceAdmits::Anybody && !on_loopback {
         return problem(
-            "voice.allow_anonymous",
-            "true",
-            "false, or server.listen on a loopback address such as 127.0.0.1:8080",
+            "voice.admits",
+            "anybody",
+            "users, or all addresses on loopback such as 127.0.0.1:8080",
         );
     }
     Ok(())
@@ -236,8 +246,8 @@ mod tests {
     }
 
     fn refused(voice: &Voice) -> Option<String> {
-        let listen = "0.0.0.0:8080";
-        check(voice, listen).err().map(|it| it.key.into_owned())
+        let listen = ["127.0.0.1:8080", "0.0.0.0:8081"];
+        check(voice, &listen).err().map(|it| it.key.into_owned())
     }
 
     #[test]
@@ -248,8 +258,8 @@ mod tests {
             change(&mut voice);
             refused(&voice)
         };
-        let open = wrong(|voice| voice.allow_anonymous = true);
-        assert_eq!(open.as_deref(), Some("voice.allow_anonymous"));
+        let open = wrong(|voice| voice.admits = VoiceAdmits::Anybody);
+        assert_eq!(open.as_deref(), Some("voice.admits"));
         let mirror = wrong(|voice| voice.supabase_mirror = true);
         assert_eq!(mirror.as_deref(), Some("voice.supabase_mirror"));
         let address = wrong(|voice| voice.supabase_url = Some("project.supabase.co".to_owned()));
@@ -257,9 +267,53 @@ mod tests {
         let warn = wrong(|voice| voice.warn_percent = 0);
         assert_eq!(warn.as_deref(), Some("voice.warn_percent"));
         let home = Voice {
-            allow_anonymous: true,
+            admits: VoiceAdmits::Anybody,
             ..Voice::default()
         };
-        assert!(check(&home, "127.0.0.1:0").is_ok());
+        assert!(check(&home, &["127.0.0.1:0", "[::1]:0"]).is_ok());
+    }
+
+    #[test]
+    fn the_original_s_names_are_aliases() {
+        let load = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            let pairs = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            crate::config::Config::load(None, pairs)
+        };
+        let config = load(&[
+            ("SUPABASE_URL", "https://project.supabase.co"),
+            ("SUPABASE_ANON_KEY", "public"),
+            ("SUPABASE_SERVICE_ROLE_KEY", "server"),
+            ("SUPABASE_JWT_SECRET", "signed"),
+            ("VOICE_CALLS_SOFT_LAUNCH", "1"),
+        ]);
+        let config = config.unwrap();
+        let voice = &config.voice;
+        assert_eq!(
+            voice.supabase_url.as_deref(),
+            Some("https://project.supabase.co")
+        );
+        let secrets = [
+            &voice.supabase_anon_key,
+            &voice.supabase_service_role_key,
+            &voice.token_secret,
+        ];
+        let secrets = secrets.map(|secret| secret.as_ref().map(Secret::reveal));
+        assert_eq!(secrets, [Some("public"), Some("server"), Some("signed")]);
+        assert_eq!(voice.admits, VoiceAdmits::Soon);
+        let printed = config.printed();
+        for secret in ["public\"", "\"server\"", "signed"] {
+            assert!(!printed.contains(secret), "{secret} in {printed}");
+        }
+        for (text, admits) in [
+            ("true", VoiceAdmits::Soon),
+            ("false", VoiceAdmits::Users),
+            ("0", VoiceAdmits::Users),
+        ] {
+            let config = load(&[("VOICE_CALLS_SOFT_LAUNCH", text)]).unwrap();
+            assert_eq!(config.voice.admits, admits, "{text}");
+        }
+        let refused = load(&[("VOICE_CALLS_SOFT_LAUNCH", "perhaps")]).unwrap_err();
+        assert!(refused.to_string().contains("voice.admits"), "{refused}");
     }
 }

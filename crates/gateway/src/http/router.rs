@@ -37,7 +37,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(rest)
         .merge(realtime)
         .merge(observe::health::routes())
-        .merge(doors(&app))
+        .merge(edge::voice::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))
@@ -64,15 +64,6 @@ fn guarded(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&app), trace::trace))
         .with_state(app)
-}
-
-/// The doors of apps, as far as they are open.
-fn doors(app: &App) -> Router<Arc<App>> {
-    if app.config.voice.enabled {
-        edge::voice::routes()
-    } else {
-        Router::new()
-    }
 }
 
 async fn method_not_allowed() -> ApiError {

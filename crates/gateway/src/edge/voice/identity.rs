@@ -12,7 +12,7 @@ use super::supabase::Owner;
 use crate::App;
 use crate::auth::jwt::{Token, TokenError};
 use crate::auth::{self, Allowance, AuthError, Credential, Principal, Scope, rates};
-use crate::config::Voice;
+use crate::config::{Voice, VoiceAdmits};
 
 /// Longest name of a user, in bytes; those of Supabase have 36.
 const USER_BYTES: usize = 128;
@@ -59,7 +59,7 @@ pub(super) async fn identify(
         .or_else(|| of_request(parts))
         .filter(|token| !token.is_empty());
     let Some(token) = shown else {
-        if voice.allow_anonymous {
+        if voice.admits == VoiceAdmits::Anybody {
             return guest_of(app, voice, ANONYMOUS, None).await;
         }
         return Err(Refusal::no_token());

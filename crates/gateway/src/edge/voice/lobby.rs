@@ -16,6 +16,7 @@ use super::converse::{Greeted, converse};
 use super::desk::Counted;
 use super::refusal::Refusal;
 use crate::App;
+use crate::config::VoiceAdmits;
 use crate::edge::realtime::linger;
 use crate::registry::Active;
 
@@ -88,7 +89,8 @@ impl Lobby {
         if !self.say(&welcome).await {
             return Came::Nobody;
         }
-        if self.app.config.voice.soft_launch {
+        let admits = self.app.config.voice.admits;
+        if admits == VoiceAdmits::Soon {
             return Came::Refused(Refusal::coming_soon());
         }
         let patience = Duration::from_secs(self.app.config.voice.auth_timeout_s);
@@ -103,7 +105,7 @@ impl Lobby {
             let answer = match message {
                 None | Some(Err(_) | Ok(Message::Close(_))) => return Came::Nobody,
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Binary(_))) if self.app.config.voice.allow_anonymous => {
+                Some(Ok(Message::Binary(_))) if admits == VoiceAdmits::Anybody => {
                     return Came::Start(Box::default());
                 }
                 Some(Ok(Message::Binary(_))) => unauthenticated(),

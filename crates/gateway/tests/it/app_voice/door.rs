@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::config::VoiceAdmits;
 use serde_json::{Value, json};
 
 use super::app::{App, server, signed, start, token};
@@ -47,7 +48,7 @@ async fn the_checks_have_the_original_s_words_and_close_codes() {
 
 #[tokio::test]
 async fn a_feature_that_is_not_open_yet_says_so_before_anything_else() {
-    let world = server(|config| config.voice.soft_launch = true).await;
+    let world = server(|config| config.voice.admits = VoiceAdmits::Soon).await;
     let mut app = App::open(&world).await;
     let error = app.until("error").await;
     assert_eq!(error["error"], "Voice calls are coming soon!");
@@ -175,9 +176,10 @@ async fn the_routes_of_a_listener_are_the_original_s() {
     .await;
     let own = format!("http://{}", world.server().listeners[0].1);
     let mut app = App::open_at(&format!("{own}/any/path")).await;
+    let client = reqwest::Client::builder().build().unwrap();
     let text = |path: &str| {
-        let url = format!("{own}{path}");
-        async move { reqwest::get(url).await.unwrap().text().await.unwrap() }
+        let request = client.get(format!("{own}{path}"));
+        async move { request.send().await.unwrap().text().await.unwrap() }
     };
     let health: Value = serde_json::from_str(&text("/health").await).unwrap();
     assert_eq!((&health["status"], &health["activeSessions"]), (&json!("healthy"), &json!(1)));
@@ -195,7 +197,7 @@ async fn the_routes_of_a_listener_are_the_original_s() {
 #[tokio::test]
 async fn without_tokens_a_session_begins_with_the_first_sound() {
     let world = World::start(|config| {
-        config.voice.allow_anonymous = true;
+        config.voice.admits = VoiceAdmits::Anybody;
         config.scripted.transcripts = vec!["say: Yes.".to_owned()];
     })
     .await;
