@@ -108,13 +108,18 @@ impl Drop for Context {
 pub fn encode(samples: &[i16], rate_hz: u32) -> Result<Vec<u8>, LocalError> {
     let refused = |tried: &str| LocalError::runtime(tried, "lame refused");
     let lame = lame().ok_or_else(|| {
-        LocalError::runtime("load libmp3lame", "it is not installed: apt-get install libmp3lame0")
+        LocalError::runtime(
+            "load libmp3lame",
+            "it is not installed: apt-get install libmp3lame0",
+        )
     })?;
     if !matches!(
         rate_hz,
         8_000 | 11_025 | 12_000 | 16_000 | 22_050 | 24_000 | 32_000 | 44_100 | 48_000
     ) {
-        return Err(LocalError::BadInput(format!("mp3 has no rate of {rate_hz} Hz")));
+        return Err(LocalError::BadInput(format!(
+            "mp3 has no rate of {rate_hz} Hz"
+        )));
     }
     // SAFETY: takes nothing; null is checked for.
     let handle = unsafe { (lame.init)() };
@@ -186,13 +191,20 @@ mod tests {
     fn a_second_of_speech_is_an_mp3_file_of_some_kilobytes() {
         assert!(available(), "apt-get install libmp3lame0");
         let file = encode(&tone(24_000), 24_000).unwrap();
-        assert!((6_000..14_000).contains(&file.len()), "{} bytes", file.len());
+        assert!(
+            (6_000..14_000).contains(&file.len()),
+            "{} bytes",
+            file.len()
+        );
         // frame sync of MPEG-2 layer III (ISO/IEC 13818-3): eleven bits, version 10, layer 01
         assert_eq!(file[0], 0xFF);
         assert_eq!(file[1] & 0b1111_1110, 0b1111_0010);
         // the head that tells how much is to be cut off at both ends
         let head = &file[..200];
-        assert!(head.windows(4).any(|four| four == b"Info" || four == b"Xing"));
+        assert!(
+            head.windows(4)
+                .any(|four| four == b"Info" || four == b"Xing")
+        );
         assert!(head.windows(4).any(|four| four == b"LAME"));
     }
 
@@ -207,6 +219,9 @@ mod tests {
     #[test]
     fn a_rate_that_mp3_does_not_have_is_refused() {
         let refused = encode(&tone(100), 24_001);
-        assert!(matches!(refused, Err(LocalError::BadInput(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(LocalError::BadInput(_))),
+            "{refused:?}"
+        );
     }
 }

@@ -17,7 +17,10 @@ fn ask(world: &mut World) {
 
 #[test]
 fn pieces_follow_their_sound_and_add_up_to_what_was_said() {
-    for asked in [ExtraEvents::default(), ExtraEvents::of([ExtraEvent::SpeechPiece])] {
+    for asked in [
+        ExtraEvents::default(),
+        ExtraEvents::of([ExtraEvent::SpeechPiece]),
+    ] {
         let mut world = World::new();
         world.session.tell_also(asked);
         world

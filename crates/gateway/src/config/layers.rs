@@ -22,7 +22,10 @@ const SHORT_NAMES: [(&str, &str); 15] = [
     ("OPENAI_API_KEY", "llm.api_key"),
     ("SUPABASE_URL", "voice.supabase_url"),
     ("SUPABASE_ANON_KEY", "voice.supabase_anon_key"),
-    ("SUPABASE_SERVICE_ROLE_KEY", "voice.supabase_service_role_key"),
+    (
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "voice.supabase_service_role_key",
+    ),
     ("SUPABASE_JWT_SECRET", "voice.token_secret"),
     ("VOICE_CALLS_SOFT_LAUNCH", "voice.admits"),
 ];

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::check::{Problem, within};
 use super::Secret;
+use super::check::{Problem, within};
 use crate::auth::jwt;
 
 /// By whose prices a session's budget is used up.

@@ -171,7 +171,10 @@ impl Purse {
             .limiter
             .count(levels, Demand::default(), now_ms)
             .await;
-        let left = tally.left.iter().find(|left| left.measure == Measure::Tokens);
+        let left = tally
+            .left
+            .iter()
+            .find(|left| left.measure == Measure::Tokens);
         left.map(|left| left.standing.remaining)
     }
 
@@ -414,7 +417,12 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let refused = other.reserve(&question()).await.err().unwrap();
-        assert!(refused.message.starts_with("Daily budget limit exceeded: $0.02"), "{refused:?}");
+        assert!(
+            refused
+                .message
+                .starts_with("Daily budget limit exceeded: $0.02"),
+            "{refused:?}"
+        );
         assert_eq!(one.standing(), Standing::Plenty);
     }
 

@@ -98,7 +98,10 @@ async fn what_was_said_is_kept_once_and_read_in_order(on: Backend) {
     let last: Vec<String> = last.unwrap().into_iter().map(|it| it.id).collect();
     assert_eq!(last, ["m2", "m3"]);
     // a conversation of somebody else's is not told from one that is not there, except that it is refused
-    assert_eq!(sql.voice_history("acme", "u2", "c1", 9).await.unwrap(), None);
+    assert_eq!(
+        sql.voice_history("acme", "u2", "c1", 9).await.unwrap(),
+        None
+    );
     let none = sql.voice_history("acme", "u2", "c2", 9).await.unwrap();
     assert_eq!(none, Some(Vec::new()));
     let orphan = line("m4", "s9", "user", 4);
@@ -122,11 +125,18 @@ async fn rows_are_put_out_with_the_change_that_made_them(on: Backend) {
     };
     let first = waiting().await;
     assert_eq!(first.len(), 1, "{first:?}");
-    assert!(first[0].contains("m1") && !first[0].contains("said"), "{first:?}");
+    assert!(
+        first[0].contains("m1") && !first[0].contains("said"),
+        "{first:?}"
+    );
     row.end_time = Some(at(60));
     row.updated_at = at(60);
     sql.put_voice_session("acme", &row, true).await.unwrap();
-    assert_eq!(waiting().await.len(), 3, "the session and its usage once it has ended");
+    assert_eq!(
+        waiting().await.len(),
+        3,
+        "the session and its usage once it has ended"
+    );
 }
 
 async fn sessions_that_were_lost_are_ended(on: Backend) {
@@ -143,7 +153,10 @@ async fn sessions_that_were_lost_are_ended(on: Backend) {
     assert_eq!(old.error_count, 1);
     let (new, _) = sql.voice_session("acme", "new").await.unwrap().unwrap();
     assert_eq!(new.end_time, None);
-    assert_eq!(sql.end_lost_voice_sessions("acme", at(50)).await.unwrap(), 0);
+    assert_eq!(
+        sql.end_lost_voice_sessions("acme", at(50)).await.unwrap(),
+        0
+    );
 }
 
 stories!(
@@ -161,7 +174,11 @@ const COSTS: &str = "SELECT user_id, SUM(total_cost), COUNT(*), AVG(duration_ms)
 async fn costs_are_read_by_raw_sql_and_a_tenant_sees_its_own() {
     let database = Server::shared().database(OWNER);
     let sql = store::Sql::open(&as_application(&database)).await.unwrap();
-    for (tenant, id, user) in [("acme", "s1", "u1"), ("acme", "s2", "u1"), ("rival", "s1", "u9")] {
+    for (tenant, id, user) in [
+        ("acme", "s1", "u1"),
+        ("acme", "s2", "u1"),
+        ("rival", "s1", "u9"),
+    ] {
         sql.put_voice_session(tenant, &session(id, user), false)
             .await
             .unwrap();
@@ -178,12 +195,23 @@ async fn costs_are_read_by_raw_sql_and_a_tenant_sees_its_own() {
     assert_eq!(costs.trim(), "u1|0.040350|2|1000");
     for table in ["voice_sessions", "messages", "usage_logs"] {
         let tenants = format!("SELECT DISTINCT tenant FROM {table}");
-        assert_eq!(database.psql(APPLICATION, &tenants).unwrap().trim(), "", "{table}");
-        assert_eq!(as_tenant("rival", &tenants).unwrap().trim(), "rival", "{table}");
+        assert_eq!(
+            database.psql(APPLICATION, &tenants).unwrap().trim(),
+            "",
+            "{table}"
+        );
+        assert_eq!(
+            as_tenant("rival", &tenants).unwrap().trim(),
+            "rival",
+            "{table}"
+        );
         let foreign = format!("UPDATE {table} SET tenant = 'acme'");
         assert!(as_tenant("rival", &foreign).is_err(), "{table}");
     }
     let dollars = "SELECT stt_cost, llm_cost, tts_cost, total_cost, estimated_cost FROM voice_sessions WHERE session_id = 's1'";
     let dollars = as_tenant("acme", dollars).unwrap();
-    assert_eq!(dollars.trim(), "0.004300|0.000875|0.015000|0.020175|0.020175");
+    assert_eq!(
+        dollars.trim(),
+        "0.004300|0.000875|0.015000|0.020175|0.020175"
+    );
 }

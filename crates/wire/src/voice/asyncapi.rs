@@ -9,7 +9,10 @@ use super::{MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, ServerMessage, SessionStart};
 
 /// What the client sends beside `session_start` and sound, and what that means.
 const CONTROL: [(&str, &str); 5] = [
-    ("ping", "Asks for a `pong`; answered before a session has begun as well."),
+    (
+        "ping",
+        "Asks for a `pong`; answered before a session has begun as well.",
+    ),
     ("mute", "From now on nothing is heard."),
     ("unmute", "From now on it is heard again."),
     ("interrupt", "Whoever speaks is to stop."),
@@ -23,9 +26,7 @@ pub(crate) fn extend(document: &mut Value) {
     SessionStart::schemas(&mut schemas);
     let (client, server) = (client(), server());
     let listed = |messages: &[(String, Value)]| -> Vec<Value> {
-        let reference = |(name, _): &(String, Value)| {
-            json!({ "$ref": format!("#/channels/voice/messages/{name}") })
-        };
+        let reference = |(name, _): &(String, Value)| json!({ "$ref": format!("#/channels/voice/messages/{name}") });
         messages.iter().map(reference).collect()
     };
     let (receive, send) = (listed(&client), listed(&server));
@@ -46,8 +47,11 @@ pub(crate) fn extend(document: &mut Value) {
             "token": { "type": "string", "description": "The token, where the first message has none." },
         } } } },
     });
-    document["operations"]["voice_receive"] =
-        operation("receive", "What the app sends to the voice socket.", &receive);
+    document["operations"]["voice_receive"] = operation(
+        "receive",
+        "What the app sends to the voice socket.",
+        &receive,
+    );
     document["operations"]["voice_send"] =
         operation("send", "What the voice socket sends to the app.", &send);
     for (name, message) in client.into_iter().chain(server) {
@@ -70,7 +74,12 @@ fn operation(action: &str, summary: &str, messages: &[Value]) -> Value {
 fn client() -> Vec<(String, Value)> {
     let mut start = json!(SessionStart::schema());
     tag(&mut start, "session_start");
-    let mut messages = vec![message("client", "session_start", "Who is there, and what it wants.", start)];
+    let mut messages = vec![message(
+        "client",
+        "session_start",
+        "Who is there, and what it wants.",
+        start,
+    )];
     for (kind, summary) in CONTROL {
         let mut payload = json!({ "type": "object" });
         tag(&mut payload, kind);
@@ -95,8 +104,13 @@ fn server() -> Vec<(String, Value)> {
         _ => Vec::new(),
     };
     let named = |mut payload: Value| {
-        let kind = payload["properties"]["type"]["enum"][0].as_str()?.to_owned();
-        let summary = payload["description"].as_str().unwrap_or_default().to_owned();
+        let kind = payload["properties"]["type"]["enum"][0]
+            .as_str()?
+            .to_owned();
+        let summary = payload["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         payload["properties"]["sessionId"] =
             json!({ "type": "string", "description": "The session, a UUID." });
         payload["properties"]["timestamp"] =

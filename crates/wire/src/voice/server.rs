@@ -91,7 +91,7 @@ pub struct Metrics {
 /// A message without what every message has; see [`write`].
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = VoiceServerMessage)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// First message of every connection.
     Connected {
@@ -103,6 +103,7 @@ pub enum ServerMessage {
         /// Always `ready`.
         status: &'static str,
         /// How speech is packed: `mp3`, `wav` or `pcm`.
+        #[serde(rename = "audioFormat")]
         audio_format: &'static str,
     },
     /// Every tenth frame of sound has come.
@@ -110,6 +111,7 @@ pub enum ServerMessage {
         /// Of the frame, in bytes.
         size: usize,
         /// Frames so far.
+        #[serde(rename = "totalChunks")]
         total_chunks: u64,
     },
     /// What the caller has said so far.
@@ -133,6 +135,7 @@ pub enum ServerMessage {
         /// To append.
         text: String,
         /// So far.
+        #[serde(rename = "fullText")]
         full_text: String,
     },
     /// A stretch of speech.
@@ -153,6 +156,7 @@ pub enum ServerMessage {
         /// Base64.
         audio: String,
         /// Counts from 0 over the whole session: the app sorts all it ever got by it.
+        #[serde(rename = "sentenceIndex")]
         sentence_index: u64,
         /// `mp3`, `wav` or `pcm`.
         format: &'static str,
@@ -194,10 +198,10 @@ pub enum ServerMessage {
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<String>,
         /// The app is to forget whoever is signed in.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "clearSession", skip_serializing_if = "Option::is_none")]
         clear_session: Option<bool>,
         /// Voice calls are not open yet.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "comingSoon", skip_serializing_if = "Option::is_none")]
         coming_soon: Option<bool>,
         /// What is not open yet.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -48,7 +48,10 @@ fn what_is_not_understood_says_why() {
         ("[]", Refused::NoObject),
         ("{}", Refused::NoType),
         (r#"{"type":7}"#, Refused::NoType),
-        (r#"{"type":"dance"}"#, Refused::UnknownType("dance".to_owned())),
+        (
+            r#"{"type":"dance"}"#,
+            Refused::UnknownType("dance".to_owned()),
+        ),
     ] {
         assert_eq!(decode(text), Err(expected), "{text}");
     }
@@ -112,7 +115,10 @@ fn names_of_fields_are_the_app_s() {
     for name in ["sttDuration", "llmLatency", "ttsLatency", "totalLatency"] {
         assert_eq!(metrics[name], 0);
     }
-    let error = read(&ServerMessage::error(code::AUTH_REQUIRED, "Authentication required"));
+    let error = read(&ServerMessage::error(
+        code::AUTH_REQUIRED,
+        "Authentication required",
+    ));
     assert_eq!(error["code"], "AUTH_REQUIRED");
     assert!(error.get("clearSession").is_none() && error.get("comingSoon").is_none());
     let speaking = ServerMessage::Status {

@@ -256,7 +256,10 @@ async fn history(
         let (role, part) = if line.role == "user" {
             (Role::User, ContentPart::InputText { text: line.content })
         } else {
-            (Role::Assistant, ContentPart::OutputText { text: line.content })
+            (
+                Role::Assistant,
+                ContentPart::OutputText { text: line.content },
+            )
         };
         let action = ClientAction::ItemCreate {
             position: Position::End,
@@ -278,7 +281,10 @@ async fn history(
 /// What is known of the app, for the row of the session.
 fn client(parts: &axum::http::request::Parts) -> String {
     let text = |name: &str| {
-        let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let value = parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok());
         value.map(|value| value.chars().take(256).collect::<String>())
     };
     let info = serde_json::json!({ "user_agent": text("user-agent"), "origin": text("origin") });

@@ -141,7 +141,9 @@ impl Book {
             created_at: self.shared.app.clock.utc(),
         };
         if self.lines.try_send(message).is_err() {
-            tracing::error!("what was said in a voice session is not kept: too much waits for the database");
+            tracing::error!(
+                "what was said in a voice session is not kept: too much waits for the database"
+            );
         }
     }
 
@@ -169,7 +171,11 @@ impl Book {
     /// The session is over.
     pub(super) fn end(self, outcome: Outcome) {
         let mut progress = self.shared.progress();
-        progress.status = if outcome == Outcome::Failed { "error" } else { "ended" };
+        progress.status = if outcome == Outcome::Failed {
+            "error"
+        } else {
+            "ended"
+        };
         progress.ended_at = Some(self.shared.app.clock.utc());
         drop(progress);
         self.shared.dirty.send_replace(());
@@ -337,7 +343,9 @@ async fn finish(
         pause = (pause * 2).min(AGAIN.1);
     }
     if !written {
-        tracing::error!("the rows of a voice session are not kept: the database does not take them");
+        tracing::error!(
+            "the rows of a voice session are not kept: the database does not take them"
+        );
         return;
     }
     while let Ok(Ok(())) = tokio::time::timeout(LATE, spent.changed()).await {

@@ -164,8 +164,13 @@ async fn guest_of(
         Refusal::unknowable()
     })?;
     let Some(tenant) = tenant.filter(|tenant| tenant.status == TenantStatus::Active) else {
-        tracing::warn!(tenant = voice.tenant, "the tenant of users with a token may not come in");
-        return Err(Refusal::unavailable("Voice calls are not available at present."));
+        tracing::warn!(
+            tenant = voice.tenant,
+            "the tenant of users with a token may not come in"
+        );
+        return Err(Refusal::unavailable(
+            "Voice calls are not available at present.",
+        ));
     };
     Ok(Guest {
         principal: Principal {
@@ -248,9 +253,18 @@ mod tests {
     fn a_tier_is_read_where_the_app_s_server_writes_it() {
         for (value, expected) in [
             (json!({ "subscription_tier": "studio" }), Some("studio")),
-            (json!({ "app_metadata": { "subscription_tier": "core" } }), Some("core")),
-            (json!({ "tier": "free", "app_metadata": { "tier": "core" } }), Some("free")),
-            (json!({ "user_metadata": { "subscription_tier": "studio" } }), None),
+            (
+                json!({ "app_metadata": { "subscription_tier": "core" } }),
+                Some("core"),
+            ),
+            (
+                json!({ "tier": "free", "app_metadata": { "tier": "core" } }),
+                Some("free"),
+            ),
+            (
+                json!({ "user_metadata": { "subscription_tier": "studio" } }),
+                None,
+            ),
             (json!({}), None),
         ] {
             assert_eq!(tier(&claims(&value)).as_deref(), expected, "{value}");
@@ -260,7 +274,13 @@ mod tests {
     #[test]
     fn tokens_and_keys_are_told_apart() {
         assert!(is_jwt("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x"));
-        for key in ["ant_live_1.2.3", "a-bootstrap-key/1", "eyJ", "eyJ.x", "ek_x.y.z"] {
+        for key in [
+            "ant_live_1.2.3",
+            "a-bootstrap-key/1",
+            "eyJ",
+            "eyJ.x",
+            "ek_x.y.z",
+        ] {
             assert!(!is_jwt(key), "{key}");
         }
     }

@@ -120,7 +120,8 @@ impl Reader {
                     match said {
                         Ok(message) => self.control(message).await,
                         Err(refused) => {
-                            let error = ServerMessage::error(code::INVALID_MESSAGE, refused.to_string());
+                            let error =
+                                ServerMessage::error(code::INVALID_MESSAGE, refused.to_string());
                             self.say(error).await
                         }
                     }
@@ -265,7 +266,12 @@ mod tests {
             (MAX_CHUNK_BYTES + 1, code::CHUNK_TOO_LARGE),
             (1 << 20, code::CHUNK_TOO_LARGE),
         ] {
-            let Some(ServerMessage::Error { code: said, message, .. }) = refused_chunk(size) else {
+            let Some(ServerMessage::Error {
+                code: said,
+                message,
+                ..
+            }) = refused_chunk(size)
+            else {
                 panic!("{size}");
             };
             assert_eq!(said.as_deref(), Some(code));

@@ -111,7 +111,11 @@ impl Refusal {
             "Voice calls are only available for {} tier. Upgrade to continue.",
             names.join(" or ")
         );
-        Self::new(code::TIER_REQUIRED, sentence, (close::FORBIDDEN, "Tier required"))
+        Self::new(
+            code::TIER_REQUIRED,
+            sentence,
+            (close::FORBIDDEN, "Tier required"),
+        )
     }
 
     /// Nothing is left of the budget.
@@ -168,17 +172,76 @@ mod tests {
     #[test]
     fn sentences_and_close_codes_are_the_original_s() {
         for (refusal, code, sentence, closing, reason) in [
-            (Refusal::no_token(), Some("AUTH_REQUIRED"), "Authentication required", 4001, "Authentication required"),
-            (Refusal::unknowable(), Some("AUTH_ERROR"), "Authentication failed", 4001, "Authentication error"),
-            (Refusal::invalid(), Some("AUTH_INVALID"), "Invalid or expired authentication token", 4001, "Authentication failed"),
-            (Refusal::user_not_found(), Some("USER_NOT_FOUND"), "Session invalid - user no longer exists", 4001, "User not found"),
-            (Refusal::too_many(3), Some("RATE_LIMIT_EXCEEDED"), "Rate limit exceeded: Maximum 3 concurrent sessions allowed", 4008, "Rate limit exceeded"),
-            (Refusal::tier(&["studio".to_owned()]), Some("TIER_REQUIRED"), "Voice calls are only available for Studio tier. Upgrade to continue.", 4003, "Tier required"),
-            (Refusal::duration(1800), Some("DURATION_EXCEEDED"), "Session duration limit exceeded: 30 minutes", 4010, "Duration exceeded"),
-            (Refusal::budget("Budget limit exceeded: $5.01", 5.01), Some("BUDGET_EXCEEDED"), "Budget limit exceeded: $5.01", 4009, "Budget exceeded"),
-            (Refusal::coming_soon(), None, "Voice calls are coming soon!", 4003, "Feature coming soon"),
+            (
+                Refusal::no_token(),
+                Some("AUTH_REQUIRED"),
+                "Authentication required",
+                4001,
+                "Authentication required",
+            ),
+            (
+                Refusal::unknowable(),
+                Some("AUTH_ERROR"),
+                "Authentication failed",
+                4001,
+                "Authentication error",
+            ),
+            (
+                Refusal::invalid(),
+                Some("AUTH_INVALID"),
+                "Invalid or expired authentication token",
+                4001,
+                "Authentication failed",
+            ),
+            (
+                Refusal::user_not_found(),
+                Some("USER_NOT_FOUND"),
+                "Session invalid - user no longer exists",
+                4001,
+                "User not found",
+            ),
+            (
+                Refusal::too_many(3),
+                Some("RATE_LIMIT_EXCEEDED"),
+                "Rate limit exceeded: Maximum 3 concurrent sessions allowed",
+                4008,
+                "Rate limit exceeded",
+            ),
+            (
+                Refusal::tier(&["studio".to_owned()]),
+                Some("TIER_REQUIRED"),
+                "Voice calls are only available for Studio tier. Upgrade to continue.",
+                4003,
+                "Tier required",
+            ),
+            (
+                Refusal::duration(1800),
+                Some("DURATION_EXCEEDED"),
+                "Session duration limit exceeded: 30 minutes",
+                4010,
+                "Duration exceeded",
+            ),
+            (
+                Refusal::budget("Budget limit exceeded: $5.01", 5.01),
+                Some("BUDGET_EXCEEDED"),
+                "Budget limit exceeded: $5.01",
+                4009,
+                "Budget exceeded",
+            ),
+            (
+                Refusal::coming_soon(),
+                None,
+                "Voice calls are coming soon!",
+                4003,
+                "Feature coming soon",
+            ),
         ] {
-            let ServerMessage::Error { message, code: said, .. } = &refusal.message else {
+            let ServerMessage::Error {
+                message,
+                code: said,
+                ..
+            } = &refusal.message
+            else {
                 panic!("{refusal:?}");
             };
             assert_eq!((message.as_str(), said.as_deref()), (sentence, code));

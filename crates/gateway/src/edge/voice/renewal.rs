@@ -65,7 +65,9 @@ impl Renewal {
             return Err(RUNNING);
         };
         let guest = identity::user(&self.app, &token).await;
-        let guest = guest.map_err(|_| "A session has begun on this connection already, and the token is not valid")?;
+        let guest = guest.map_err(
+            |_| "A session has begun on this connection already, and the token is not valid",
+        )?;
         if guest.user != self.user || guest.principal.tenant != self.tenant {
             return Err("A session of another user has begun on this connection already");
         }

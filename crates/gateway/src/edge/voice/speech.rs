@@ -65,7 +65,9 @@ impl Packing {
                         packing: self,
                     };
                 }
-                Err(error) => tracing::error!(%error, "cannot pack speech as mp3: it is sent as wav"),
+                Err(error) => {
+                    tracing::error!(%error, "cannot pack speech as mp3: it is sent as wav")
+                }
             }
         }
         Packed {

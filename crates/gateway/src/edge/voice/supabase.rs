@@ -110,7 +110,9 @@ impl Supabase {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
                 let gone = refusal.error_code.as_deref() == Some("user_not_found")
-                    || refusal.msg.is_some_and(|text| text.contains("does not exist"));
+                    || refusal
+                        .msg
+                        .is_some_and(|text| text.contains("does not exist"));
                 Ok(if gone { Owner::Gone } else { Owner::Nobody })
             }
             _ => Err(SupabaseError::Unreachable(format!("status {status}"))),
@@ -122,7 +124,10 @@ impl Supabase {
     /// # Errors
     /// [`SupabaseError`].
     pub(super) async fn tier(&self, user: &str) -> Result<Option<String>, SupabaseError> {
-        let mut url = format!("{}/rest/v1/profiles?select=subscription_tier&id=eq.", self.url);
+        let mut url = format!(
+            "{}/rest/v1/profiles?select=subscription_tier&id=eq.",
+            self.url
+        );
         url.extend(url::form_urlencoded::byte_serialize(user.as_bytes()));
         // row-level security shows a profile to its owner and to servers, and this asks as a server
         let answer = send(self.as_server(self.client.get(url))).await?;
@@ -132,7 +137,9 @@ impl Supabase {
         }
         let rows: Vec<Value> = serde_json::from_slice(&body(answer).await?)
             .map_err(|error| SupabaseError::Unreachable(error.to_string()))?;
-        let tier = rows.first().and_then(|row| row["subscription_tier"].as_str());
+        let tier = rows
+            .first()
+            .and_then(|row| row["subscription_tier"].as_str());
         Ok(tier.map(str::to_owned))
     }
 
@@ -182,7 +189,9 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, SupabaseError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         if body.len() + chunk.len() > ANSWER_BYTES {
-            return Err(SupabaseError::Unreachable("the answer is too long".to_owned()));
+            return Err(SupabaseError::Unreachable(
+                "the answer is too long".to_owned(),
+            ));
         }
         body.extend_from_slice(&chunk);
     }

@@ -21,7 +21,13 @@ impl Terms {
     pub(super) fn of(config: &Config, allowance: &Allowance) -> Self {
         let (voice, plan) = (&config.voice, allowed(config, allowance));
         // no session lasts for ever: where a tenant has no limit the server's own holds
-        let longest = |own: u64| if own == 0 { config.sessions.max_duration_s } else { own };
+        let longest = |own: u64| {
+            if own == 0 {
+                config.sessions.max_duration_s
+            } else {
+                own
+            }
+        };
         Self {
             session_cents: plan
                 .voice_session_budget_cents

@@ -15,8 +15,8 @@ use axum::{Json, Router};
 use chrono::SecondsFormat;
 use serde::Serialize;
 
-use super::lobby::Visitor;
 use super::lobby;
+use super::lobby::Visitor;
 use crate::App;
 use crate::edge;
 use crate::http::ApiError;

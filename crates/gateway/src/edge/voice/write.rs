@@ -187,7 +187,8 @@ impl Writer {
             } => {
                 if let Some(error) = error {
                     let name = error.code.as_deref().unwrap_or_default().to_uppercase();
-                    self.say(&ServerMessage::error(&name, error.message)).await?;
+                    self.say(&ServerMessage::error(&name, error.message))
+                        .await?;
                 } else if code == NORMAL {
                     self.say_end().await?;
                 }
@@ -270,7 +271,8 @@ impl Writer {
             self.pen.book.failed(message);
         }
         self.say(&refusal.message).await?;
-        self.close_frame(refusal.code, refusal.reason.to_owned()).await
+        self.close_frame(refusal.code, refusal.reason.to_owned())
+            .await
     }
 
     async fn close_frame(&mut self, code: u16, reason: String) -> Result<(), Broken> {

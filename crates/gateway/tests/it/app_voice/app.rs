@@ -98,6 +98,23 @@ impl App {
         app
     }
 
+    /// Whether a session of `user` begins; it ends again.
+    pub(crate) async fn may_begin(world: &World, user: &str) -> bool {
+        let mut app = Self::open(world).await;
+        app.send(&start(&token(world, user, 60))).await;
+        loop {
+            match app.next("an answer").await {
+                Message::Text(text) => match app.keep(&text)["type"].as_str() {
+                    Some("session_started") => return true,
+                    Some("error") => return false,
+                    _ => {}
+                },
+                Message::Close(_) => return false,
+                _ => {}
+            }
+        }
+    }
+
     /// As [`App::call`], in a conversation.
     pub(crate) async fn call_in(world: &World, user: &str, conversation: &str) -> Self {
         let mut app = Self::open(world).await;
@@ -262,7 +279,9 @@ fn check(message: &Value) {
             .collect()
     });
     let kind = message["type"].as_str().unwrap();
-    let validator = kinds.get(kind).unwrap_or_else(|| panic!("{kind} is not in the document"));
+    let validator = kinds
+        .get(kind)
+        .unwrap_or_else(|| panic!("{kind} is not in the document"));
     if let Err(error) = validator.validate(message) {
         panic!("{message}: {error}");
     }

@@ -21,13 +21,27 @@ async fn a_call_goes_through_its_phases_and_speaks_both_dialects() {
     app.until("status").await;
     app.turn().await;
     app.until("status").await;
-    let statuses = ["listening", "transcribing", "thinking", "speaking", "listening"];
+    let statuses = [
+        "listening",
+        "transcribing",
+        "thinking",
+        "speaking",
+        "listening",
+    ];
     assert_eq!(app.statuses()[..5], statuses);
     assert_eq!(app.statuses()[5..], statuses[1..]);
     let kinds = app.kinds();
     for kind in [
-        "connected", "session_started", "audio_received", "partial_transcript", "final_transcript",
-        "ai_thinking", "ai_response_chunk", "tts_audio", "audio_chunk", "ai_response_complete",
+        "connected",
+        "session_started",
+        "audio_received",
+        "partial_transcript",
+        "final_transcript",
+        "ai_thinking",
+        "ai_response_chunk",
+        "tts_audio",
+        "audio_chunk",
+        "ai_response_complete",
     ] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
@@ -79,7 +93,10 @@ async fn an_app_that_reads_one_dialect_gets_one_in_the_packing_it_asks_for() {
         wanted["audioFormat"] = json!(format);
         app.send(&wanted).await;
         let started = app.until("session_started").await;
-        assert_eq!((&started["status"], &started["audioFormat"]), (&json!("ready"), &json!(format)));
+        assert_eq!(
+            (&started["status"], &started["audioFormat"]),
+            (&json!("ready"), &json!(format))
+        );
         app.turn().await;
         assert!(app.all(other).is_empty(), "{messages}");
         let all = app.all(messages);
@@ -93,7 +110,10 @@ async fn an_app_that_reads_one_dialect_gets_one_in_the_packing_it_asks_for() {
                 assert_eq!(read.samples.len(), "Good morning to you.".len() * 60 * 24);
             }
             "mp3" => assert_eq!((first[0], first[1] & 0xE0), (0xFF, 0xE0)),
-            _ => assert!(first.len().is_multiple_of(2) && first.len() <= 9_600, "bare samples as they come"),
+            _ => assert!(
+                first.len().is_multiple_of(2) && first.len() <= 9_600,
+                "bare samples as they come"
+            ),
         }
         app.hang_up().await;
     }
@@ -117,9 +137,16 @@ async fn frames_of_any_legal_size_are_heard_and_others_are_refused_by_name() {
         app.send_sound(&vec![0; size]).await;
         let error = app.until("error").await;
         assert_eq!(error["code"], code);
-        let limit = if size < 100 { "(min: 100)" } else { "(max: 102400)" };
+        let limit = if size < 100 {
+            "(min: 100)"
+        } else {
+            "(max: 102400)"
+        };
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains(&format!("{size} bytes")) && message.contains(limit), "{message}");
+        assert!(
+            message.contains(&format!("{size} bytes")) && message.contains(limit),
+            "{message}"
+        );
     }
     assert_eq!(app.turn().await["text"], "Yes.", "the call goes on");
 }
@@ -134,7 +161,10 @@ async fn every_tenth_frame_is_receipted() {
     app.send(&json!({ "type": "ping" })).await;
     app.until("pong").await;
     let receipts: Vec<_> = app.all("audio_received");
-    let counted: Vec<_> = receipts.iter().map(|it| it["totalChunks"].clone()).collect();
+    let counted: Vec<_> = receipts
+        .iter()
+        .map(|it| it["totalChunks"].clone())
+        .collect();
     assert_eq!(counted, [10, 20]);
     assert!(receipts.iter().all(|it| it["size"] == 2048));
 }
@@ -179,7 +209,10 @@ async fn an_interruption_ends_the_answer_and_the_call_goes_on() {
     assert_eq!(complete["interrupted"], true);
     assert_eq!(app.until("status").await["status"], "listening");
     let complete = app.turn().await;
-    assert_eq!((complete["text"].as_str(), &complete["interrupted"]), (Some("Yes."), &json!(false)));
+    assert_eq!(
+        (complete["text"].as_str(), &complete["interrupted"]),
+        (Some("Yes."), &json!(false))
+    );
     // when nobody speaks there is nothing to interrupt, and nothing is said about it
     app.send(&json!({ "type": "interrupt" })).await;
     app.send(&json!({ "type": "ping" })).await;
@@ -214,7 +247,10 @@ async fn a_session_that_is_ended_says_what_it_came_to() {
     for name in ["llmLatency", "ttsLatency", "totalLatency"] {
         assert!(metrics[name].is_u64(), "{end}");
     }
-    assert!(end["duration"].as_u64().is_some() && end["cost"].as_f64().unwrap() > 0.0, "{end}");
+    assert!(
+        end["duration"].as_u64().is_some() && end["cost"].as_f64().unwrap() > 0.0,
+        "{end}"
+    );
     let closed = app.until_closed().await;
     assert_eq!(closed, (1000, "Session ended".to_owned()));
 }

@@ -22,19 +22,66 @@ async fn refused(world: &World, first: &Value) -> (Value, (u16, String)) {
 async fn the_checks_have_the_original_s_words_and_close_codes() {
     let world = server(|config| config.voice.tiers = vec!["studio".to_owned()]).await;
     let now = world.app().clock.unix_s();
-    let studio = |exp: i64| signed(&json!({ "sub": "u1", "exp": exp, "subscription_tier": "studio" }));
+    let studio =
+        |exp: i64| signed(&json!({ "sub": "u1", "exp": exp, "subscription_tier": "studio" }));
     for (first, code, message, closing, reason) in [
-        (json!({ "type": "session_start" }), "AUTH_REQUIRED", "Authentication required", 4001, "Authentication required"),
-        (start(""), "AUTH_REQUIRED", "Authentication required", 4001, "Authentication required"),
-        (start("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSJ9.forged"), "AUTH_INVALID", "Invalid or expired authentication token", 4001, "Authentication failed"),
-        (start("no-key-of-ours-at-all"), "AUTH_INVALID", "Invalid or expired authentication token", 4001, "Authentication failed"),
+        (
+            json!({ "type": "session_start" }),
+            "AUTH_REQUIRED",
+            "Authentication required",
+            4001,
+            "Authentication required",
+        ),
+        (
+            start(""),
+            "AUTH_REQUIRED",
+            "Authentication required",
+            4001,
+            "Authentication required",
+        ),
+        (
+            start("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSJ9.forged"),
+            "AUTH_INVALID",
+            "Invalid or expired authentication token",
+            4001,
+            "Authentication failed",
+        ),
+        (
+            start("no-key-of-ours-at-all"),
+            "AUTH_INVALID",
+            "Invalid or expired authentication token",
+            4001,
+            "Authentication failed",
+        ),
         // the clocks of an issuer may be a minute apart, and no more
-        (start(&studio(now - 65)), "AUTH_INVALID", "Invalid or expired authentication token", 4001, "Authentication failed"),
-        (start(&signed(&json!({ "exp": now + 60 }))), "AUTH_INVALID", "Invalid or expired authentication token", 4001, "Authentication failed"),
-        (start(&token(&world, "u1", 60)), "TIER_REQUIRED", "Voice calls are only available for Studio tier. Upgrade to continue.", 4003, "Tier required"),
+        (
+            start(&studio(now - 65)),
+            "AUTH_INVALID",
+            "Invalid or expired authentication token",
+            4001,
+            "Authentication failed",
+        ),
+        (
+            start(&signed(&json!({ "exp": now + 60 }))),
+            "AUTH_INVALID",
+            "Invalid or expired authentication token",
+            4001,
+            "Authentication failed",
+        ),
+        (
+            start(&token(&world, "u1", 60)),
+            "TIER_REQUIRED",
+            "Voice calls are only available for Studio tier. Upgrade to continue.",
+            4003,
+            "Tier required",
+        ),
     ] {
         let (error, closed) = refused(&world, &first).await;
-        assert_eq!((error["code"].as_str(), error["message"].as_str()), (Some(code), Some(message)), "{first}");
+        assert_eq!(
+            (error["code"].as_str(), error["message"].as_str()),
+            (Some(code), Some(message)),
+            "{first}"
+        );
         assert_eq!(closed, (closing, reason.to_owned()), "{first}");
     }
     for token in [studio(now + 3600), studio(now - 50)] {
@@ -53,8 +100,14 @@ async fn a_feature_that_is_not_open_yet_says_so_before_anything_else() {
     let error = app.until("error").await;
     assert_eq!(error["error"], "Voice calls are coming soon!");
     assert_eq!(error["message"], error["error"]);
-    assert_eq!((&error["comingSoon"], &error["feature"]), (&json!(true), &json!("voice_calls")));
-    assert_eq!(app.until_closed().await, (4003, "Feature coming soon".to_owned()));
+    assert_eq!(
+        (&error["comingSoon"], &error["feature"]),
+        (&json!(true), &json!("voice_calls"))
+    );
+    assert_eq!(
+        app.until_closed().await,
+        (4003, "Feature coming soon".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -62,7 +115,10 @@ async fn nothing_here_says_how_tokens_are_checked() {
     let world = World::start(|_| {}).await;
     let claims = json!({ "sub": "u1" });
     let (error, closed) = refused(&world, &start(&signed(&claims))).await;
-    assert_eq!((&error["code"], &error["message"]), (&json!("AUTH_ERROR"), &json!("Authentication failed")));
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("AUTH_ERROR"), &json!("Authentication failed"))
+    );
     assert_eq!(closed, (4001, "Authentication error".to_owned()));
 }
 
@@ -73,7 +129,10 @@ async fn keys_of_ours_and_client_secrets_open_the_door() {
     app.send(&start(KEY)).await;
     app.until("session_started").await;
     let body = json!({ "session": { "type": "realtime" } });
-    let made = world.post("/v1/realtime/client_secrets", &body).send().await;
+    let made = world
+        .post("/v1/realtime/client_secrets", &body)
+        .send()
+        .await;
     let made: Value = made.unwrap().json().await.unwrap();
     let secret = made["value"].as_str().unwrap();
     let mut app = App::open(&world).await;
@@ -81,7 +140,10 @@ async fn keys_of_ours_and_client_secrets_open_the_door() {
     app.until("session_started").await;
     // it opens once
     let (error, closed) = refused(&world, &start(secret)).await;
-    assert_eq!((error["code"].as_str(), closed.0), (Some("AUTH_INVALID"), 4001));
+    assert_eq!(
+        (error["code"].as_str(), closed.0),
+        (Some("AUTH_INVALID"), 4001)
+    );
     // proxies that take no message of the app's put it into the address
     let mut app = App::open_at(&world.url(&format!("/api/voice-v2?token={KEY}"))).await;
     app.send(&json!({ "type": "session_start" })).await;
@@ -95,17 +157,27 @@ async fn before_a_session_text_and_sound_are_told_apart_by_opcode() {
     app.send(&json!({ "type": "ping" })).await;
     app.until("pong").await;
     // sound that reads as a message is sound
-    app.send_sound(start(&token(&world, "u1", 60)).to_string().as_bytes()).await;
+    app.send_sound(start(&token(&world, "u1", 60)).to_string().as_bytes())
+        .await;
     let error = app.until("error").await;
     assert_eq!(error["code"], "AUTH_REQUIRED");
-    assert_eq!(error["message"], "Session not authenticated. Send session_start first.");
+    assert_eq!(
+        error["message"],
+        "Session not authenticated. Send session_start first."
+    );
     for (text, message) in [
-        ("hello", "Invalid message: expected a JSON object with a type"),
+        (
+            "hello",
+            "Invalid message: expected a JSON object with a type",
+        ),
         (r#"{"type":"dance"}"#, "Unknown message type: dance"),
     ] {
         app.send_text(text).await;
         let error = app.until("error").await;
-        assert_eq!((&error["code"], &error["message"]), (&json!("INVALID_MESSAGE"), &json!(message)));
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!("INVALID_MESSAGE"), &json!(message))
+        );
     }
     app.send(&json!({ "type": "mute" })).await;
     assert_eq!(app.until("error").await["code"], "AUTH_REQUIRED");
@@ -162,7 +234,10 @@ async fn a_call_that_outlives_its_token_ends_unless_it_shows_another() {
     app.send(&json!({ "type": "ping" })).await;
     let error = app.until("error").await;
     assert_eq!(error["code"], "AUTH_INVALID");
-    assert_eq!(app.until_closed().await, (4001, "Authentication failed".to_owned()));
+    assert_eq!(
+        app.until_closed().await,
+        (4001, "Authentication failed".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -182,15 +257,24 @@ async fn the_routes_of_a_listener_are_the_original_s() {
         async move { request.send().await.unwrap().text().await.unwrap() }
     };
     let health: Value = serde_json::from_str(&text("/health").await).unwrap();
-    assert_eq!((&health["status"], &health["activeSessions"]), (&json!("healthy"), &json!(1)));
-    assert!(health["uptime"].is_f64() && health["timestamp"].as_str().unwrap().ends_with('Z'), "{health}");
+    assert_eq!(
+        (&health["status"], &health["activeSessions"]),
+        (&json!("healthy"), &json!(1))
+    );
+    assert!(
+        health["uptime"].is_f64() && health["timestamp"].as_str().unwrap().ends_with('Z'),
+        "{health}"
+    );
     for path in ["/", "/somewhere"] {
         let banner = "Voice V2 WebSocket Server with Deepgram STT + Claude AI + OpenAI TTS\n";
         assert_eq!(text(path).await, banner);
     }
     app.send(&start(&token(&world, "u1", 60))).await;
     app.until("session_started").await;
-    let main = world.anonymous(reqwest::Method::GET, "/voice/health").send().await;
+    let main = world
+        .anonymous(reqwest::Method::GET, "/voice/health")
+        .send()
+        .await;
     assert_eq!(main.unwrap().status(), 200);
 }
 

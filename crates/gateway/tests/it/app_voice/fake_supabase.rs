@@ -24,23 +24,44 @@ const TABLES: [(&str, &str, &[(&str, Kind)]); 3] = [
         "messages",
         "id",
         &[
-            ("id", Kind::Uuid), ("conversation_id", Kind::Uuid), ("user_id", Kind::Uuid),
-            ("role", Kind::Role), ("content", Kind::Text), ("type", Kind::Text),
-            ("metadata", Kind::Object), ("created_at", Kind::Time),
+            ("id", Kind::Uuid),
+            ("conversation_id", Kind::Uuid),
+            ("user_id", Kind::Uuid),
+            ("role", Kind::Role),
+            ("content", Kind::Text),
+            ("type", Kind::Text),
+            ("metadata", Kind::Object),
+            ("created_at", Kind::Time),
         ],
     ),
     (
         "voice_sessions",
         "session_id",
         &[
-            ("session_id", Kind::Text), ("user_id", Kind::Uuid), ("conversation_id", Kind::MaybeUuid),
-            ("start_time", Kind::Time), ("end_time", Kind::Time), ("duration_ms", Kind::Int),
-            ("status", Kind::Status), ("stt_requests", Kind::Int), ("stt_duration_ms", Kind::Int),
-            ("llm_tokens_input", Kind::Int), ("llm_tokens_output", Kind::Int), ("llm_latency_ms", Kind::Int),
-            ("tts_characters", Kind::Int), ("tts_latency_ms", Kind::Int), ("total_latency_ms", Kind::Int),
-            ("stt_cost", Kind::Number), ("llm_cost", Kind::Number), ("tts_cost", Kind::Number),
-            ("total_cost", Kind::Number), ("estimated_cost", Kind::Number), ("error_message", Kind::MaybeText),
-            ("error_count", Kind::Int), ("client_info", Kind::Object), ("created_at", Kind::Time),
+            ("session_id", Kind::Text),
+            ("user_id", Kind::Uuid),
+            ("conversation_id", Kind::MaybeUuid),
+            ("start_time", Kind::Time),
+            ("end_time", Kind::Time),
+            ("duration_ms", Kind::Int),
+            ("status", Kind::Status),
+            ("stt_requests", Kind::Int),
+            ("stt_duration_ms", Kind::Int),
+            ("llm_tokens_input", Kind::Int),
+            ("llm_tokens_output", Kind::Int),
+            ("llm_latency_ms", Kind::Int),
+            ("tts_characters", Kind::Int),
+            ("tts_latency_ms", Kind::Int),
+            ("total_latency_ms", Kind::Int),
+            ("stt_cost", Kind::Number),
+            ("llm_cost", Kind::Number),
+            ("tts_cost", Kind::Number),
+            ("total_cost", Kind::Number),
+            ("estimated_cost", Kind::Number),
+            ("error_message", Kind::MaybeText),
+            ("error_count", Kind::Int),
+            ("client_info", Kind::Object),
+            ("created_at", Kind::Time),
             ("updated_at", Kind::Time),
         ],
     ),
@@ -48,9 +69,15 @@ const TABLES: [(&str, &str, &[(&str, Kind)]); 3] = [
         "usage_logs",
         "id",
         &[
-            ("id", Kind::Uuid), ("user_id", Kind::Uuid), ("event", Kind::Text), ("feature", Kind::Text),
-            ("tier", Kind::Text), ("tokens_used", Kind::Int), ("estimated_cost", Kind::Number),
-            ("metadata", Kind::Object), ("created_at", Kind::Time),
+            ("id", Kind::Uuid),
+            ("user_id", Kind::Uuid),
+            ("event", Kind::Text),
+            ("feature", Kind::Text),
+            ("tier", Kind::Text),
+            ("tokens_used", Kind::Int),
+            ("estimated_cost", Kind::Number),
+            ("metadata", Kind::Object),
+            ("created_at", Kind::Time),
         ],
     ),
 ];
@@ -82,18 +109,29 @@ impl Kind {
             (_, Value::Null) => Err("23502"),
             (Self::Uuid | Self::MaybeUuid, it) => refuse(it.as_str().is_some_and(uuid), "22P02"),
             (Self::Text | Self::MaybeText, it) => refuse(it.is_string(), "22P02"),
-            (Self::Int, it) => refuse(it.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), "22003"),
+            (Self::Int, it) => refuse(
+                it.as_i64().is_some_and(|it| i32::try_from(it).is_ok()),
+                "22003",
+            ),
             (Self::Number, it) => refuse(it.as_f64().is_some_and(|it| it.abs() < 1e6), "22003"),
             (Self::Time, it) => {
                 let time = it.as_str().map(chrono::DateTime::parse_from_rfc3339);
                 refuse(time.is_some_and(|it| it.is_ok()), "22007")
             }
             (Self::Object, it) => refuse(it.is_object(), "22P02"),
-            (Self::Role, it) => refuse(["user", "assistant"].iter().any(|role| it == role), "23514"),
+            (Self::Role, it) => {
+                refuse(["user", "assistant"].iter().any(|role| it == role), "23514")
+            }
             (Self::Status, it) => {
                 let known = [
-                    "initializing", "connected", "listening", "transcribing", "thinking", "speaking",
-                    "ended", "error",
+                    "initializing",
+                    "connected",
+                    "listening",
+                    "transcribing",
+                    "thinking",
+                    "speaking",
+                    "ended",
+                    "error",
                 ];
                 refuse(known.iter().any(|status| it == status), "23514")
             }
@@ -160,7 +198,8 @@ impl Fake {
     pub(crate) fn rows(&self, table: &str) -> Vec<Value> {
         let project = self.project.lock().unwrap();
         let rows = project.tables.get(table);
-        rows.map(|rows| rows.values().cloned().collect()).unwrap_or_default()
+        rows.map(|rows| rows.values().cloned().collect())
+            .unwrap_or_default()
     }
 }
 
@@ -168,7 +207,11 @@ type Shared = State<Arc<Mutex<Project>>>;
 type Answer = (StatusCode, Json<Value>);
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+    headers
+        .get("authorization")?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
 }
 
 /// What the gateway in front of everything refuses.
@@ -197,9 +240,21 @@ async fn user(State(project): Shared, headers: HeaderMap) -> Answer {
         (status, Json(body))
     };
     match bearer(&headers).map(|token| project.tokens.get(token)) {
-        None => refuse(StatusCode::UNAUTHORIZED, "no_authorization", "This endpoint requires a Bearer token"),
-        Some(None) => refuse(StatusCode::FORBIDDEN, "bad_jwt", "invalid JWT: unable to parse or verify signature"),
-        Some(Some(None)) => refuse(StatusCode::FORBIDDEN, "user_not_found", "User from sub claim in JWT does not exist"),
+        None => refuse(
+            StatusCode::UNAUTHORIZED,
+            "no_authorization",
+            "This endpoint requires a Bearer token",
+        ),
+        Some(None) => refuse(
+            StatusCode::FORBIDDEN,
+            "bad_jwt",
+            "invalid JWT: unable to parse or verify signature",
+        ),
+        Some(Some(None)) => refuse(
+            StatusCode::FORBIDDEN,
+            "user_not_found",
+            "User from sub claim in JWT does not exist",
+        ),
         Some(Some(Some(id))) => {
             let body = json!({ "id": id, "aud": "authenticated", "role": "authenticated", "email": "u@example.com" });
             (StatusCode::OK, Json(body))
@@ -216,12 +271,21 @@ async fn profiles(
     if let Err(refused) = gate(&mut project, &headers) {
         return refused;
     }
-    assert_eq!(query.get("select").map(String::as_str), Some("subscription_tier"));
-    let id = query.get("id").and_then(|it| it.strip_prefix("eq.")).unwrap();
+    assert_eq!(
+        query.get("select").map(String::as_str),
+        Some("subscription_tier")
+    );
+    let id = query
+        .get("id")
+        .and_then(|it| it.strip_prefix("eq."))
+        .unwrap();
     // row-level security: the public key sees no rows
     let seen = bearer(&headers) == Some(SERVICE);
     let tier = project.tiers.get(id).filter(|_| seen);
-    let rows: Vec<Value> = tier.iter().map(|tier| json!({ "subscription_tier": tier })).collect();
+    let rows: Vec<Value> = tier
+        .iter()
+        .map(|tier| json!({ "subscription_tier": tier }))
+        .collect();
     (StatusCode::OK, Json(json!(rows)))
 }
 
@@ -251,7 +315,8 @@ async fn insert(
     let fields = row.as_object().unwrap();
     for name in fields.keys() {
         if !columns.iter().any(|(column, _)| column == name) {
-            let text = format!("Could not find the '{name}' column of '{table}' in the schema cache");
+            let text =
+                format!("Could not find the '{name}' column of '{table}' in the schema cache");
             return refuse(400, "PGRST204", text);
         }
     }
@@ -261,7 +326,8 @@ async fn insert(
         }
     }
     if query.get("on_conflict").map(String::as_str) != Some(*unique) {
-        let text = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+        let text =
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification";
         return refuse(400, "42P10", text.to_owned());
     }
     let prefer = headers.get("prefer").map_or("", |it| it.to_str().unwrap());
@@ -269,7 +335,8 @@ async fn insert(
     let key = fields[*unique].as_str().unwrap().to_owned();
     let rows = project.tables.entry(table.clone()).or_default();
     if rows.contains_key(&key) && !merges {
-        let text = format!("duplicate key value violates unique constraint \"{table}_{unique}_key\"");
+        let text =
+            format!("duplicate key value violates unique constraint \"{table}_{unique}_key\"");
         return refuse(409, "23505", text);
     }
     rows.insert(key, row);

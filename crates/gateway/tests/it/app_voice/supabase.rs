@@ -44,7 +44,10 @@ async fn whom_the_project_knows_comes_in_and_others_are_told_why_not() {
     fake.fail(1);
     let (error, code) = answered(&world, TOKEN).await;
     assert_eq!((&error["code"], code), (&json!("AUTH_ERROR"), 4001));
-    assert!(error.get("clearSession").is_none(), "an outage signs nobody out");
+    assert!(
+        error.get("clearSession").is_none(),
+        "an outage signs nobody out"
+    );
     fake.delete_user(TOKEN);
     let (error, code) = answered(&world, TOKEN).await;
     assert_eq!((&error["code"], code), (&json!("USER_NOT_FOUND"), 4001));
@@ -56,7 +59,10 @@ async fn whom_the_project_knows_comes_in_and_others_are_told_why_not() {
 async fn the_tier_is_read_with_the_key_that_may_see_it() {
     let fake = Fake::start().await;
     fake.user(TOKEN, USER, "core");
-    let world = world(&fake, |config| config.voice.tiers = vec!["studio".to_owned()]).await;
+    let world = world(&fake, |config| {
+        config.voice.tiers = vec!["studio".to_owned()]
+    })
+    .await;
     let (error, code) = answered(&world, TOKEN).await;
     assert_eq!((&error["code"], code), (&json!("TIER_REQUIRED"), 4003));
     fake.user(TOKEN, USER, "studio");
@@ -95,17 +101,29 @@ async fn rows_are_written_there_once_whatever_happens_to_the_project() {
     let of = |role: &str| messages.iter().find(|it| it["role"] == role).unwrap();
     assert_eq!(of("assistant")["content"], "Good morning to you.");
     for message in &messages {
-        assert_eq!((&message["user_id"], &message["conversation_id"]), (&json!(USER), &json!(CONVERSATION)));
-        assert_eq!((&message["type"], &message["metadata"]["voice_call"]), (&json!("text"), &json!(true)));
+        assert_eq!(
+            (&message["user_id"], &message["conversation_id"]),
+            (&json!(USER), &json!(CONVERSATION))
+        );
+        assert_eq!(
+            (&message["type"], &message["metadata"]["voice_call"]),
+            (&json!("text"), &json!(true))
+        );
         assert_eq!(message["metadata"]["session_id"], session);
     }
     assert!(of("user")["metadata"]["confidence"].as_f64().is_some());
     let row = &fake.rows("voice_sessions")[0];
-    assert_eq!((&row["session_id"], &row["status"]), (&json!(session), &json!("ended")));
+    assert_eq!(
+        (&row["session_id"], &row["status"]),
+        (&json!(session), &json!("ended"))
+    );
     assert!(row["stt_duration_ms"].as_i64().unwrap() > 1000, "{row}");
     assert!(row["total_cost"].as_f64().unwrap() > 0.0, "{row}");
     let usage = &fake.rows("usage_logs")[0];
-    assert_eq!((&usage["event"], &usage["tier"]), (&json!("voice_call"), &json!("studio")));
+    assert_eq!(
+        (&usage["event"], &usage["tier"]),
+        (&json!("voice_call"), &json!("studio"))
+    );
     assert!(fake.requests() >= 4 + 3);
 }
 

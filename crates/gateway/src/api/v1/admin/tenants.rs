@@ -97,9 +97,21 @@ fn limits(wanted: Limits) -> Result<TenantLimits, ApiError> {
             wanted.audio_minutes_per_day,
             MAX_AUDIO_MINUTES,
         ),
-        ("voice_session_budget_cents", wanted.voice_session_budget_cents, MAX_VOICE),
-        ("voice_daily_budget_cents", wanted.voice_daily_budget_cents, MAX_VOICE),
-        ("voice_sessions_per_user", wanted.voice_sessions_per_user, MAX_VOICE),
+        (
+            "voice_session_budget_cents",
+            wanted.voice_session_budget_cents,
+            MAX_VOICE,
+        ),
+        (
+            "voice_daily_budget_cents",
+            wanted.voice_daily_budget_cents,
+            MAX_VOICE,
+        ),
+        (
+            "voice_sessions_per_user",
+            wanted.voice_sessions_per_user,
+            MAX_VOICE,
+        ),
         ("voice_session_s", wanted.voice_session_s, MAX_VOICE),
     ] {
         if value.is_some_and(|value| value > max) {

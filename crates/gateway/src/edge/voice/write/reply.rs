@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use wire::realtime::response::ResponseStatus;
 use wire::realtime::Response;
+use wire::realtime::response::ResponseStatus;
 use wire::voice::{AudioMessages, Metrics, ServerMessage, Status, code};
 
 use super::super::book::Line;
@@ -267,11 +267,17 @@ mod tests {
         assert_eq!(told.heard(begun), None);
         told.play("item_1".to_owned(), 1000, begun);
         told.play("item_1".to_owned(), 1000, at(begun, 100));
-        assert_eq!(told.heard(at(begun, 1500)), Some(("item_1".to_owned(), 1500)));
+        assert_eq!(
+            told.heard(at(begun, 1500)),
+            Some(("item_1".to_owned(), 1500))
+        );
         assert_eq!(told.heard(at(begun, 2500)), None);
         // the player stood still for a second
         told.play("item_1".to_owned(), 500, at(begun, 3000));
-        assert_eq!(told.heard(at(begun, 3100)), Some(("item_1".to_owned(), 2100)));
+        assert_eq!(
+            told.heard(at(begun, 3100)),
+            Some(("item_1".to_owned(), 2100))
+        );
         told.silence();
         assert_eq!(told.heard(at(begun, 3100)), None);
     }
