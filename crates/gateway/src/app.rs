@@ -18,6 +18,7 @@ use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge::voice;
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
@@ -59,6 +60,8 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// The clock.
     pub clock: Clock,
+    /// What connections of the app voice socket share.
+    pub voice: voice::Desk,
     /// Conversations running.
     pub sessions: Registry,
     /// Which of them are this gateway's, for the others.
@@ -93,6 +96,9 @@ pub enum AppError {
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
+    /// Nor for the app voice socket.
+    #[error("cannot start the http client of the app voice socket")]
+    Client(#[from] reqwest::Error),
 }
 
 impl App {
@@ -135,6 +141,7 @@ impl App {
             quotas,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             presence,
+            voice: voice::Desk::open(&config.voice, &clock)?,
             store,
             journal,
             delivery: Mutex::new(delivery),

@@ -14,6 +14,7 @@ mod rate_limits;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
+pub use voice::{Voice, VoiceAdmits, VoicePrices};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
 /// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).
@@ -83,6 +85,8 @@ pub struct Config {
     pub tools: Tools,
     /// What providers cost.
     pub metering: Metering,
+    /// The app voice socket.
+    pub voice: Voice,
     /// Logs.
     pub log: Log,
     /// Sizes of requests.

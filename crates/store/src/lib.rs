@@ -30,6 +30,7 @@ pub use sql::sessions::{SessionKey, StoredSession};
 pub use sql::sweep::{Cuts, Swept};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
+pub use sql::voice::{VoiceLine, VoiceMessage, VoiceSession, VoiceUsage};
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.

@@ -32,6 +32,7 @@ pub mod retention;
 pub mod sessions;
 pub mod sweep;
 pub mod tenants;
+pub mod voice;
 
 pub use settings::{Settings, check_address};
 

@@ -7,3 +7,4 @@ pub mod ids;
 pub mod realtime;
 pub mod rest;
 pub mod telephony;
+pub mod voice;

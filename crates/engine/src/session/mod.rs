@@ -54,7 +54,7 @@ use barge_in::Playback;
 use budget::TokenWindow;
 use duplex::Duplex;
 use items::Conversation;
-use listen::{Listener, format_of};
+use listen::Listener;
 use own_words::{Ending, Missing};
 use reply::Reply;
 use tools::Run;
@@ -296,15 +296,15 @@ impl Session {
                 .into(),
             speed: self.active_default().is_some().into(),
         };
-        let format = self.settings.input.format;
+        let format = self.input_format();
         let listened = self.settings.input.turn_detection.is_some();
         let truncation = self.settings.truncation.clone();
         let servers = self.mcp_servers();
         self.check_voice(update.voice.as_ref(), "session.audio.output.voice")?;
         settings::apply(&mut self.settings, update, locks)?;
         self.change_options();
-        if self.settings.input.format != format {
-            self.listener.change_format(format_of(format));
+        if self.input_format() != format {
+            self.listener.change_format(format);
         }
         if listened != self.settings.input.turn_detection.is_some() {
             self.change_turn_mode(out);

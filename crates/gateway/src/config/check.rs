@@ -13,7 +13,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, listeners, named, plans};
+use super::{Config, Database, Secret, conversations, listeners, named, plans, voice};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -41,6 +41,9 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         config.metering.retention_days,
         RETENTION_DAYS,
     )?;
+    let further = config.listeners.iter().map(|it| it.address.as_str());
+    let listen: Vec<&str> = further.chain([config.server.listen.as_str()]).collect();
+    voice::check(&config.voice, &listen)?;
     check_worker(config)?;
     check_ranges(config)
 }

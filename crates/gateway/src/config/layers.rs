@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, listeners, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 10] = [
+const SHORT_NAMES: [(&str, &str); 15] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -20,6 +20,14 @@ const SHORT_NAMES: [(&str, &str); 10] = [
     ("REDIS_URL", "redis.url"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "llm.api_key"),
+    ("SUPABASE_URL", "voice.supabase_url"),
+    ("SUPABASE_ANON_KEY", "voice.supabase_anon_key"),
+    (
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "voice.supabase_service_role_key",
+    ),
+    ("SUPABASE_JWT_SECRET", "voice.token_secret"),
+    ("VOICE_CALLS_SOFT_LAUNCH", "voice.admits"),
 ];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.
@@ -201,7 +209,12 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
         if let Some(text) = get(name) {
             settings.push(Setting {
                 key: key.to_owned(),
-                value: Value::String(text.clone()),
+                value: match (key, text.as_str()) {
+                    // the original takes both
+                    ("voice.admits", "1" | "true") => "soon".into(),
+                    ("voice.admits", "0" | "false") => "users".into(),
+                    _ => Value::String(text.clone()),
+                },
                 source: name.to_owned(),
             });
         }
@@ -328,5 +341,5 @@ fn set(tree: &mut Value, key: &str, value: Value) {
 
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
-    key.ends_with("_key") || key == "database.url" || key == "redis.url"
+    key.ends_with("_key") || key.ends_with("_secret") || key == "database.url" || key == "redis.url"
 }

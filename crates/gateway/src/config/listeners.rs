@@ -18,16 +18,19 @@ const MOST: usize = 32;
 pub enum Profile {
     /// Everything that the main address answers.
     All,
+    /// The app voice socket, whatever the path.
+    Voice,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::All];
+    pub const ALL: [Self; 2] = [Self::All, Self::Voice];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Voice => "voice",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod queue;
 pub mod realtime;
 pub mod telephony;
+pub mod voice;
 
 use std::sync::Arc;
 

@@ -37,6 +37,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(rest)
         .merge(realtime)
         .merge(observe::health::routes())
+        .merge(edge::voice::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))
@@ -49,6 +50,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
     match profile {
         Profile::All => router(app),
+        Profile::Voice => guarded(app, edge::voice::listener_routes()),
     }
 }
 

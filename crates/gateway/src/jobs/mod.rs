@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod closing;
 mod conversations;
 mod leases;
+mod mirror;
 mod purge;
 mod sweep;
 
@@ -23,6 +24,9 @@ pub(crate) fn start(app: &Arc<App>) {
     app.lifecycle.spawn(clock::run(Arc::clone(app)));
     app.lifecycle.spawn(conversations::run(Arc::clone(app)));
     app.lifecycle.spawn(sweep::run(Arc::clone(app)));
+    if app.config.voice.supabase_mirror {
+        app.lifecycle.spawn(mirror::run(Arc::clone(app)));
+    }
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());
     app.lifecycle

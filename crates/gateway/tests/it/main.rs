@@ -9,6 +9,7 @@
 mod admission;
 mod agents;
 mod agents_stored;
+mod app_voice;
 mod caller;
 mod chat;
 mod client_secrets;

@@ -28,6 +28,8 @@ pub enum LevelKind {
     Key,
     /// Of one network address.
     Ip,
+    /// Of one person who uses a tenant's application.
+    User,
 }
 
 impl LevelKind {
@@ -39,6 +41,7 @@ impl LevelKind {
             Self::Project => "project",
             Self::Key => "key",
             Self::Ip => "ip",
+            Self::User => "user",
         }
     }
 }

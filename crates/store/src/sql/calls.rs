@@ -310,6 +310,10 @@ impl Sql {
 }
 
 /// Where something sealed lies.
-pub(super) const fn spot<'a>(tenant: &'a str, table: &'static str, row: &'a [&'a str]) -> Spot<'a> {
+pub(in crate::sql) const fn spot<'a>(
+    tenant: &'a str,
+    table: &'static str,
+    row: &'a [&'a str],
+) -> Spot<'a> {
     Spot { tenant, table, row }
 }

@@ -39,6 +39,7 @@ mod sweep;
 mod tenants;
 mod usage;
 mod usage_months;
+mod voice;
 mod walls;
 mod work;
 mod work_outage;

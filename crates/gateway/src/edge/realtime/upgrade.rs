@@ -290,6 +290,7 @@ async fn prepare(
             ..stored
         },
         going_on: None,
+        door: session::Door::default(),
     };
     crate::session::prepare(app, catalog, wish).await
 }
