@@ -35,6 +35,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(rest)
         .merge(realtime)
+        .merge(edge::survey::routes())
         .merge(observe::health::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
