@@ -212,8 +212,11 @@ fn check_mail(config: &Config) -> Result<(), Problem> {
         let address = listen.parse::<std::net::SocketAddr>();
         address.is_ok_and(|address| address.ip().is_loopback())
     };
-    if mail.print_codes && (mail.host.is_some() || !is_local(&config.server.listen)) {
-        let expected = "false, unless mail.host is unset and server.listen is a loopback address";
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    let mut addresses = listeners.chain([&config.server.listen]);
+    if mail.print_codes && (mail.host.is_some() || !addresses.all(|it| is_local(it))) {
+        let expected =
+            "false, unless mail.host is unset and only loopback addresses are listened on";
         return Err(problem("mail.print_codes", "true", expected));
     }
     Ok(())
