@@ -213,7 +213,7 @@ async fn attempt(parts: &Parts, message: &Message) -> Posted {
 fn message(sender: &Mailbox, mail: Mail) -> Result<Message, lettre::error::Error> {
     let to = mail
         .to
-        .parse()
+        .parse::<lettre::Address>()
         .map_err(|_| lettre::error::Error::NonAsciiChars)?;
     Message::builder()
         .from(sender.clone())
@@ -228,14 +228,14 @@ fn transport(
     host: &str,
     sender: &Mailbox,
 ) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailSettings> {
-    let tls = match (config.use_tls, config.port) {
-        (_, TLS_PORT) => Tls::Wrapper(parameters(config, host)?),
-        (true, _) => Tls::Required(parameters(config, host)?),
-        (false, _) => Tls::None,
+    let tls = if config.implicit_tls || config.port == TLS_PORT {
+        Tls::Wrapper(parameters(config, host)?)
+    } else if config.use_tls {
+        Tls::Required(parameters(config, host)?)
+    } else {
+        Tls::None
     };
-    let pool = PoolConfig::new()
-        .max_size(CONNECTIONS)
-        .idle_timeout(KEPT);
+    let pool = PoolConfig::new().max_size(CONNECTIONS).idle_timeout(KEPT);
     let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
         .port(config.port)
         .tls(tls)

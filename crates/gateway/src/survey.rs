@@ -230,7 +230,9 @@ impl Desk {
                 return Ok(SurveyFound::Answered);
             }
         }
-        Ok(self.shared(set).map_or(SurveyFound::None, SurveyFound::Open))
+        Ok(self
+            .shared(set)
+            .map_or(SurveyFound::None, SurveyFound::Open))
     }
 
     /// The questions of a set as all its dialogues share them.
@@ -264,8 +266,12 @@ impl Desk {
             person: &person,
             id: &of.response,
         };
-        self.store(self.tenant(), &kept, (&response.questions.id, &response.answers))
-            .await
+        self.store(
+            self.tenant(),
+            &kept,
+            (&response.questions.id, &response.answers),
+        )
+        .await
     }
 
     /// Stores somebody's answers to a set of `tenant`, once.

@@ -1,9 +1,9 @@
 //! The text survey's door: plain text in both directions, and the JSON of its few HTTP routes.
-//! Written and read by `gateway::edge::survey`; described in the AsyncAPI document.
+//! Written and read by `gateway::edge::survey`; described in `asyncapi`.
 //! Never says what is asked: that is `engine::survey`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// `GET /info`: where the conversation is.
@@ -77,34 +77,6 @@ pub fn requested(body: &[u8]) -> Result<String, BadRequest> {
     }
 }
 
-/// The messages of this door for the AsyncAPI document: one text frame each, without any structure.
-pub fn messages() -> [(&'static str, Value); 2] {
-    let text = |title: &str, about: &str| {
-        json!({
-            "name": title,
-            "summary": about,
-            "contentType": "text/plain",
-            "payload": { "type": "string" },
-        })
-    };
-    [
-        (
-            "client_survey_input",
-            text(
-                "input",
-                "An address, a code, an answer, or `quit`. White space around it does not count, and an empty frame is not answered.",
-            ),
-        ),
-        (
-            "server_survey_reply",
-            text(
-                "reply",
-                "The next prompt, as it is to be shown: one frame for each input.",
-            ),
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,10 +88,22 @@ mod tests {
         for body in ["", "{", "email=a@b.co", "\u{ff}"] {
             assert_eq!(why(body), Err("Invalid JSON body".to_owned()), "{body}");
         }
-        for body in ["{}", "[]", "7", "null", r#"{"email":""}"#, r#"{"email":0}"#, r#"{"email":null}"#] {
+        for body in [
+            "{}",
+            "[]",
+            "7",
+            "null",
+            r#"{"email":""}"#,
+            r#"{"email":0}"#,
+            r#"{"email":null}"#,
+        ] {
             assert_eq!(why(body), Err("Missing email field".to_owned()), "{body}");
         }
-        for body in [r#"{"email":7}"#, r#"{"email":["a@b.co"]}"#, r#"{"email":true}"#] {
+        for body in [
+            r#"{"email":7}"#,
+            r#"{"email":["a@b.co"]}"#,
+            r#"{"email":true}"#,
+        ] {
             assert_eq!(why(body), Err("Invalid email format".to_owned()), "{body}");
         }
     }

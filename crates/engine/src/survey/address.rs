@@ -50,9 +50,7 @@ impl Address {
         }
         let is_label = |label: &str| {
             (1..=LABEL_BYTES).contains(&label.len())
-                && label
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
@@ -145,7 +143,11 @@ mod tests {
     fn case_and_tags_make_no_other_person() {
         let of = |text: &str, tags| Address::parse(text).unwrap().person(tags);
         let same = PlusTags::SamePerson;
-        for text in ["Ann@Example.com", "ann+1@example.com", "ANN+a+b@EXAMPLE.COM"] {
+        for text in [
+            "Ann@Example.com",
+            "ann+1@example.com",
+            "ANN+a+b@EXAMPLE.COM",
+        ] {
             assert_eq!(of(text, same), "ann@example.com", "{text}");
         }
         assert_eq!(of("+x@example.com", same), "+x@example.com");

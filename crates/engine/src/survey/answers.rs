@@ -131,9 +131,7 @@ pub fn read(question: &Question, text: &str) -> Option<Answer> {
 /// An option by its words, or by its number as it is shown. Words come first: an option may be a number itself.
 fn choose(options: &[String], text: &str) -> Option<Answer> {
     let folded = text.to_lowercase();
-    let by_words = options
-        .iter()
-        .find(|it| it.trim().to_lowercase() == folded);
+    let by_words = options.iter().find(|it| it.trim().to_lowercase() == folded);
     let by_number = || {
         let number: usize = text.parse().ok()?;
         options.get(number.checked_sub(1)?)
@@ -216,10 +214,7 @@ pub(super) fn range(min: Option<f64>, max: Option<f64>, whole: bool, locale: &Lo
         (Some(_), Some(_)) => Phrase::Between,
     };
     let number = locale.plain(kind);
-    locale.fill(
-        bounds,
-        &[("number", number), ("min", &low), ("max", &high)],
-    )
+    locale.fill(bounds, &[("number", number), ("min", &low), ("max", &high)])
 }
 
 /// An answer as the summary shows it.
@@ -263,8 +258,17 @@ mod tests {
     fn an_option_is_chosen_by_number_or_words_and_words_come_first() {
         let asked = options(&["Red", "dark Blue", "Grün"]);
         let chosen = |text| read(&asked, text);
-        for (text, option) in [("1", "Red"), ("RED", "Red"), ("dark blue", "dark Blue"), ("GRÜN", "Grün")] {
-            assert_eq!(chosen(text), Some(Answer::Choice(option.to_owned())), "{text}");
+        for (text, option) in [
+            ("1", "Red"),
+            ("RED", "Red"),
+            ("dark blue", "dark Blue"),
+            ("GRÜN", "Grün"),
+        ] {
+            assert_eq!(
+                chosen(text),
+                Some(Answer::Choice(option.to_owned())),
+                "{text}"
+            );
         }
         for text in ["0", "4", "-1", "blue", "", "1.0", "99999999999999999999"] {
             assert_eq!(chosen(text), None, "{text}");
@@ -281,10 +285,18 @@ mod tests {
             max: Some(10.0),
             whole: false,
         });
-        for (text, number) in [("0", 0.0), ("-0", 0.0), ("+7", 7.0), ("9.75", 9.75), ("10", 10.0)] {
+        for (text, number) in [
+            ("0", 0.0),
+            ("-0", 0.0),
+            ("+7", 7.0),
+            ("9.75", 9.75),
+            ("10", 10.0),
+        ] {
             assert_eq!(read(&asked, text), Some(Answer::Number(number)), "{text}");
         }
-        for text in ["", "-1", "10.1", "1e1", "inf", "nan", "0x1", "1,5", "5 ", ".5", "5.", "1.2.3", "٣"] {
+        for text in [
+            "", "-1", "10.1", "1e1", "inf", "nan", "0x1", "1,5", "5 ", ".5", "5.", "1.2.3", "٣",
+        ] {
             assert_eq!(read(&asked, text), None, "{text}");
         }
         let whole = question(QuestionKind::Number {
@@ -315,7 +327,10 @@ mod tests {
             "[ERROR: Invalid response. Please answer with 'y' for yes or 'n' for no.]\n\nWell?"
         );
         let choice = said(&options(&["red", "blue"]));
-        assert!(choice.ends_with("\n\nWell?\n  1) red\n  2) blue"), "{choice}");
+        assert!(
+            choice.ends_with("\n\nWell?\n  1) red\n  2) blue"),
+            "{choice}"
+        );
         for (min, max, whole, words) in [
             (Some(1.0), Some(5.0), true, "a whole number from 1 to 5"),
             (Some(0.5), None, false, "a number of at least 0.5"),

@@ -259,7 +259,10 @@ impl Dialogue {
                     return;
                 }
                 let address = address.clone();
-                out.push(Output::Ask(Ask::CheckCode(address.clone(), text.to_owned())));
+                out.push(Output::Ask(Ask::CheckCode(
+                    address.clone(),
+                    text.to_owned(),
+                )));
                 self.pending = Some(Pending::Verdict(address));
             }
             Stage::Waiting { address } => {
@@ -465,10 +468,7 @@ fn asked(questions: &Questions, at: usize, locale: &Locale) -> String {
         .get(at)
         .map(|question| answers::shown(question, locale))
         .unwrap_or_default();
-    let (n, count) = (
-        (at + 1).to_string(),
-        questions.questions.len().to_string(),
-    );
+    let (n, count) = ((at + 1).to_string(), questions.questions.len().to_string());
     locale.fill(
         Phrase::Asked,
         &[("n", &n), ("count", &count), ("question", &shown)],

@@ -381,7 +381,9 @@ mod tests {
             for built_in in [Locale::compat(dialect), Locale::plain_words(dialect)] {
                 let mut other = built_in.clone();
                 for phrase in Phrase::ALL {
-                    other.replace(phrase.name(), built_in.plain(phrase)).unwrap();
+                    other
+                        .replace(phrase.name(), built_in.plain(phrase))
+                        .unwrap();
                 }
                 assert_eq!(other, built_in);
             }

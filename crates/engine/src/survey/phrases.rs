@@ -86,9 +86,7 @@ const fn first_words(phrase: Phrase) -> Option<&'static str> {
              It takes a few answers, and each agent is counted once.\n\n\
              To begin, please provide your email address for verification:"
         }
-        Phrase::CodeSent => {
-            "A verification code has been sent to {email}. Please enter the code:"
-        }
+        Phrase::CodeSent => "A verification code has been sent to {email}. Please enter the code:",
         Phrase::Already => {
             "Email verified, but you have already submitted a response to this survey.\n\nThank you for your interest! You may only respond once per survey.\n\n[Connection will now close]"
         }
@@ -118,7 +116,9 @@ const fn either(phrase: Phrase) -> &'static str {
         Phrase::Between => "{number} from {min} to {max}",
         Phrase::Yes => "Yes",
         Phrase::No => "No",
-        Phrase::TooFast => "That was too fast, and was not looked at. Please wait a moment and send it again.",
+        Phrase::TooFast => {
+            "That was too fast, and was not looked at. Please wait a moment and send it again."
+        }
         Phrase::Session => "Session: {session}",
         Phrase::Back => "Welcome back. We go on where we stopped.\n\n{prompt}",
         Phrase::SpokenWelcome => {
@@ -129,7 +129,9 @@ const fn either(phrase: Phrase) -> &'static str {
         Phrase::SpokenAgain => "I did not get that. Please say {answer}. {question}",
         Phrase::SpokenYesNo => "yes or no",
         Phrase::SpokenWords => "it in a few words",
-        Phrase::SpokenEnd => "That was the last question. Your answers are stored. Thank you, and goodbye.",
+        Phrase::SpokenEnd => {
+            "That was the last question. Your answers are stored. Thank you, and goodbye."
+        }
         Phrase::SpokenGoodbye => "All right, we stop here, and nothing is stored. Goodbye.",
         // a phrase that a locale forgets is asked to be repeated rather than left out
         _ => "Please try again.",

@@ -12,8 +12,23 @@ use super::locale::{Locale, Phrase};
 
 /// Words that mean yes.
 const YES: [&str; 17] = [
-    "yes", "yeah", "yep", "yup", "sure", "certainly", "absolutely", "definitely", "correct",
-    "right", "y", "ja", "jawohl", "oui", "si", "sí", "okay",
+    "yes",
+    "yeah",
+    "yep",
+    "yup",
+    "sure",
+    "certainly",
+    "absolutely",
+    "definitely",
+    "correct",
+    "right",
+    "y",
+    "ja",
+    "jawohl",
+    "oui",
+    "si",
+    "sí",
+    "okay",
 ];
 /// Words that mean no.
 const NO: [&str; 12] = [
@@ -121,10 +136,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn is_command(words: &[String], commands: &[&str]) -> bool {
-    words.len() <= COMMAND_WORDS
-        && words
-            .iter()
-            .any(|word| commands.contains(&word.as_str()))
+    words.len() <= COMMAND_WORDS && words.iter().any(|word| commands.contains(&word.as_str()))
 }
 
 /// The answer that was said, if it was one.
@@ -155,7 +167,17 @@ fn choose(question: &Question, options: &[String], said: &[String]) -> Option<An
         let option = words(option);
         !option.is_empty() && said.windows(option.len()).any(|part| part == option)
     };
-    let mut named = options.iter().filter(|option| spoken(option));
+    let named: Vec<&String> = options.iter().filter(|option| spoken(option)).collect();
+    // who says "dark blue" does not say "blue"
+    let is_whole = |option: &&&String| {
+        let part = words(option);
+        let others = named.iter().filter(|other| *other != *option);
+        !others.into_iter().any(|other| {
+            let whole = words(other);
+            whole.len() > part.len() && whole.windows(part.len()).any(|it| it == part)
+        })
+    };
+    let mut named = named.iter().filter(is_whole).copied();
     match (named.next(), named.next()) {
         (Some(option), None) => return Some(Answer::Choice(option.clone())),
         (Some(_), Some(_)) => return None,
@@ -199,12 +221,13 @@ fn in_words(words: &[String]) -> (u32, usize) {
     for (at, word) in words.iter().enumerate() {
         match (word.as_str(), small(word)) {
             ("and", _) if used > 0 && at == used => continue,
-            ("hundred", _) if hundreds > 0 && hundreds < 10 => hundreds *= 100,
-            ("thousand", _) if thousands == 0 && hundreds > 0 => {
-                thousands = hundreds * 1000;
+            // "a hundred" is one hundred
+            ("hundred", _) if hundreds < 10 => hundreds = hundreds.max(1) * 100,
+            ("thousand", _) if thousands == 0 => {
+                thousands = hundreds.max(1) * 1000;
                 hundreds = 0;
             }
-            (_, Some(value)) if fits(hundreds, value) || used == 0 => hundreds += value,
+            (_, Some(value)) if hundreds == 0 || fits(hundreds, value) => hundreds += value,
             _ => break,
         }
         used = at + 1;
@@ -222,8 +245,25 @@ const fn fits(so_far: u32, value: u32) -> bool {
 
 fn small(word: &str) -> Option<u32> {
     const ONES: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
         "nineteen",
     ];
     const TENS: [&str; 8] = [
@@ -285,14 +325,10 @@ mod tests {
             "Thank you. Which colour? You can say: red, dark blue, blue."
         );
         assert!(next(&["Yes", "The red one, please."]).ends_with("How many?"));
-        let said = ["Yes", "red", "a hundred and twenty five", "Because."];
-        let said: Vec<&str> = said
-            .into_iter()
-            .map(|it| it.trim_start_matches("a "))
-            .collect();
-        // "hundred" alone is no number
-        assert!(next(&said).starts_with("I did not get that. Please say a whole number from 0 to 500"));
-        let all = ["Yes", "red", "one hundred and twenty five", "Because."];
+        let many = next(&["Yes", "red", "a great many"]);
+        let again = "I did not get that. Please say a whole number from 0 to 500. How many?";
+        assert_eq!(many, again);
+        let all = ["Yes", "red", "a hundred and twenty five", "Because."];
         let Spoken::Done(answers, last) = after(&all) else {
             panic!("{:?}", after(&all));
         };
@@ -322,13 +358,18 @@ mod tests {
         }
         // two options at once are none, and a longer option is not its part
         assert!(next(&["yes", "red or blue"]).starts_with("I did not get"));
-        assert!(next(&["yes", "option three"]).ends_with("How many?"));
+        for text in ["option three", "Dark blue!", "blue"] {
+            assert!(next(&["yes", text]).ends_with("How many?"), "{text}");
+        }
     }
 
     #[test]
     fn a_question_is_repeated_and_a_survey_stopped() {
         assert_eq!(next(&["Sorry, what?"]), "Do you like it?");
-        assert!(matches!(after(&["yes", "Stop, please."]), Spoken::Stopped(_)));
+        assert!(matches!(
+            after(&["yes", "Stop, please."]),
+            Spoken::Stopped(_)
+        ));
         // a sentence is an answer, whatever its words
         let said = ["yes", "red", "7", "I had to stop again because I was late"];
         assert!(matches!(after(&said), Spoken::Done(..)));
@@ -341,12 +382,16 @@ mod tests {
             ("seven", Some(7.0)),
             ("about twenty-five, I think", Some(25.0)),
             ("nineteen", Some(19.0)),
-            ("three hundred and forty two thousand and one", Some(342_001.0)),
+            (
+                "three hundred and forty two thousand and one",
+                Some(342_001.0),
+            ),
             ("1200", Some(1200.0)),
             ("minus three", Some(-3.0)),
             ("3.5.", Some(3.5)),
             ("five or six", None),
             ("twenty thirty", None),
+            ("a thousand and two", Some(1002.0)),
             ("none", None),
             ("zero", Some(0.0)),
         ] {

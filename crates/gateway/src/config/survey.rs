@@ -91,7 +91,7 @@ impl Default for Survey {
 /// `[mail]`
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "two independent settings, named at every use"
+    reason = "independent settings, named at every use"
 )]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -109,6 +109,8 @@ pub struct Mail {
     pub sender: Option<String>,
     /// Whether the connection must be TLS; a server that offers none is sent nothing then. Also `SMTP_USE_TLS`.
     pub use_tls: bool,
+    /// Whether TLS begins with the connection on this port as well, as it always does on 465.
+    pub implicit_tls: bool,
     /// A PEM file with certificates of authorities to trust beside the system's, for a server of your own.
     pub ca_file: Option<String>,
     /// How long the server may take for one step, in ms.
@@ -129,6 +131,7 @@ impl Default for Mail {
             password: None,
             sender: None,
             use_tls: true,
+            implicit_tls: false,
             ca_file: None,
             timeout_ms: 10_000,
             max_waiting: 1000,
@@ -227,5 +230,83 @@ fn problem(key: &'static str, value: &str, expected: &'static str) -> Problem {
         key: key.into(),
         value: value.to_owned(),
         expected: expected.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ConfigError};
+
+    fn load(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let owned = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(None, owned)
+    }
+
+    #[test]
+    fn the_names_that_operators_of_the_originals_know_are_taken() {
+        let config = load(&[
+            ("SMTP_HOST", "mail.example"),
+            ("SMTP_PORT", "2525"),
+            ("SMTP_USERNAME", "polls"),
+            ("SMTP_PASSWORD", "hunter2 hunter2"),
+            ("SMTP_SENDER_EMAIL", "Polls <polls@example.com>"),
+            ("SMTP_USE_TLS", "1"),
+            ("SERVER_EXTERNAL_URL", "https://polls.example"),
+            ("VERIFICATION_CODE_LENGTH", "8"),
+            ("VERIFICATION_CODE_EXPIRY_SECONDS", "301"),
+            ("PRE_AUTH_CODE_EXPIRY_SECONDS", "601"),
+            ("REDIS_SESSION_TTL_SECONDS", "3601"),
+        ])
+        .unwrap();
+        let (mail, survey) = (&config.mail, &config.survey);
+        assert_eq!(
+            (mail.host.as_deref(), mail.port),
+            (Some("mail.example"), 2525)
+        );
+        assert!(mail.use_tls);
+        let times = (
+            survey.code_ttl_s,
+            survey.dialogue_code_ttl_s,
+            survey.session_ttl_s,
+        );
+        assert_eq!((survey.code_digits, times), (8, (601, 301, 3601)));
+        assert!(!config.printed().contains("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(!load(&[("SMTP_USE_TLS", "false")]).unwrap().mail.use_tls);
+        let error = load(&[("SMTP_PORT", "smtp")]).unwrap_err().to_string();
+        assert!(error.starts_with("mail.port is"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_refused() {
+        for (environment, key) in [
+            (&[("SMTP_HOST", "mail.example")][..], "mail.sender"),
+            (&[("SMTP_SENDER_EMAIL", "polls at example")], "mail.sender"),
+            (&[("SMTP_USERNAME", "polls")], "mail.password"),
+            (&[("ANTIPHON_SURVEY__DIALECT", "v2")], "survey.dialect"),
+            (&[("ANTIPHON_SURVEY__WORDS", "loud")], "survey.words"),
+            (&[("SERVER_EXTERNAL_URL", "polls")], "survey.external_url"),
+            (&[("VERIFICATION_CODE_LENGTH", "3")], "survey.code_digits"),
+            (
+                &[
+                    ("ANTIPHON_MAIL__PRINT_CODES", "true"),
+                    ("ANTIPHON_LISTEN", "0.0.0.0:8080"),
+                ],
+                "mail.print_codes",
+            ),
+            (
+                &[
+                    ("ANTIPHON_MAIL__PRINT_CODES", "true"),
+                    ("ANTIPHON_LISTENERS", "survey=0.0.0.0:8765"),
+                ],
+                "mail.print_codes",
+            ),
+        ] {
+            let error = load(environment).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key} is")), "{error}");
+        }
+        assert!(load(&[("ANTIPHON_MAIL__PRINT_CODES", "true")]).is_ok());
     }
 }

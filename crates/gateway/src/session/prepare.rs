@@ -139,7 +139,9 @@ async fn asks_survey(app: &App, tenant: &str, agent: &mut Built) -> Result<bool,
     let found = Mind::open(&app.survey, tenant, id).await;
     let found = found.map_err(|error| refusal(AgentError::Store(error)))?;
     let mind = found.ok_or_else(|| {
-        let message = format!("The agent asks the survey '{id}', which does not exist. Make it with POST /v1/surveys.");
+        let message = format!(
+            "The agent asks the survey '{id}', which does not exist. Make it with POST /v1/surveys."
+        );
         ErrorBody::invalid("agent_unusable", message)
     })?;
     let own = agent.greeting.take();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::guard::Rate;
-use engine::survey::{Address, Dialect, PlusTags, Phrase};
+use engine::survey::{Address, Dialect, Phrase, PlusTags};
 use store::StoreError;
 use store::live::limiter::{Decider, Demand, Level, LevelKind};
 use store::live::surveys::Sent;
@@ -194,6 +194,9 @@ mod tests {
             }
         }
         // 14,700 digits; far from even would be a fault
-        assert!(seen.iter().all(|count| (1200..1750).contains(count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|count| (1200..1750).contains(count)),
+            "{seen:?}"
+        );
     }
 }

@@ -61,7 +61,9 @@ enum Asked {
 enum Sets {
     Many(Vec<Set>),
     /// In TOML, where a file is a table.
-    Named { surveys: Vec<Set> },
+    Named {
+        surveys: Vec<Set>,
+    },
     One(Set),
 }
 
@@ -185,7 +187,8 @@ fn read<T: serde::de::DeserializeOwned>(
         path: path.to_owned(),
         problem,
     };
-    let text = std::fs::read_to_string(Path::new(path)).map_err(|error| wrong(error.to_string()))?;
+    let text =
+        std::fs::read_to_string(Path::new(path)).map_err(|error| wrong(error.to_string()))?;
     let is_json = Path::new(path)
         .extension()
         .is_some_and(|it| it.eq_ignore_ascii_case("json"));

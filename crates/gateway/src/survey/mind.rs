@@ -11,6 +11,7 @@ use providers::ProviderError;
 use providers::ports::{Llm, LlmEvent, LlmStream};
 use store::{Added, StoreError};
 use tokio::sync::mpsc;
+use wire::realtime::session::Tool;
 use wire::rest::surveys::Answer;
 
 use super::{Desk, Kept, questions};
@@ -107,7 +108,8 @@ impl Llm for Mind {
 
     async fn ask(&self, request: LlmRequest) -> Result<LlmStream, ProviderError> {
         let (text, is_last) = self.reply(&request).await;
-        let may_end = request.tools.iter().any(|tool| tool.name == END_CALL);
+        let ends = |tool: &Tool| matches!(tool, Tool::Function { name, .. } if name == END_CALL);
+        let may_end = request.tools.iter().any(ends);
         let (outbox, events) = mpsc::channel(EVENTS);
         let mut all = vec![LlmEvent::Text(text)];
         if is_last && may_end {

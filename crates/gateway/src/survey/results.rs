@@ -106,7 +106,17 @@ mod tests {
     #[test]
     fn cells_are_quoted_and_no_formula_runs() {
         let line = csv_line(
-            ["a", "b,c", "say \"hi\"", "two\nlines", "=SUM(A1)", "-3.5", "@x", ""].map(str::to_owned),
+            [
+                "a",
+                "b,c",
+                "say \"hi\"",
+                "two\nlines",
+                "=SUM(A1)",
+                "-3.5",
+                "@x",
+                "",
+            ]
+            .map(str::to_owned),
         );
         assert_eq!(
             line,

@@ -188,7 +188,9 @@ impl Surveys {
             Some(shared) => {
                 let (now, expires_at) = times;
                 let ttl_ms = (expires_at - now).num_milliseconds();
-                shared.keep(tenant, (&held.id, held.version), content, ttl_ms).await
+                shared
+                    .keep(tenant, (&held.id, held.version), content, ttl_ms)
+                    .await
             }
             None => {
                 let place = (&*held.id, held.version);
@@ -231,7 +233,9 @@ impl Surveys {
         match &self.shared {
             Some(shared) => shared.forget(tenant, (&held.id, held.version)).await,
             None => {
-                let forgotten = self.sql.forget_survey_dialogue(tenant, &held.id, held.version);
+                let forgotten = self
+                    .sql
+                    .forget_survey_dialogue(tenant, &held.id, held.version);
                 forgotten.await
             }
         }

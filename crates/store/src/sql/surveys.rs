@@ -167,12 +167,11 @@ impl Sql {
         }
         let action = "say which question set is asked";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            let found =
-                sqlx::query("SELECT 1 FROM question_sets WHERE tenant = $1 AND id = $2")
-                    .bind(tenant)
-                    .bind(id)
-                    .fetch_optional(&mut *on)
-                    .await?;
+            let found = sqlx::query("SELECT 1 FROM question_sets WHERE tenant = $1 AND id = $2")
+                .bind(tenant)
+                .bind(id)
+                .fetch_optional(&mut *on)
+                .await?;
             if found.is_none() {
                 return Ok(false);
             }

@@ -33,16 +33,38 @@ async fn active(sql: &Sql, tenant: &str) -> Option<String> {
 async fn one_set_of_a_tenant_is_asked_at_a_time(on: Backend) {
     let sql = &on.sql;
     assert_eq!(active(sql, "acme").await, None);
-    assert_eq!(create(sql, "acme", &set("one", true, 1)).await, NewSet::Stored);
-    assert_eq!(create(sql, "acme", &set("one", true, 2)).await, NewSet::Taken);
-    assert_eq!(create(sql, "acme", &set("two", true, 2)).await, NewSet::Stored);
-    assert_eq!(create(sql, "acme", &set("three", false, 3)).await, NewSet::Stored);
-    assert_eq!(create(sql, "acme", &set("four", true, 4)).await, NewSet::Full);
-    assert_eq!(create(sql, "rival", &set("one", true, 1)).await, NewSet::Stored);
+    assert_eq!(
+        create(sql, "acme", &set("one", true, 1)).await,
+        NewSet::Stored
+    );
+    assert_eq!(
+        create(sql, "acme", &set("one", true, 2)).await,
+        NewSet::Taken
+    );
+    assert_eq!(
+        create(sql, "acme", &set("two", true, 2)).await,
+        NewSet::Stored
+    );
+    assert_eq!(
+        create(sql, "acme", &set("three", false, 3)).await,
+        NewSet::Stored
+    );
+    assert_eq!(
+        create(sql, "acme", &set("four", true, 4)).await,
+        NewSet::Full
+    );
+    assert_eq!(
+        create(sql, "rival", &set("one", true, 1)).await,
+        NewSet::Stored
+    );
     assert_eq!(active(sql, "acme").await.as_deref(), Some("two"));
     let change = |id, active| {
         let act = act(at(5));
-        async move { sql.activate_question_set("acme", (id, active), &act).await.unwrap() }
+        async move {
+            sql.activate_question_set("acme", (id, active), &act)
+                .await
+                .unwrap()
+        }
     };
     assert!(change("three", true).await);
     assert!(!change("none", true).await);
@@ -80,9 +102,8 @@ async fn an_answer_counts_once(on: Backend) {
     assert!(!sql.has_answered("acme", "one", &person).await.unwrap());
     let choice = |text: &str| Counted::Choice(text.to_owned());
     let answers = [choice("yes"), Counted::Number(3.5), Counted::Words];
-    let add = async |tenant: &str, new: &NewResponse<'_>| {
-        sql.add_response(tenant, new).await.unwrap()
-    };
+    let add =
+        async |tenant: &str, new: &NewResponse<'_>| sql.add_response(tenant, new).await.unwrap();
     let first = response("r1", &person, &answers);
     assert_eq!(add("acme", &first).await, Added::Stored);
     // its sender did not hear that it was stored
@@ -98,7 +119,10 @@ async fn an_answer_counts_once(on: Backend) {
     assert!(sql.has_answered("acme", "one", &person).await.unwrap());
     let other = [choice("no"), Counted::Number(1.5), Counted::Words];
     let bob = sql.person("bob@example.com").await.unwrap();
-    assert_eq!(add("acme", &response("r3", &bob, &other)).await, Added::Stored);
+    assert_eq!(
+        add("acme", &response("r3", &bob, &other)).await,
+        Added::Stored
+    );
 
     let counts = sql.count_answers("acme", "one").await.unwrap();
     let counts: Vec<(i64, Option<&str>, i64)> = counts
@@ -116,18 +140,37 @@ async fn an_answer_counts_once(on: Backend) {
     );
     let sums = sql.sum_answers("acme", "one").await.unwrap();
     assert_eq!(sums.len(), 1);
-    assert_eq!((sums[0].question, sums[0].min, sums[0].max, sums[0].mean), (1, 1.5, 3.5, 2.5));
+    assert_eq!(
+        (sums[0].question, sums[0].min, sums[0].max, sums[0].mean),
+        (1, 1.5, 3.5, 2.5)
+    );
     let page = sql.list_responses("acme", "one", None, 1).await.unwrap();
-    assert_eq!((&*page[0].id, &*page[0].content), ("r1", first.content.as_bytes()));
+    assert_eq!(
+        (&*page[0].id, &*page[0].content),
+        ("r1", first.content.as_bytes())
+    );
     let after = Some((page[0].completed_at, "r1"));
     let page = sql.list_responses("acme", "one", after, 9).await.unwrap();
     assert_eq!((page.len(), &*page[0].id), (1, "r3"));
     let found = sql.find_question_set("acme", Some("one")).await.unwrap();
     assert_eq!(found.unwrap().responses, 2);
 
-    assert!(sql.delete_question_set("acme", "one", &act(at(20))).await.unwrap());
-    assert!(!sql.delete_question_set("acme", "one", &act(at(20))).await.unwrap());
-    assert!(sql.list_responses("acme", "one", None, 9).await.unwrap().is_empty());
+    assert!(
+        sql.delete_question_set("acme", "one", &act(at(20)))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !sql.delete_question_set("acme", "one", &act(at(20)))
+            .await
+            .unwrap()
+    );
+    assert!(
+        sql.list_responses("acme", "one", None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(sql.count_answers("acme", "one").await.unwrap().is_empty());
     assert!(sql.has_answered("rival", "one", &person).await.unwrap());
 }
@@ -162,9 +205,8 @@ async fn codes_and_dialogues(one: &Surveys, other: &Surveys) {
     a_dialogue_moves(one, other).await;
 }
 
-/// Redis forgets by its own clock: the time of these stories is about now.
+/// Redis forgets after so long, and not at a time: any time will do.
 fn now() -> DateTime<Utc> {
-    // not read from a clock: any time not long ago will do, and later ones are in the future of Redis
     at(0)
 }
 
@@ -206,7 +248,9 @@ async fn a_code_opens_once_and_for_its_mailbox(one: &Surveys, other: &Surveys) {
     assert_eq!(check(other, sent(ann, "123456"), 1).await, Checked::Right);
     assert_eq!(check(one, sent(ann, "123456"), 1).await, Checked::None);
     put(one, sent(ann, "111111"), 2).await;
-    one.withdraw_code("acme", sent(ann, "111111")).await.unwrap();
+    one.withdraw_code("acme", sent(ann, "111111"))
+        .await
+        .unwrap();
     assert_eq!(check(one, sent(ann, "111111"), 2).await, Checked::None);
 }
 

@@ -117,7 +117,13 @@ impl Talk {
         {
             said.push(session(&resume));
             said.extend(again);
-            return (talk, First { said, is_new: false });
+            return (
+                talk,
+                First {
+                    said,
+                    is_new: false,
+                },
+            );
         }
         // one that is unknown or too old begins anew, which its client sees by the other secret
         if let Some(secret) = secret() {
@@ -216,7 +222,9 @@ impl Talk {
         // strings, numbers and lists: always text
         let content = serde_json::to_string(&saved).unwrap_or_default();
         let desk = &self.app.survey;
-        let kept = desk.live().keep(desk.tenant(), held, &content, self.times());
+        let kept = desk
+            .live()
+            .keep(desk.tenant(), held, &content, self.times());
         match Box::pin(kept).await {
             Ok(is_ours) => is_ours,
             Err(error) => {
@@ -287,7 +295,7 @@ async fn lead(talk: &mut Talk, first: First, socket: &mut WebSocket) -> End {
                 return End::gone("lost");
             }
         }
-        if let Some(end) = end {
+        if let Some(end) = end.take() {
             return end;
         }
         let wake_at = talk

@@ -142,8 +142,7 @@ async fn code(app: &App, (parts, mount): (&Parts, Mount), body: Bytes) -> Respon
         Ok(Requested::Mailed(_)) => {
             let minutes = app.survey.code_minutes(Dialect::V3c);
             let unit = if minutes == 1 { "minute" } else { "minutes" };
-            let message =
-                format!("Verification code sent to {email}. Valid for {minutes} {unit}.");
+            let message = format!("Verification code sent to {email}. Valid for {minutes} {unit}.");
             Json(CodeAnswer::sent(message)).into_response()
         }
         Ok(Requested::TooMany(wait_s)) => {
@@ -231,8 +230,16 @@ fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// The host that was asked for, if it is one: it is written into a page.
 fn host(app: &App, parts: &Parts) -> String {
-    let named = parts.headers.get(header::HOST).and_then(|it| it.to_str().ok());
-    let named = named.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+    let named = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|it| it.to_str().ok());
+    let named = named.or_else(|| {
+        parts
+            .uri
+            .authority()
+            .map(axum::http::uri::Authority::as_str)
+    });
     let is_host = |host: &&str| {
         !host.is_empty()
             && host

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts as _, Query};
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts as _, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;

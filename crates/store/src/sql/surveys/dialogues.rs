@@ -130,15 +130,13 @@ impl Sql {
     ) -> Result<(), StoreError> {
         let action = "withdraw a code";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            sqlx::query(
-                "DELETE FROM survey_codes WHERE tenant = $1 AND mailbox = $2 AND code = $3",
-            )
-            .bind(tenant)
-            .bind(mailbox)
-            .bind(code)
-            .execute(on)
-            .await
-            .map(drop)
+            sqlx::query("DELETE FROM survey_codes WHERE tenant = $1 AND mailbox = $2 AND code = $3")
+                .bind(tenant)
+                .bind(mailbox)
+                .bind(code)
+                .execute(on)
+                .await
+                .map(drop)
         })
     }
 

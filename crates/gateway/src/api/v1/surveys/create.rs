@@ -41,7 +41,10 @@ pub(crate) async fn create(
         return Err(ApiError::invalid_value("id", message));
     }
     answers::check(&body.name, &body.questions).map_err(|problem| {
-        let message = format!("Invalid '{}': expected {}.", problem.place, problem.expected);
+        let message = format!(
+            "Invalid '{}': expected {}.",
+            problem.place, problem.expected
+        );
         ApiError::invalid_value(problem.place, message)
     })?;
     let id = body

@@ -27,7 +27,11 @@ pub(crate) async fn list(
     by: Administrator,
     State(app): State<Arc<App>>,
 ) -> Result<Json<SurveyList>, ApiError> {
-    let sets = app.store.sql.list_question_sets(&by.principal.tenant).await?;
+    let sets = app
+        .store
+        .sql
+        .list_question_sets(&by.principal.tenant)
+        .await?;
     Ok(Json(SurveyList {
         object: "list",
         data: sets.into_iter().map(shown).collect(),
