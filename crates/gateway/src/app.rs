@@ -18,6 +18,7 @@ use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge::chat::{Chat, ChatError};
 use crate::lifecycle::Lifecycle;
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
@@ -63,6 +64,8 @@ pub struct App {
     pub sessions: Registry,
     /// Which of them are this gateway's, for the others.
     pub presence: Presence,
+    /// Chat rooms.
+    pub chat: Chat,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
     /// When the server started.
@@ -90,6 +93,9 @@ pub enum AppError {
     /// What was said cannot be kept on disk.
     #[error("cannot open the journal of conversations")]
     Journal(#[from] JournalError),
+    /// The chat rooms cannot be opened.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
@@ -129,7 +135,10 @@ impl App {
         let live = &store.live;
         let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
         let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
+        let around = (&clock, &metrics);
+        let chat = Chat::open(&config, &store, around, seed(&clock)).await?;
         Ok(Arc::new(Self {
+            chat,
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             quotas,

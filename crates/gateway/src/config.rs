@@ -2,6 +2,7 @@
 //! Loaded once by the binary ([`Config::load`]) and handed to [`crate::run`]; tests build it by hand.
 //! Never reads the environment itself and never prints a secret.
 
+mod chat;
 mod check;
 mod conversations;
 mod document;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use chat::{Chat, ChatExpiry, ChatPresence, ChatRefusal, ChatRoles};
 pub use conversations::{Conversations, Encryption, Remembered};
 pub use layers::ConfigError;
 pub use pipeline::NoProviders;
@@ -76,6 +78,8 @@ pub struct Config {
     pub agents: AgentFiles,
     /// What functions of agents may reach.
     pub tools: Tools,
+    /// Rooms in which people and agents write to each other.
+    pub chat: Chat,
     /// What providers cost.
     pub metering: Metering,
     /// Logs.
@@ -159,6 +163,11 @@ impl Config {
             max_client_secrets: self.auth.max_client_secrets,
             share_percent: self.redis.local_share_percent,
             keys: None,
+            rooms: store::live::RoomLimits {
+                entries: self.chat.replay_messages,
+                kept_ms: self.chat.replay_s * 1000,
+                ..store::live::RoomLimits::default()
+            },
         }
     }
 

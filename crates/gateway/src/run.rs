@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::AppError;
 use crate::lifecycle::{Drained, listen_to_signals};
-use crate::{App, Config, http, jobs, observe};
+use crate::{App, Config, edge, http, jobs, observe};
 
 /// How long the database may take for what was said last; the rest waits for the next start.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
@@ -45,7 +45,10 @@ impl RunError {
     pub const fn is_bad_configuration(&self) -> bool {
         matches!(
             self,
-            Self::App(AppError::Prices(_) | AppError::Agents(_) | AppError::Encryption(_))
+            Self::App(AppError::Prices(_)
+                    | AppError::Agents(_)
+                    | AppError::Encryption(_)
+                    | AppError::Chat(_))
         )
     }
 }
@@ -106,6 +109,7 @@ impl Server {
         let address = listener.local_addr().map_err(listen_error)?;
         app.load_catalog();
         jobs::start(&app);
+        edge::chat::start(&app);
         let delivery = deliver(&app);
         let router = http::router::router(Arc::clone(&app));
         let accepting = tokio::spawn(http::accept::serve(house(&app), listener, router));

@@ -40,7 +40,7 @@ pub fn document() -> Value {
             )
         })
         .collect();
-    json!({
+    let mut document = json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "Antiphon realtime",
@@ -73,7 +73,9 @@ pub fn document() -> Value {
                     `openai-insecure-api-key.<key>` beside `realtime`.",
             } },
         },
-    })
+    });
+    crate::chat::extend(&mut document);
+    document
 }
 
 fn channel(messages: &Map<String, Value>) -> Value {

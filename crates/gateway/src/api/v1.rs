@@ -6,7 +6,7 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
-mod chat;
+pub(crate) mod chat;
 mod models;
 mod realtime;
 mod sessions;

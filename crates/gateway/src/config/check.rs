@@ -12,7 +12,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, named, plans};
+use super::{Config, Database, Secret, chat, conversations, named, plans};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -31,6 +31,7 @@ pub(super) struct Problem {
 pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     named::check(config)?;
+    chat::check(&config.chat)?;
     plans::check(&config.plans)?;
     check_rates(config)?;
     conversations::check(&config.conversations, &config.retention, &config.encryption)?;

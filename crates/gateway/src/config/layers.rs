@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 10] = [
+const SHORT_NAMES: [(&str, &str); 13] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -20,6 +20,9 @@ const SHORT_NAMES: [(&str, &str); 10] = [
     ("REDIS_URL", "redis.url"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "llm.api_key"),
+    ("JWT_SECRET", "chat.jwt_secret"),
+    ("NEXT_API_URL", "chat.backend_url"),
+    ("INTERNAL_API_SECRET", "chat.backend_secret"),
 ];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.
@@ -315,5 +318,5 @@ fn set(tree: &mut Value, key: &str, value: Value) {
 
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
-    key.ends_with("_key") || key == "database.url" || key == "redis.url"
+    key.ends_with("_key") || key.ends_with("_secret") || key == "database.url" || key == "redis.url"
 }

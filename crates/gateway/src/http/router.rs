@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(rest)
         .merge(realtime)
         .merge(observe::health::routes())
+        .merge(edge::chat::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))

@@ -23,6 +23,7 @@ use super::kept::Kept;
 use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
+use super::rooms::ChatNumbers;
 use super::usage::Usage;
 use super::work::Work;
 
@@ -90,6 +91,7 @@ struct Families {
     kept: Kept,
     keys: Keys,
     limits: Limits,
+    rooms: ChatNumbers,
     usage: Usage,
     work: Work,
 }
@@ -200,6 +202,7 @@ fn register(registry: &mut Registry, families: &Families) {
     families.kept.register(r);
     families.keys.register(r);
     families.limits.register(r);
+    families.rooms.register(r);
     families.usage.register(r);
     families.work.register(r);
 }
@@ -213,6 +216,11 @@ impl Metrics {
     /// The numbers about work for workers.
     pub(crate) fn work(&self) -> &Work {
         &self.0.families.work
+    }
+
+    /// The numbers about chat rooms.
+    pub(crate) fn chat(&self) -> &ChatNumbers {
+        &self.0.families.rooms
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -385,6 +393,7 @@ pub fn metrics_markdown() -> String {
     f.incidents.show();
     f.keys.show();
     f.limits.show();
+    f.rooms.show();
     f.usage.show();
     f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -485,6 +494,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 48);
+        assert_eq!(table.lines().count(), 2 + 53);
     }
 }
