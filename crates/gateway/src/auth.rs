@@ -7,6 +7,8 @@ mod cache;
 pub mod credentials;
 pub mod ephemeral;
 pub mod extract;
+mod jwks;
+pub mod jwt;
 pub mod key_text;
 pub mod lockout;
 pub mod principal;

@@ -7,6 +7,7 @@ mod check;
 mod conversations;
 mod document;
 mod layers;
+mod listeners;
 mod named;
 mod pipeline;
 mod plans;
@@ -25,6 +26,7 @@ use utoipa::ToSchema;
 pub use chat::{Chat, ChatExpiry, ChatPresence, ChatRefusal, ChatRoles};
 pub use conversations::{Conversations, Encryption, Remembered};
 pub use layers::ConfigError;
+pub use listeners::{Listener, Profile};
 pub use pipeline::NoProviders;
 pub use plans::Plan;
 pub use rate_limits::RateLimits;
@@ -40,6 +42,10 @@ pub use sections::{
 pub struct Config {
     /// Where the server listens and keeps its data.
     pub server: Server,
+    /// Further addresses, each for one door: a `[[listeners]]` table with `profile` and `address` for every one, or
+    /// `ANTIPHON_LISTENERS=PROFILE=ADDRESS,…`. Profiles: all (what the main address answers), chat (chat
+    /// rooms at `/`).
+    pub listeners: Vec<Listener>,
     /// What the HTTP side allows.
     pub http: Http,
     /// Who may come in.

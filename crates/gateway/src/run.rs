@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::AppError;
+use crate::config::{Listener, Profile};
 use crate::lifecycle::{Drained, listen_to_signals};
 use crate::{App, Config, edge, http, jobs, observe};
 
@@ -60,7 +62,9 @@ pub struct Server {
     pub app: Arc<App>,
     /// Where it listens.
     pub address: SocketAddr,
-    accepting: JoinHandle<()>,
+    /// The further addresses, in the order of the configuration.
+    pub listeners: Vec<(Profile, SocketAddr)>,
+    accepting: Vec<JoinHandle<()>>,
     delivery: Option<Delivering>,
 }
 
@@ -99,23 +103,34 @@ impl Server {
     /// # Errors
     /// [`RunError`].
     pub async fn start(config: Config) -> Result<Self, RunError> {
-        let address = config.server.listen.clone();
+        let main = config.server.listen.clone();
+        let further = config.listeners.clone();
         let app = App::open(config).await?;
-        let listen_error = |source| RunError::Listen {
-            address: address.clone(),
-            source,
-        };
-        let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let (listener, address) = bind(&main).await?;
+        let mut bound = Vec::with_capacity(further.len());
+        for Listener { profile, address } in further {
+            bound.push((profile, bind(&address).await?));
+        }
         app.load_catalog();
         jobs::start(&app);
         edge::chat::start(&app);
         let delivery = deliver(&app);
-        let router = http::router::router(Arc::clone(&app));
-        let accepting = tokio::spawn(http::accept::serve(house(&app), listener, router));
+        let house = house(&app);
+        let serve =
+            |listener, router| tokio::spawn(http::accept::serve(house.clone(), listener, router));
+        let mut accepting = vec![serve(listener, http::router::router(Arc::clone(&app)))];
+        let mut listeners = Vec::with_capacity(bound.len());
+        for (profile, (listener, address)) in bound {
+            accepting.push(serve(
+                listener,
+                http::router::of_profile(Arc::clone(&app), profile),
+            ));
+            listeners.push((profile, address));
+        }
         Ok(Self {
             app,
             address,
+            listeners,
             accepting,
             delivery,
         })
@@ -124,7 +139,9 @@ impl Server {
     /// Takes nobody new, waits up to `limit` for what is running, then closes everything.
     pub async fn stop(self, limit: Duration) -> Drained {
         let drained = self.app.lifecycle.drain(limit).await;
-        self.accepting.abort();
+        for accepting in &self.accepting {
+            accepting.abort();
+        }
         // the next server need not wait for the places of conversations that have ended here
         self.app.store.live.leases.give_back().await;
         // what was cut off is counted a moment later, and then it is on its way to the journal
@@ -163,9 +180,21 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Listens on `address`, and says on which port when it was to be any.
+async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), RunError> {
+    let listen_error = |source| RunError::Listen {
+        address: address.to_owned(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, bound))
+}
+
 fn house(app: &App) -> http::accept::House {
     http::accept::House {
         server: app.config.server.clone(),
+        slots: Arc::new(Semaphore::new(app.config.server.max_connections)),
         trusted_proxies: app.config.http.trusted_proxies.clone(),
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
@@ -182,6 +211,12 @@ fn announce(server: &Server) {
         "listening on http://{}",
         server.address
     );
+    for (profile, address) in &server.listeners {
+        tracing::info!(
+            profile = profile.as_str(),
+            "also listening on http://{address}"
+        );
+    }
     if config.conversations.keep && server.app.store.sql.needs_seal() {
         tracing::warn!(
             "what callers say is stored plain in PostgreSQL: set encryption.keys, encryption.key_file or \

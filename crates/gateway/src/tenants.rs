@@ -147,11 +147,11 @@ pub async fn update(
     act.before = Some(recorded(seen));
     act.after = Some(recorded(&changed));
     let subject = Subject::Tenant(&seen.id);
-    store.live.facts.changing(subject).await;
+    let change = store.live.facts.changing(subject).await;
     // where nobody knows whether it was changed, the announcement runs out by itself
     let is_done = store.sql.update_tenant(seen, &changed, &act).await?;
     // a Redis that is away is told when it is back
-    let _ = store.live.facts.changed(subject).await;
+    let _ = store.live.facts.changed(subject, change).await;
     if !is_done {
         return Err(TenantError::Changed);
     }

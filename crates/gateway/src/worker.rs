@@ -20,7 +20,7 @@ use providers::{Catalog, Pipeline};
 use store::live::work::claim::Claimer;
 use store::live::{AddressError, Link, Queue, WorkKind, WorkLimits};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::held::Held;
@@ -168,6 +168,7 @@ impl Worker {
         let address = listener.local_addr().map_err(failed)?;
         let house = House {
             server: config.server.clone(),
+            slots: Arc::new(Semaphore::new(config.server.max_connections)),
             // nobody but the operator's monitoring asks here
             trusted_proxies: Vec::new(),
             clock: Clock::default(),

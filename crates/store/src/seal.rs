@@ -49,9 +49,12 @@ pub enum KeyError {
     /// It does not open: it was changed, moved, or sealed for another place.
     #[error("it does not open: it was changed or moved")]
     Damaged,
-    /// Whoever keeps the keys does not answer or refuses; the text says what to do.
+    /// Whoever keeps the keys refuses or cannot be reached; the text says what to do.
     #[error("the keeper of the keys: {0}")]
     Keeper(String),
+    /// Whoever keeps the keys says nothing; so many ms were waited.
+    #[error("the keeper of the keys: no answer within {0} ms")]
+    Silent(u128),
     /// The system gave no random numbers.
     #[error("the system gives no random numbers")]
     NoRandomness,

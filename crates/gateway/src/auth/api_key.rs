@@ -10,6 +10,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use store::live::Facts;
+use store::live::facts::Change;
 use store::{ApiKey, NewApiKey, Rotation, Sql, StoreError, TenantLimits, TenantStatus};
 use tokio::sync::Semaphore;
 
@@ -191,10 +192,10 @@ impl ApiKeys {
         act.after = Some(json!({
             "expires_at": rotation.old_ends_at.timestamp(), "replaced_by": minted.id,
         }));
-        self.records.changing(&old.id).await;
+        let change = self.records.changing(&old.id).await;
         let is_done = self.sql.rotate_key(&rotation, &act).await;
         self.cache.forget(&old.id);
-        let is_done = self.told(&old.id, is_done).await?;
+        let is_done = self.told((&old.id, change), is_done).await?;
         Ok(is_done.then_some(minted))
     }
 
@@ -231,17 +232,21 @@ impl ApiKeys {
     pub async fn revoke(&self, tenant: &str, id: &str, by: &Actor) -> Result<bool, AuthError> {
         let mut act = by.act(self.clock.utc(), "key.revoke", id);
         act.after = Some(json!({ "revoked_at": act.at.timestamp() }));
-        self.records.changing(id).await;
+        let change = self.records.changing(id).await;
         let is_done = self.sql.revoke_key(tenant, id, &act).await;
         self.cache.forget(id);
-        Ok(self.told(id, is_done).await?)
+        Ok(self.told((id, change), is_done).await?)
     }
 
     /// Says that a key was changed. Where nobody knows whether it was, nothing is known of it until the announcement of
     /// the change has run out: the database may still do it.
-    async fn told<T>(&self, id: &str, done: Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn told<T>(
+        &self,
+        (id, change): (&str, Change),
+        done: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if done.is_ok() {
-            self.records.changed(id).await;
+            self.records.changed(id, change).await;
         }
         done
     }

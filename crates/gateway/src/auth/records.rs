@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::live::Facts;
-use store::live::facts::{Asked, Mark, Subject};
+use store::live::facts::{Asked, Change, Mark, Subject};
 use store::{ApiKey, Sql, Standing, StoreError, Tenant, TenantLimits, TenantStatus};
 
 use crate::observe::{Layer, Metrics};
@@ -142,14 +142,17 @@ impl Records {
     }
 
     /// Says that a key is about to be changed in the database.
-    pub(super) async fn changing(&self, id: &str) {
-        self.facts.changing(Subject::Key(&self.name(id))).await;
+    pub(super) async fn changing(&self, id: &str) -> Change {
+        self.facts.changing(Subject::Key(&self.name(id))).await
     }
 
     /// Says that it was changed, or that it was tried.
-    pub(super) async fn changed(&self, id: &str) {
+    pub(super) async fn changed(&self, id: &str, change: Change) {
         // a Redis that is away is told when it is back; where it is, `/ready` says so
-        let _ = self.facts.changed(Subject::Key(&self.name(id))).await;
+        let _ = self
+            .facts
+            .changed(Subject::Key(&self.name(id)), change)
+            .await;
     }
 
     async fn known<T: DeserializeOwned>(&self, subject: Subject<'_>) -> (Option<T>, Option<Mark>) {

@@ -8,11 +8,12 @@ use std::ops::RangeInclusive;
 
 use engine::guard::window::LIMIT_MAX;
 use store::live::Link;
+use store::live::facts::CHANGE_MS;
 use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, chat, conversations, named, plans};
+use super::{Config, Database, Secret, chat, conversations, listeners, named, plans};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -30,6 +31,7 @@ pub(super) struct Problem {
 /// The first value that is not accepted.
 pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
+    listeners::check(&config.listeners)?;
     named::check(config)?;
     chat::check(&config.chat)?;
     plans::check(&config.plans)?;
@@ -236,6 +238,7 @@ fn check_ranges(config: &Config) -> Result<(), Problem> {
         database.statement_timeout_ms,
         10..=3_600_000,
     )?;
+    check_changes(config)?;
     within("sessions.max_items", sessions.max_items, 1..=1_000_000)?;
     within(
         "sessions.max_sessions",
@@ -265,6 +268,26 @@ fn check_ranges(config: &Config) -> Result<(), Problem> {
         limits.concurrent_audio_requests,
         1..=100_000,
     )
+}
+
+/// Servers that share Redis trust that a change of a key is in the database, or not, before its announcement has run out.
+fn check_changes(config: &Config) -> Result<(), Problem> {
+    let database = &config.database;
+    let longest = database
+        .acquire_timeout_ms
+        .saturating_add(database.statement_timeout_ms);
+    if config.redis.url.is_none() || longest <= CHANGE_MS * 9 / 10 {
+        return Ok(());
+    }
+    Err(Problem {
+        key: "database.statement_timeout_ms".into(),
+        value: database.statement_timeout_ms.to_string(),
+        expected: format!(
+            "at most {} together with database.acquire_timeout_ms while redis.url is set",
+            CHANGE_MS * 9 / 10
+        )
+        .into(),
+    })
 }
 
 /// Refuses a number outside of `allowed`.

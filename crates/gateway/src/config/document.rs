@@ -69,6 +69,10 @@ pub(super) fn default_toml() -> String {
         "# Every setting of Antiphon with its default. A key here loses to ANTIPHON_SECTION__KEY in the environment.\n\
          # Generated: change the doc comments in crates/gateway/src/config/sections.rs instead.\n",
     );
+    text.push_str(&format!(
+        "\n# {}\n# [[listeners]]\n# profile = \"all\"\n# address = \"127.0.0.1:8081\"\n",
+        meaning(&schema, "listeners", None)
+    ));
     each_section(&layers::defaults(), |section, keys| {
         let member = named::defaults(section);
         let (title, indent, keys) = match member.as_ref().and_then(Value::as_object) {
@@ -96,6 +100,11 @@ pub(super) fn default_toml() -> String {
 pub(super) fn printed(config: &Config) -> String {
     let mut text = String::new();
     let tree = serde_json::to_value(config).unwrap_or_default();
+    for (list, entries) in tree.as_object().into_iter().flatten() {
+        for entry in entries.as_array().into_iter().flatten() {
+            print_keys(&format!("[{list}]"), entry.as_object(), &mut text);
+        }
+    }
     each_section(&tree, |section, keys| {
         if named::is_named(section) {
             for (name, member) in keys {

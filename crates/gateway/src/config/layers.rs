@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, named};
+use super::{Config, Secret, check::check, listeners, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 13] = [
@@ -209,6 +209,13 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             });
         }
     }
+    if let Some(text) = get("ANTIPHON_LISTENERS") {
+        settings.push(Setting {
+            key: "listeners".to_owned(),
+            value: listeners::from_text(text),
+            source: "ANTIPHON_LISTENERS".to_owned(),
+        });
+    }
     for (name, key) in named::key_variables() {
         if let Some(text) = get(name) {
             settings.push(Setting {
@@ -258,6 +265,9 @@ fn lookup(tree: &Value, key: &str, source: &str) -> Result<Value, ConfigError> {
             .unwrap_or_default(),
     };
     let body = tree.get(section).ok_or_else(|| unknown(tree))?;
+    if name.is_empty() && body.is_array() {
+        return Ok(body.clone());
+    }
     if let Some(member) = named::defaults(section) {
         let key = name.split_once('.').map(|(_, key)| key);
         let found = key.and_then(|key| member.get(key)).cloned();
@@ -303,7 +313,10 @@ fn plain(kind: &str) -> &str {
 }
 
 fn set(tree: &mut Value, key: &str, value: Value) {
-    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let Some((section, name)) = key.split_once('.') else {
+        tree[key] = value;
+        return;
+    };
     match (named::defaults(section), name.split_once('.')) {
         (Some(defaults), Some((member, key))) => {
             let member = &mut tree[section][member];

@@ -448,3 +448,50 @@ fn the_files_that_the_readme_shows_are_accepted() {
         config.catalog().unwrap();
     }
 }
+
+#[test]
+fn further_addresses_come_from_the_file_or_from_one_variable() {
+    let entry = |address: &str| super::Listener {
+        profile: super::Profile::All,
+        address: address.to_owned(),
+    };
+    let file = "[[listeners]]\nprofile = \"all\"\naddress = \"127.0.0.1:1\"\n";
+    let config = load_file(file, &[]).unwrap();
+    assert_eq!(config.listeners, [entry("127.0.0.1:1")]);
+    let text = "all=127.0.0.1:2, all=[::1]:3,";
+    let config = load_file(file, &[("ANTIPHON_LISTENERS", text)]).unwrap();
+    assert_eq!(config.listeners, [entry("127.0.0.1:2"), entry("[::1]:3")]);
+    let printed = config.printed();
+    assert!(
+        printed.contains("[[listeners]]\naddress = \"127.0.0.1:2\""),
+        "{printed}"
+    );
+    for (text, part) in [
+        ("all", "expected an address and a port"),
+        ("all=localhost", "expected an address and a port"),
+        ("everything=127.0.0.1:1", "all"),
+    ] {
+        let error = load(&[("ANTIPHON_LISTENERS", text)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("listeners is") && error.contains(part),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn with_redis_a_change_ends_before_its_announcement() {
+    let slow = ("ANTIPHON_DATABASE__STATEMENT_TIMEOUT_MS", "25000");
+    assert!(load(&[slow]).is_ok());
+    let error = load(&[slow, ("REDIS_URL", "redis://127.0.0.1")]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("expected at most 27000 together"),
+        "{error}"
+    );
+    let fast = ("ANTIPHON_DATABASE__ACQUIRE_TIMEOUT_MS", "2000");
+    assert!(load(&[slow, fast, ("REDIS_URL", "redis://127.0.0.1")]).is_ok());
+}

@@ -52,6 +52,8 @@ const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct House {
     /// Bounds.
     pub server: config::Server,
+    /// One for each connection that may be open, over all addresses.
+    pub slots: Arc<Semaphore>,
     /// Networks whose proxies bring many callers each.
     pub trusted_proxies: Vec<IpNet>,
     /// Time.
@@ -65,7 +67,6 @@ pub struct House {
 /// Accepts connections until it is aborted: while the server drains, `/ready` must still say no and new sessions
 /// must still hear why they are refused.
 pub async fn serve(house: House, listener: TcpListener, router: Router) {
-    let slots = Arc::new(Semaphore::new(house.server.max_connections));
     let arrivals = Arrivals::new(&house);
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -81,7 +82,7 @@ pub async fn serve(house: House, listener: TcpListener, router: Router) {
             house.metrics.emit(&Event::ConnectionRefused);
             continue;
         }
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&house.slots).try_acquire_owned() else {
             house.metrics.emit(&Event::ConnectionRefused);
             // a fresh socket's send buffer takes this much; if not, the close says it too
             let _ = stream.try_write(FULL);
@@ -270,6 +271,7 @@ mod tests {
         config.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         let house = House {
             server: config.server,
+            slots: Arc::new(Semaphore::new(1)),
             trusted_proxies: config.http.trusted_proxies,
             clock: Clock::default(),
             metrics: Metrics::default(),

@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::{ApiError, cors, docs, trace};
+use crate::config::Profile;
 use crate::{App, api, edge, observe, portal};
 
 /// The server's routes and layers.
@@ -32,7 +33,7 @@ pub fn router(app: Arc<App>) -> Router {
     let rest = rest
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::configured(&app.config.http.allowed_origins));
-    Router::new()
+    let routes = Router::new()
         .merge(rest)
         .merge(realtime)
         .merge(observe::health::routes())
@@ -41,7 +42,21 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))
         .fallback(portal::serve)
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(method_not_allowed);
+    guarded(app, routes)
+}
+
+/// What a further address answers.
+pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
+    match profile {
+        Profile::All => router(app),
+        Profile::Chat => guarded(app, edge::chat::listener_routes()),
+    }
+}
+
+/// The layers that every address has: sizes, time-outs, panics, the trace of each request.
+fn guarded(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
+    routes
         .layer(DefaultBodyLimit::max(app.config.limits.json_bytes))
         .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(
             app.config.limits.body_idle_s,

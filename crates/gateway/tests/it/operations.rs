@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::config::{Listener, Profile};
 use gateway::lifecycle::Drained;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -311,4 +312,56 @@ async fn a_stop_cuts_off_what_does_not_end() {
     server.app.lifecycle.spawn(std::future::pending::<()>());
     let drained = server.stop(Duration::from_millis(1)).await;
     assert!(matches!(drained, Drained::Forced { .. }), "{drained:?}");
+}
+
+#[tokio::test]
+async fn a_further_address_answers_too_and_all_addresses_share_the_places() {
+    let world = World::start(|config| {
+        config.server.max_connections = 1;
+        config.listeners = vec![Listener {
+            profile: Profile::All,
+            address: "127.0.0.1:0".to_owned(),
+        }];
+    })
+    .await;
+    let (profile, address) = world.server().listeners[0];
+    assert_eq!(profile, Profile::All);
+    let health = format!("http://{address}/health");
+    let fresh = || {
+        reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
+    };
+    let answer = fresh().get(&health).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["status"], "ok");
+    // the first connection's place is free a moment after its answer
+    let held = loop {
+        let mut held = TcpStream::connect(world.server().address).await.unwrap();
+        held.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut status = [0; 12];
+        held.read_exact(&mut status).await.unwrap();
+        if status == *b"HTTP/1.1 200" {
+            break held;
+        }
+    };
+    let refused = fresh().get(&health).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_before_anything_starts() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = crate::world::config(&folder);
+    config.listeners = vec![Listener {
+        profile: Profile::All,
+        address: address.clone(),
+    }];
+    let error = gateway::Server::start(config).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {address}"));
 }

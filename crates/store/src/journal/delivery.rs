@@ -19,6 +19,7 @@ use super::part::{self, Outcome, Refused};
 use super::reader::{ReadError, Reader};
 use super::{Job, Numbers};
 use crate::Sql;
+use crate::seal::KeyError;
 use crate::sql::items::Entry;
 
 /// Between two attempts: the first, and the longest.
@@ -193,7 +194,7 @@ impl Delivery {
                 Outcome::Written(refused) => self.set_aside(&entries, &refused)?,
                 Outcome::Failed(reason) => return Err(reason),
                 Outcome::Keyless(reason) => {
-                    tracing::error!(tenant, reason, "changes of a tenant wait for its key");
+                    tracing::error!(tenant, %reason, "changes of a tenant wait for its key");
                     self.held.hold(sql, &tenant, &entries).await?;
                     held += entries.len() as u64;
                 }
@@ -254,28 +255,50 @@ fn pause(failures: u32) -> Duration {
         .min(AGAIN_LONGEST)
 }
 
-/// Writes the parts of several tenants, a few at the same time.
-async fn write_all(sql: &Sql, parts: Vec<(String, Vec<Entry>)>, failures: u32) -> Vec<Written> {
+/// Writes the parts of several tenants, a few at the same time: first those whose keys are open. Once whoever keeps the keys
+/// has been waited for in vain, the others of this batch do not wait for him.
+async fn write_all(sql: &Sql, mut parts: Vec<(String, Vec<Entry>)>, failures: u32) -> Vec<Written> {
+    let needs_keeper = |(tenant, entries): &(String, Vec<Entry>)| {
+        !sql.has_key(tenant) && entries.iter().any(Entry::is_sealed)
+    };
+    parts.sort_by_cached_key(needs_keeper);
     let (mut writing, mut done) = (JoinSet::new(), Vec::new());
-    for (tenant, entries) in parts {
+    let mut silent = None;
+    for part in parts {
         if writing.len() >= WRITERS {
-            done.extend(writing.join_next().await);
+            done.extend(writing.join_next().await.map(whole));
+            silent = silent.or_else(|| done.last().and_then(silence));
+        }
+        if let Some(silence) = silent.clone().filter(|_| needs_keeper(&part)) {
+            let (tenant, entries) = part;
+            done.push((tenant, entries, Outcome::Keyless(silence)));
+            continue;
         }
         let sql = sql.clone();
         writing.spawn(async move {
+            let (tenant, entries) = part;
             let outcome = part::write(&sql, &tenant, &entries, failures).await;
             (tenant, entries, outcome)
         });
     }
     // not `join_all`: it goes down with a writer that does
     while let Some(written) = writing.join_next().await {
-        done.push(written);
+        done.push(whole(written));
     }
-    let cut_off = |error: JoinError| {
+    done
+}
+
+/// What became of a part whose writer may have gone down.
+fn whole(written: Result<Written, JoinError>) -> Written {
+    written.unwrap_or_else(|error| {
         let outcome = Outcome::Failed(format!("a delivery broke off: {error}"));
         (String::new(), Vec::new(), outcome)
-    };
-    let done = done.into_iter();
-    done.map(|written| written.unwrap_or_else(cut_off))
-        .collect()
+    })
+}
+
+fn silence((.., outcome): &Written) -> Option<KeyError> {
+    match outcome {
+        Outcome::Keyless(error @ KeyError::Silent(_)) => Some(error.clone()),
+        _ => None,
+    }
 }

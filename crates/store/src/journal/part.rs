@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::seal::KeyError;
 use crate::sql::items::Entry;
 use crate::{Sql, StoreError};
 
@@ -18,7 +19,7 @@ pub(super) enum Outcome {
     /// It is there, without what is refused for good.
     Written(Vec<Refused>),
     /// The tenant's key cannot be had.
-    Keyless(String),
+    Keyless(KeyError),
     /// The database did not take it, this time.
     Failed(String),
 }
@@ -47,7 +48,7 @@ pub(super) async fn write(sql: &Sql, tenant: &str, entries: &[Entry], failures: 
     };
     match written.await {
         Ok(refused) => Outcome::Written(refused),
-        Err(StoreError::Keys(error)) => Outcome::Keyless(error.to_string()),
+        Err(StoreError::Keys(error)) => Outcome::Keyless(error),
         Err(error) => Outcome::Failed(told(&error)),
     }
 }

@@ -21,8 +21,9 @@ use crate::seal::{KeyError, Spot};
 pub const KNOWN_MS: u64 = 60_000;
 /// For how long a mark lasts that nobody tells anything with, in ms: longer than what is known.
 const MARK_MS: u64 = 2 * KNOWN_MS;
-/// For how long nothing is kept while a change is under way, in ms: longer than any statement of the database takes.
-const CHANGE_MS: u64 = 30_000;
+/// For how long nothing is kept while a change is under way, in ms. A change that takes longer than that may be read too early:
+/// whoever configures how long the database may take keeps below it.
+pub const CHANGE_MS: u64 = 30_000;
 /// Whoever keeps the keys has so long to open or to make one; the database answers sooner.
 const OPEN_WITHIN: Duration = Duration::from_millis(500);
 /// Between two attempts to say that something was changed, while Redis is away.
@@ -46,6 +47,11 @@ pub enum Subject<'a> {
 /// From before the database was asked: lets its answer in, unless something was changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark(String);
+
+/// A change under way: nothing is known of its subject until it is over, or has run out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "whoever announces a change says when it is over"]
+pub struct Change(String);
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,11 +99,10 @@ impl Facts {
         let Some(shared) = &self.shared else {
             return Asked::Away;
         };
-        let mut random = [0; 16];
-        if aws_lc_rs::rand::fill(&mut random).is_err() {
+        let Some(fresh) = fresh() else {
             return Asked::Unknown(None);
-        }
-        let arguments = [hex(&random), MARK_MS.to_string()];
+        };
+        let arguments = [fresh, MARK_MS.to_string()];
         let keys = shared.keys(subject);
         let answer: Result<Vec<Vec<u8>>, Away> = shared.link.run(&ASK, &keys, &arguments).await;
         let Ok(answer) = answer else {
@@ -145,29 +150,34 @@ impl Facts {
         kept.unwrap_or(false)
     }
 
-    /// Says that `subject` is about to be changed in the database: nothing is known of it until [`Self::changed`].
-    pub async fn changing(&self, subject: Subject<'_>) {
+    /// Says that `subject` is about to be changed in the database: nothing is known of it until [`Self::changed`] with what
+    /// this gives. Others may be changing it at the same time.
+    pub async fn changing(&self, subject: Subject<'_>) -> Change {
+        // without chance all changes are one, and the first that is over ends it
+        let change = Change(fresh().unwrap_or_default());
         if let Some(shared) = &self.shared {
             // whoever was not reached now is reached after the change
-            let _ = shared.change(subject, CHANGE_MS).await;
+            let _ = shared.change(subject, &change, CHANGE_MS).await;
         }
+        change
     }
 
-    /// Says that `subject` was changed. A Redis that is away is told when it is back.
+    /// Says that a change is over. A Redis that is away is told when it is back.
     ///
     /// # Errors
     /// [`Away`]: until Redis is told, others that still reach it may take for true what it knew, a minute at most.
-    pub async fn changed(&self, subject: Subject<'_>) -> Result<(), Away> {
+    pub async fn changed(&self, subject: Subject<'_>, change: Change) -> Result<(), Away> {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
-        let told = shared.change(subject, 0).await;
+        let told = shared.change(subject, &change, 0).await;
         if told.is_err() {
             let (shared, keys) = (shared.clone(), shared.keys(subject));
             tokio::spawn(async move {
+                let arguments = [change.0, "0".to_owned()];
                 for _ in 0..ATTEMPTS {
                     tokio::time::sleep(AGAIN).await;
-                    let told: Result<u64, Away> = shared.link.run(&CHANGE, &keys, &["0"]).await;
+                    let told: Result<u64, Away> = shared.link.run(&CHANGE, &keys, &arguments).await;
                     if told.is_ok() {
                         return;
                     }
@@ -178,20 +188,32 @@ impl Facts {
     }
 }
 
+/// A name that nobody else has; `None` where the system has no chance to give.
+fn fresh() -> Option<String> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    Some(hex(&random))
+}
+
 impl Shared {
-    async fn change(&self, subject: Subject<'_>, within_ms: u64) -> Result<(), Away> {
-        let arguments = [within_ms.to_string()];
+    async fn change(
+        &self,
+        subject: Subject<'_>,
+        change: &Change,
+        within_ms: u64,
+    ) -> Result<(), Away> {
+        let arguments = [change.0.clone(), within_ms.to_string()];
         let keys = self.keys(subject);
         let _: u64 = self.link.run(&CHANGE, &keys, &arguments).await?;
         Ok(())
     }
 
-    fn keys(&self, subject: Subject<'_>) -> [String; 2] {
+    fn keys(&self, subject: Subject<'_>) -> [String; 3] {
         let tag = match subject {
             Subject::Key(name) => format!("key:{name}"),
             Subject::Tenant(id) => format!("tenant:{id}"),
         };
-        ["known", "mark"].map(|key| self.link.key(&tag, key))
+        ["known", "mark", "changing"].map(|key| self.link.key(&tag, key))
     }
 
     /// The wrapped key with its length before it, and the sealed text behind it.

@@ -21,7 +21,7 @@ async fn in_time<T>(
     within: Duration,
     work: impl Future<Output = Result<T, KeyError>>,
 ) -> Result<T, KeyError> {
-    let silence = |_| KeyError::Keeper(format!("no answer within {} ms", within.as_millis()));
+    let silence = |_| KeyError::Silent(within.as_millis());
     tokio::time::timeout(within, work).await.map_err(silence)?
 }
 
@@ -57,6 +57,15 @@ impl Sql {
                 }
             }
         }
+    }
+
+    /// Whether something of `tenant` can be sealed without asking anybody.
+    pub(crate) fn has_key(&self, tenant: &str) -> bool {
+        !self.seals()
+            || self
+                .keys
+                .last(tenant)
+                .is_some_and(|(_, key)| !key.is_used_up())
     }
 
     /// Seals `text` for `spot`; plain as it is when there are no keys.

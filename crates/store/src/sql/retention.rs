@@ -11,6 +11,8 @@ use crate::StoreError;
 
 /// Sessions looked at in one go.
 const PAGE: i64 = 500;
+/// Pieces of work removed in one go.
+const USAGE_PAGE: i64 = 5000;
 
 /// For how many days conversations are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,17 +206,33 @@ impl Sql {
                 .await
         })?;
         for tenant in tenants {
-            let action = "remove usage that has outlived its time";
-            pruned.pieces += work!(self, Write, Scope::Tenant(&tenant), action, |on| {
-                sqlx::query("DELETE FROM usage WHERE tenant = $1 AND at < $2")
-                    .bind(&tenant)
-                    .bind(before)
-                    .execute(on)
-                    .await
-                    .map(|done| done.rows_affected())
-            })?;
+            pruned.pieces += self.remove_usage(&tenant, before).await?;
         }
         Ok(pruned)
+    }
+
+    /// Page by page: a month of a large tenant would hold others up for minutes.
+    async fn remove_usage(&self, tenant: &str, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let (action, mut removed) = ("remove usage that has outlived its time", 0);
+        loop {
+            let page = work!(self, Write, Scope::Tenant(tenant), action, |on| {
+                sqlx::query(
+                    "DELETE FROM usage WHERE tenant = $1 AND at < $2 AND (session, run, number) IN \
+                     (SELECT session, run, number FROM usage WHERE tenant = $1 AND at < $2 \
+                      ORDER BY at LIMIT $3)",
+                )
+                .bind(tenant)
+                .bind(before)
+                .bind(USAGE_PAGE)
+                .execute(on)
+                .await
+                .map(|done| done.rows_affected())
+            })?;
+            removed += page;
+            if page < USAGE_PAGE.unsigned_abs() {
+                return Ok(removed);
+            }
+        }
     }
 
     async fn drop_usage_months(&self, expired: DateTime<Utc>) -> Result<u32, StoreError> {

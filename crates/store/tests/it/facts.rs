@@ -28,6 +28,7 @@ pub(crate) async fn all(open: impl AsyncFn(&'static str) -> Gateways) {
     what_one_is_told_the_other_knows(open("known").await).await;
     what_was_read_before_a_change_is_not_kept(open("race").await).await;
     nothing_is_kept_while_a_change_is_under_way(open("under way").await).await;
+    of_two_changes_each_ends_itself(open("two changes").await).await;
     of_many_who_change_and_read_none_keeps_the_old(open("many facts").await).await;
 }
 
@@ -46,15 +47,16 @@ async fn what_one_is_told_the_other_knows(Gateways { one, other }: Gateways) {
 async fn what_was_read_before_a_change_is_not_kept(Gateways { one, other }: Gateways) {
     for subject in [KEY, ACME] {
         let early = mark(&one.facts, subject).await;
-        other.facts.changing(subject).await;
-        other.facts.changed(subject).await.unwrap();
+        let change = other.facts.changing(subject).await;
+        other.facts.changed(subject, change).await.unwrap();
         assert!(!one.facts.tell(subject, &early, "works").await);
         let late = mark(&one.facts, subject).await;
         assert!(!one.facts.tell(subject, &early, "works").await);
         assert!(one.facts.tell(subject, &late, "revoked").await);
         assert_eq!(other.facts.ask(subject).await, known("revoked"));
-        // what is known goes with a change as well, whether or not it was announced
-        other.facts.changed(subject).await.unwrap();
+        // what is known goes with a change as well
+        let change = other.facts.changing(subject).await;
+        other.facts.changed(subject, change).await.unwrap();
         mark(&one.facts, subject).await;
     }
 }
@@ -62,13 +64,34 @@ async fn what_was_read_before_a_change_is_not_kept(Gateways { one, other }: Gate
 async fn nothing_is_kept_while_a_change_is_under_way(Gateways { one, other }: Gateways) {
     let first = mark(&one.facts, KEY).await;
     assert!(one.facts.tell(KEY, &first, "works").await);
-    other.facts.changing(KEY).await;
+    let change = other.facts.changing(KEY).await;
     // the change is not stored yet, and may be at any moment
     assert_eq!(one.facts.ask(KEY).await, Asked::Unknown(None));
     assert!(!one.facts.tell(KEY, &first, "works").await);
-    other.facts.changed(KEY).await.unwrap();
+    other.facts.changed(KEY, change).await.unwrap();
     let then = mark(&one.facts, KEY).await;
     assert!(one.facts.tell(KEY, &then, "revoked").await);
+}
+
+/// The end of one change is not the end of another.
+async fn of_two_changes_each_ends_itself(Gateways { one, other }: Gateways) {
+    for first_ends_first in [true, false] {
+        let first = one.facts.changing(KEY).await;
+        let second = other.facts.changing(KEY).await;
+        let (early, late) = if first_ends_first {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        one.facts.changed(KEY, early).await.unwrap();
+        assert_eq!(
+            other.facts.ask(KEY).await,
+            Asked::Unknown(None),
+            "{first_ends_first}"
+        );
+        other.facts.changed(KEY, late).await.unwrap();
+        mark(&one.facts, KEY).await;
+    }
 }
 
 /// The row is a number that only grows. Once a change is over, nobody may find a smaller one.
@@ -90,9 +113,9 @@ async fn of_many_who_change_and_read_none_keeps_the_old(gateways: Gateways) {
         });
     }
     for number in 1..=100 {
-        gateways.one.facts.changing(KEY).await;
+        let change = gateways.one.facts.changing(KEY).await;
         row.store(number, order);
-        gateways.one.facts.changed(KEY).await.unwrap();
+        gateways.one.facts.changed(KEY, change).await.unwrap();
         if let Asked::Known(text) = gateways.other.facts.ask(KEY).await {
             assert_eq!(text, number.to_string());
         }
@@ -108,8 +131,8 @@ async fn a_process_alone_asks_its_database() {
     let live = Live::open(&LiveOptions::memory(1)).await.unwrap();
     assert!(!live.facts.is_here());
     assert_eq!(live.facts.ask(KEY).await, Asked::Away);
-    live.facts.changing(KEY).await;
-    live.facts.changed(KEY).await.unwrap();
+    let change = live.facts.changing(KEY).await;
+    live.facts.changed(KEY, change).await.unwrap();
 }
 
 #[tokio::test]
@@ -155,7 +178,8 @@ async fn facts_lie_sealed_in_redis_and_end_by_themselves() {
 
 /// A mark after what was known has been forgotten.
 async fn mark_again(facts: &Facts) -> Mark {
-    facts.changed(KEY).await.unwrap();
+    let change = facts.changing(KEY).await;
+    facts.changed(KEY, change).await.unwrap();
     mark(facts, KEY).await
 }
 
@@ -172,8 +196,8 @@ async fn a_redis_that_was_away_is_told_of_a_change_when_it_is_back() {
     let saved: Option<String> = ask_redis(port, &["SAVE"]).await;
     assert!(saved.is_some());
     servers.nodes[0].kill();
-    facts.changing(KEY).await;
-    assert!(facts.changed(KEY).await.is_err());
+    let change = facts.changing(KEY).await;
+    assert!(facts.changed(KEY, change).await.is_err());
     assert!(!facts.is_here());
     assert_eq!(facts.ask(KEY).await, Asked::Away);
     // it comes back with what it knew

@@ -239,7 +239,7 @@ async fn a_keeper_that_says_nothing_holds_up_only_those_who_need_him() {
         let folder = tempfile::tempdir().unwrap();
         let (journal, delivery) = journal(folder.path(), MANY).await;
         tokio::spawn(delivery.run(sql.clone(), pending()));
-        let strangers: Vec<_> = (0..3)
+        let strangers: Vec<_> = (0..12)
             .map(|n| session(&format!("new{n}"), "sess_1"))
             .collect();
         for stranger in &strangers {
@@ -247,7 +247,7 @@ async fn a_keeper_that_says_nothing_holds_up_only_those_who_need_him() {
         }
         journal.append(&put(&known, 2, "item_1", 1)).await.unwrap();
         until("all others wait", || async {
-            journal.state().held_tenants == 3 && journal.state().waiting == 18
+            journal.state().held_tenants == 12 && journal.state().waiting == 72
         })
         .await;
         assert_eq!(ids(&sql, &known).await, expected(1));

@@ -10,6 +10,7 @@ pub(super) mod tenants;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::App;
 use crate::http::ApiError;
 
 /// Whose things are meant.
@@ -18,6 +19,15 @@ use crate::http::ApiError;
 pub(in crate::api::v1) struct Whose {
     /// Another tenant, for operators.
     tenant: Option<String>,
+}
+
+/// Carries a change out in a task of its own: whoever asked may hang up between it and its announcement to the other servers.
+async fn to_the_end<T: Send + 'static>(
+    app: &App,
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = app.lifecycle.spawn(change).await;
+    done.map_err(|_| ApiError::internal())
 }
 
 /// An id that somebody chose.

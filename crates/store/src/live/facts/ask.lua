@@ -1,8 +1,10 @@
 -- What is known of a key or a tenant.
--- KEYS: what is known, its mark. ARGV: a mark for whoever is the first to ask, mark_ms.
+-- KEYS: what is known, its mark, the changes under way. ARGV: a mark for whoever is the first to ask, mark_ms.
 -- Answers the mark ('' while it is being changed), and behind it what is known, if anything is.
+local time = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
+if redis.call('EXISTS', KEYS[3]) == 1 then return { '' } end
 local mark = redis.call('GET', KEYS[2])
-if mark == 'changing' then return { '' } end
 if not mark then
   -- what has lost its mark may be older than a change
   redis.call('DEL', KEYS[1])

@@ -10,11 +10,14 @@ pub(in crate::api::v1) mod show;
 pub(in crate::api::v1) mod suspend;
 pub(in crate::api::v1) mod update;
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use engine::guard::window::LIMIT_MAX;
 use store::{Tenant, TenantLimits, TenantStatus};
 use wire::rest::tenants::{Limits, Tenant as Shown};
 
+use super::to_the_end;
 use crate::App;
 use crate::auth::extract::no_such_tenant;
 use crate::auth::{Administrator, DEFAULT_TENANT, Scope};
@@ -111,14 +114,17 @@ fn limits(wanted: Limits) -> Result<TenantLimits, ApiError> {
 
 /// A tenant with another status.
 async fn turn(
-    app: &App,
+    app: &Arc<App>,
     by: &Administrator,
     id: &str,
     status: (TenantStatus, Option<String>),
 ) -> Result<Tenant, ApiError> {
     operator(by)?;
-    let now = app.clock.utc();
-    let tenant = tenants::turn(&app.store, id, status, &by.actor, now).await?;
+    let turning = {
+        let (app, id, actor) = (Arc::clone(app), id.to_owned(), by.actor.clone());
+        async move { tenants::turn(&app.store, &id, status, &actor, app.clock.utc()).await }
+    };
+    let tenant = to_the_end(app, turning).await??;
     if tenant.status != TenantStatus::Active {
         // here at once; the other servers see it within seconds
         app.sessions.close(&tenant.id);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use wire::rest::keys::KeyRevoked;
 
-use super::super::Whose;
+use super::super::{Whose, to_the_end};
 use super::missing;
 use crate::App;
 use crate::auth::Administrator;
@@ -35,11 +35,9 @@ pub(crate) async fn revoke(
     let tenant = by.tenant(&app, wanted.tenant.as_deref()).await?;
     let revoking = {
         let (app, tenant, id, actor) = (app.clone(), tenant.clone(), id.clone(), by.actor.clone());
-        // in a task of its own: whoever asked may hang up between the change and its announcement
-        let lifecycle = app.lifecycle.clone();
-        lifecycle.spawn(async move { app.keys.revoke(&tenant, &id, &actor).await })
+        async move { app.keys.revoke(&tenant, &id, &actor).await }
     };
-    if !revoking.await.map_err(|_| missing(&id))?? {
+    if !to_the_end(&app, revoking).await?? {
         return Err(missing(&id));
     }
     tracing::info!(tenant, by = by.actor.name, key_id = %id, "a key was revoked");

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use chrono::TimeDelta;
 use wire::rest::keys::{CreatedKey, RotateKey};
 
-use super::super::Whose;
+use super::super::{Whose, to_the_end};
 use super::{check_room, created, may_give, missing};
 use crate::App;
 use crate::auth::{Administrator, Scopes};
@@ -54,10 +54,16 @@ pub(crate) async fn rotate(
     let old = found.ok_or_else(|| missing(&id))?;
     may_give(&by.principal, Scopes::from_names(&old.scopes))?;
     check_room(&app, &tenant).await?;
-    let rotated = app
-        .keys
-        .rotate(&old, TimeDelta::seconds(grace as i64), &by.actor);
-    let minted = rotated.await?.ok_or_else(|| missing(&id))?;
+    let rotating = {
+        let (app, old, actor) = (app.clone(), old.clone(), by.actor.clone());
+        async move {
+            app.keys
+                .rotate(&old, TimeDelta::seconds(grace as i64), &actor)
+                .await
+        }
+    };
+    let minted = to_the_end(&app, rotating).await??;
+    let minted = minted.ok_or_else(|| missing(&id))?;
     tracing::info!(tenant, by = by.actor.name, key_id = %minted.id, replaces = %old.id, grace_s = grace, "a key was replaced");
     let made = created(&app, &tenant, &minted).await?;
     Ok((StatusCode::CREATED, Json(made)))

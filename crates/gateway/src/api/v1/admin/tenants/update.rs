@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use wire::rest::tenants::{ChangeTenant, Tenant};
 
+use super::super::to_the_end;
 use super::{find, limits, operator, plan, shown};
 use crate::App;
 use crate::auth::Administrator;
@@ -51,6 +52,10 @@ pub(crate) async fn update(
     }
     changed.updated_at = app.clock.utc();
     let act = by.actor.act(changed.updated_at, "tenant.update", &id);
-    let changed = tenants::update(&app.store, &seen, changed, act).await?;
+    let storing = {
+        let app = app.clone();
+        async move { tenants::update(&app.store, &seen, changed, act).await }
+    };
+    let changed = to_the_end(&app, storing).await??;
     Ok(Json(shown(changed)))
 }
