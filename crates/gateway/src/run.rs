@@ -47,10 +47,12 @@ impl RunError {
     pub const fn is_bad_configuration(&self) -> bool {
         matches!(
             self,
-            Self::App(AppError::Prices(_)
+            Self::App(
+                AppError::Prices(_)
                     | AppError::Agents(_)
                     | AppError::Encryption(_)
-                    | AppError::Chat(_))
+                    | AppError::Chat(_)
+            )
         )
     }
 }

@@ -9,6 +9,7 @@ mod audio;
 pub(crate) mod chat;
 mod models;
 mod realtime;
+mod rooms;
 mod sessions;
 mod usage;
 
@@ -32,6 +33,8 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
         .routes(routes!(sessions::usage::show::show))
+        .routes(routes!(rooms::tokens::create::create))
+        .routes(routes!(rooms::messages::list::list))
         .routes(routes!(usage::list::list))
         .routes(routes!(agents::list::list, agents::create::create))
         .routes(routes!(

@@ -154,7 +154,11 @@ pub(super) fn check(chat: &Chat) -> Result<(), Problem> {
     ] {
         let text = secret.as_ref().map(Secret::reveal);
         if text.is_some_and(|text| text.is_empty() || PLACEHOLDERS.contains(&text)) {
-            return refused(key, Secret::HIDDEN, "a secret of your own, not that of an example");
+            return refused(
+                key,
+                Secret::HIDDEN,
+                "a secret of your own, not that of an example",
+            );
         }
     }
     for (key, url) in [
@@ -165,12 +169,27 @@ pub(super) fn check(chat: &Chat) -> Result<(), Problem> {
             url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
         };
         if let Some(url) = url.as_deref().filter(|url| !is_web(url)) {
-            return refused(key, url, "an http or https address such as http://localhost:3000");
+            return refused(
+                key,
+                url,
+                "an http or https address such as http://localhost:3000",
+            );
         }
     }
     if chat.backend_url.is_some() && chat.backend_secret.is_none() {
         let expected = "the secret that the application of chat.backend_url knows this server by";
         return refused("chat.backend_secret", "not set", expected);
+    }
+    let is_origin = |origin: &String| {
+        let url = url::Url::parse(origin);
+        url.is_ok_and(|url| url.origin().ascii_serialization() == *origin)
+    };
+    if let Some(origin) = chat.embed_origins.iter().find(|it| !is_origin(it)) {
+        return refused(
+            "chat.embed_origins",
+            origin,
+            "origins such as https://shop.example",
+        );
     }
     if chat.tenant.is_empty() {
         return refused("chat.tenant", "", "the id of a tenant such as default");
@@ -178,12 +197,36 @@ pub(super) fn check(chat: &Chat) -> Result<(), Problem> {
     if chat.channel_prefix.is_empty() {
         return refused("chat.channel_prefix", "", "text such as chat:");
     }
-    within("chat.backend_timeout_ms", chat.backend_timeout_ms, 100..=300_000)?;
-    within("chat.max_content_chars", chat.max_content_chars, 1..=200_000)?;
-    within("chat.messages_per_minute", chat.messages_per_minute, 0..=1_000_000)?;
-    within("chat.hard_connections", chat.hard_connections, 1..=1_000_000)?;
-    within("chat.soft_connections", chat.soft_connections, 1..=chat.hard_connections)?;
-    within("chat.send_queue_messages", chat.send_queue_messages, 16..=1_000_000)?;
+    within(
+        "chat.backend_timeout_ms",
+        chat.backend_timeout_ms,
+        100..=300_000,
+    )?;
+    within(
+        "chat.max_content_chars",
+        chat.max_content_chars,
+        1..=200_000,
+    )?;
+    within(
+        "chat.messages_per_minute",
+        chat.messages_per_minute,
+        0..=1_000_000,
+    )?;
+    within(
+        "chat.hard_connections",
+        chat.hard_connections,
+        1..=1_000_000,
+    )?;
+    within(
+        "chat.soft_connections",
+        chat.soft_connections,
+        1..=chat.hard_connections,
+    )?;
+    within(
+        "chat.send_queue_messages",
+        chat.send_queue_messages,
+        16..=1_000_000,
+    )?;
     within("chat.ping_s", chat.ping_s, 1..=3600)?;
     within("chat.typing_s", chat.typing_s, 1..=600)?;
     within("chat.replay_messages", chat.replay_messages, 1..=10_000)?;

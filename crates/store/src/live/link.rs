@@ -16,7 +16,10 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisResult, ToRedisArgs, cmd};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisResult, ToRedisArgs,
+    cmd,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 pub use self::address::AddressError;

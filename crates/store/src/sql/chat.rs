@@ -197,16 +197,15 @@ impl Sql {
             ChatPage::Behind(id) => (BEHIND, id),
         };
         let rows = i64::from(limit) + 1;
-        let mut found: Vec<ChatMessage> =
-            work!(self, Read, Scope::Tenant(tenant), action, |on| {
-                sqlx::query_as(query)
-                    .bind(tenant)
-                    .bind(chat)
-                    .bind(edge)
-                    .bind(rows)
-                    .fetch_all(on)
-                    .await
-            })?;
+        let mut found: Vec<ChatMessage> = work!(self, Read, Scope::Tenant(tenant), action, |on| {
+            sqlx::query_as(query)
+                .bind(tenant)
+                .bind(chat)
+                .bind(edge)
+                .bind(rows)
+                .fetch_all(on)
+                .await
+        })?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
         if !matches!(page, ChatPage::Behind(_)) {
@@ -226,7 +225,10 @@ impl Sql {
         content: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<ChatMessage>, StoreError> {
-        if [chat, id, sender, content].iter().any(|text| text.contains(NUL)) {
+        if [chat, id, sender, content]
+            .iter()
+            .any(|text| text.contains(NUL))
+        {
             return Err(StoreError::Nul);
         }
         let sealed = self
@@ -265,7 +267,10 @@ impl Sql {
         (chat, reader, message): (&str, &str, &str),
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        if [chat, reader, message].iter().any(|text| text.contains(NUL)) {
+        if [chat, reader, message]
+            .iter()
+            .any(|text| text.contains(NUL))
+        {
             return Ok(false);
         }
         let action = "note how far somebody has read";
@@ -319,8 +324,13 @@ impl Sql {
         if chat.contains(NUL) {
             return Ok(None);
         }
-        work!(self, Read, Scope::Tenant(tenant), "read a chat room", |on| {
-            sqlx::query_as(
+        work!(
+            self,
+            Read,
+            Scope::Tenant(tenant),
+            "read a chat room",
+            |on| {
+                sqlx::query_as(
                 "SELECT id, status, answered_by, assigned_to, assigned_at, created_at, updated_at \
                  FROM chat_rooms WHERE tenant = $1 AND id = $2",
             )
@@ -328,7 +338,8 @@ impl Sql {
             .bind(chat)
             .fetch_optional(on)
             .await
-        })
+            }
+        )
     }
 
     /// Notes who answers in a room from now on, `agent` or `human`, and which person; the room is made where there is none.
@@ -342,7 +353,10 @@ impl Sql {
         (chat, by, person): (&str, &str, Option<&str>),
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        if [chat, by, person.unwrap_or_default()].iter().any(|text| text.contains(NUL)) {
+        if [chat, by, person.unwrap_or_default()]
+            .iter()
+            .any(|text| text.contains(NUL))
+        {
             return Err(StoreError::Nul);
         }
         let action = "note who answers in a chat room";

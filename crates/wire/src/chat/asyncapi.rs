@@ -20,7 +20,12 @@ pub(crate) fn extend(document: &mut Value) {
     let all: Map<String, Value> = client
         .iter()
         .chain(&server)
-        .map(|name| (name.clone(), json!({ "$ref": format!("#/components/messages/{name}") })))
+        .map(|name| {
+            (
+                name.clone(),
+                json!({ "$ref": format!("#/components/messages/{name}") }),
+            )
+        })
         .collect();
     document["channels"]["chat"] = json!({
         "address": "/chat",
@@ -34,10 +39,21 @@ pub(crate) fn extend(document: &mut Value) {
         } } } },
     });
     for (name, action, summary, messages) in [
-        ("chatReceive", "receive", "What a client of a room sends.", &client),
-        ("chatSend", "send", "What a client of a room is told.", &server),
+        (
+            "chatReceive",
+            "receive",
+            "What a client of a room sends.",
+            &client,
+        ),
+        (
+            "chatSend",
+            "send",
+            "What a client of a room is told.",
+            &server,
+        ),
     ] {
-        let in_channel = |name: &String| json!({ "$ref": format!("#/channels/chat/messages/{name}") });
+        let in_channel =
+            |name: &String| json!({ "$ref": format!("#/channels/chat/messages/{name}") });
         document["operations"][name] = json!({
             "action": action,
             "summary": summary,
@@ -54,7 +70,10 @@ fn add(document: &mut Value, schema: &Value, side: &str) -> Vec<String> {
     for payload in variants {
         // a variant around a struct is that struct and its type
         let at = [&payload, &payload["allOf"][1]];
-        let Some(kind) = at.iter().find_map(|it| it["properties"]["type"]["enum"][0].as_str()) else {
+        let Some(kind) = at
+            .iter()
+            .find_map(|it| it["properties"]["type"]["enum"][0].as_str())
+        else {
             continue;
         };
         let (kind, name) = (kind.to_owned(), format!("{side}_{kind}"));

@@ -69,9 +69,7 @@ pub fn mark(text: &str, mark: &Mark) -> String {
     };
     let (cursor, prev) = (part(&mark.cursor), part(&mark.prev));
     let (via, key) = (part(&mark.via), part(&mark.key));
-    format!(
-        r#"{open}{MEMBER}"cursor":"{cursor}","prev":"{prev}","via":"{via}","key":"{key}"}}}}"#
-    )
+    format!(r#"{open}{MEMBER}"cursor":"{cursor}","prev":"{prev}","via":"{via}","key":"{key}"}}}}"#)
 }
 
 /// Reads what was published; `None` where it is no JSON, which the original drops as well.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 /// Something to say.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatSay)]
 pub struct Say {
     /// The words; not empty.
     pub content: String,
@@ -22,7 +23,11 @@ pub struct Say {
 ///
 /// Each may name the room it is meant for in `chatId`, for sockets that follow several.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum ChatClientMessage {
     /// Says something to the room.
     Message(Say),

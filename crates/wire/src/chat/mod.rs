@@ -13,8 +13,8 @@ pub use bus::{Mark, Published, mark, read};
 pub use client::{ChatClientMessage, Refused, Say, decode};
 pub use extra::{ChatExtra, ChatExtras};
 pub use server::{
-    Acked, ChatServerMessage, Delivery, Delta, HandedOver, Joined, Posted, Present, ReadUpTo, Sender,
-    Typed, in_room, text,
+    Acked, ChatServerMessage, Delivery, Delta, HandedOver, Joined, Posted, Present, ReadUpTo,
+    Sender, Typed, in_room, text,
 };
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 /// Who has said something.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = ChatSender)]
 pub struct Sender {
     /// As the backend knows them; of anonymous ones not the id in the token.
     pub id: String,
@@ -22,6 +23,7 @@ pub struct Sender {
 /// Something that was said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatPosted)]
 pub struct Posted {
     /// Of the message; what came last is the `since` of a client that comes back.
     pub id: String,
@@ -41,6 +43,7 @@ pub struct Posted {
 /// Somebody types.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatTyped)]
 pub struct Typed {
     /// As in the token.
     pub user_id: String,
@@ -51,6 +54,7 @@ pub struct Typed {
 /// Somebody has come to help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatJoined)]
 pub struct Joined {
     /// As the backend knows them.
     pub agent_id: String,
@@ -63,6 +67,7 @@ pub struct Joined {
 /// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ChatDelivery)]
 pub enum Delivery {
     /// To everybody in the room, on all servers.
     All,
@@ -73,6 +78,7 @@ pub enum Delivery {
 /// A message has been kept and told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatAcked)]
 pub struct Acked {
     /// The sender's own id of it.
     pub client_id: String,
@@ -85,6 +91,7 @@ pub struct Acked {
 /// Somebody has come or gone, or who is here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatPresent)]
 pub struct Present {
     /// Ids of those who are here, as in their tokens.
     pub users: Vec<String>,
@@ -93,6 +100,7 @@ pub struct Present {
 /// How far somebody has read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatReadUpTo)]
 pub struct ReadUpTo {
     /// As in the token.
     pub user_id: String,
@@ -105,6 +113,7 @@ pub struct ReadUpTo {
 /// Words of a message that is still being written by a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatDelta)]
 pub struct Delta {
     /// Of the message that will come; if it does not, it is empty and `done`.
     pub id: String,
@@ -117,6 +126,7 @@ pub struct Delta {
 /// Who answers from here on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChatHandedOver)]
 pub struct HandedOver {
     /// `human` or `agent`.
     pub to: String,
@@ -128,7 +138,11 @@ pub struct HandedOver {
 
 /// A message to a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum ChatServerMessage {
     /// Always first, and not before the room's messages reach this client.
     Connected {

@@ -21,7 +21,10 @@ fn the_messages_of_the_original_are_read() {
     let expected = ChatClientMessage::Typing { is_typing: true };
     assert_eq!(typing, Ok((expected, Some("c2".to_owned()))));
     for (frame, expected) in [
-        (r#"{"type":"agent_joined","agentId":"x"}"#, ChatClientMessage::AgentJoined),
+        (
+            r#"{"type":"agent_joined","agentId":"x"}"#,
+            ChatClientMessage::AgentJoined,
+        ),
         (r#"{"type":"ping"}"#, ChatClientMessage::Ping),
     ] {
         assert_eq!(decode(frame.as_bytes()), Ok((expected, None)));
@@ -40,8 +43,14 @@ fn what_the_original_refuses_is_refused_in_its_words() {
         (r#"{"type":7}"#, Some("Unknown message type")),
         (r#"{"type":"subscribe"}"#, Some("Unknown message type")),
         (r#"{"type":"message"}"#, Some("Missing content or role")),
-        (r#"{"type":"message","content":"","role":"USER"}"#, Some("Missing content or role")),
-        (r#"{"type":"message","content":"x","role":null}"#, Some("Missing content or role")),
+        (
+            r#"{"type":"message","content":"","role":"USER"}"#,
+            Some("Missing content or role"),
+        ),
+        (
+            r#"{"type":"message","content":"x","role":null}"#,
+            Some("Missing content or role"),
+        ),
         (r#"{"type":"typing","isTyping":"yes"}"#, None),
         (r#"{"type":"typing"}"#, None),
         (r#"{"type":"read"}"#, Some("Missing id")),
@@ -114,9 +123,21 @@ fn what_is_published_comes_back_without_its_mark() {
 #[test]
 fn foreign_publications_are_passed_on_as_they_are() {
     for (payload, kind, key) in [
-        (r#"{"type":"message_updated","data":{"id":"m","updatedAt":"T"}}"#, Some("message_updated"), Some("u:m:T")),
-        (r#"{"type":"agent_joined","data":{"agentId":"a","timestamp":"T"}}"#, Some("agent_joined"), Some("j:a:T")),
-        (r#"{"type":"ticket_created","data":[1, 2]}"#, Some("ticket_created"), None),
+        (
+            r#"{"type":"message_updated","data":{"id":"m","updatedAt":"T"}}"#,
+            Some("message_updated"),
+            Some("u:m:T"),
+        ),
+        (
+            r#"{"type":"agent_joined","data":{"agentId":"a","timestamp":"T"}}"#,
+            Some("agent_joined"),
+            Some("j:a:T"),
+        ),
+        (
+            r#"{"type":"ticket_created","data":[1, 2]}"#,
+            Some("ticket_created"),
+            None,
+        ),
         (r#"{"data":7}"#, None, None),
         (r#"["x"]"#, None, None),
         ("5", None, None),

@@ -94,7 +94,9 @@ pub(super) async fn hand_over(
 ) -> Result<(), Unwilling> {
     let now = app.clock.utc();
     if let Some(own) = app.chat.keeper.own() {
-        let noted = own.sql.answer_chat(&own.tenant, (&room.id, to, person), now);
+        let noted = own
+            .sql
+            .answer_chat(&own.tenant, (&room.id, to, person), now);
         if let Err(error) = noted.await {
             let error = crate::auth::chain(&error);
             tracing::error!(error, "cannot note who answers in a chat room");
@@ -177,7 +179,7 @@ async fn speak(app: &Arc<App>, room: &Arc<Room>) -> Result<(), String> {
     let who = principal(app);
     let mut stream = answer_as_agent(app, &who, name, question).await?;
     let mut heard = Heard::default();
-    let mut delta = |words: String, done: bool| tell_delta(app, room, (&id, words, done));
+    let delta = |words: String, done: bool| tell_delta(app, room, (&id, words, done));
     let failed = loop {
         match stream.events.recv().await {
             Some(LlmEvent::Text(words)) => {

@@ -57,9 +57,11 @@ pub(super) struct User {
 impl User {
     /// What they are called: their name, else their address, else `Agent`.
     pub(super) fn called(&self) -> &str {
-        let given = |text: &'_ Option<String>| text.as_ref().is_some_and(|it| !it.is_empty());
-        let known = [&self.name, &self.email].into_iter().find(|it| given(it));
-        known.and_then(Option::as_deref).unwrap_or("Agent")
+        let known = [&self.name, &self.email].into_iter().flatten();
+        known
+            .map(String::as_str)
+            .find(|text| !text.is_empty())
+            .unwrap_or("Agent")
     }
 }
 
@@ -114,7 +116,8 @@ impl Backend {
     /// Has the application keep a message.
     pub(super) async fn send(&self, letter: Letter<'_>) -> Result<Posted, Unwilling> {
         let url = self.at(&["api", "chats", letter.chat, "messages", "send"]);
-        let body = json!({ "content": letter.content, "role": letter.role.name(), "userId": letter.user });
+        let body =
+            json!({ "content": letter.content, "role": letter.role.name(), "userId": letter.user });
         let request = || {
             let request = self.client.post(url.clone()).json(&body);
             let request = request.header(SECRET, self.secret.clone());

@@ -137,7 +137,9 @@ pub(super) async fn run(
 /// When the token is no longer good, where that ends the socket.
 fn expiry(app: &App, identity: &Identity) -> Option<Instant> {
     let chat = &app.config.chat;
-    let exp = identity.expires_at.filter(|_| chat.on_expiry == ChatExpiry::Close)?;
+    let exp = identity
+        .expires_at
+        .filter(|_| chat.on_expiry == ChatExpiry::Close)?;
     let left = exp.saturating_add(LEEWAY.num_seconds()) - app.clock.unix_s();
     Some(Instant::now() + Duration::from_secs(left.max(0).unsigned_abs()))
 }
@@ -165,11 +167,7 @@ impl Connection {
     }
 
     /// `connected`, and what was missed.
-    async fn greet(
-        &mut self,
-        missed: Option<Missed>,
-        unknown: Option<String>,
-    ) -> Result<(), End> {
+    async fn greet(&mut self, missed: Option<Missed>, unknown: Option<String>) -> Result<(), End> {
         let connected = ChatServerMessage::Connected {
             chat_id: self.desk.identity.chat.clone(),
             timestamp: iso(self.desk.app.clock.utc()),
@@ -200,9 +198,10 @@ impl Connection {
     async fn converse(&mut self, every: Duration) -> End {
         let soft = self.desk.app.lifecycle.soft().clone();
         loop {
-            let at = self.expires_at.map_or(self.ping_at, |at| at.min(self.ping_at));
+            let at = self
+                .expires_at
+                .map_or(self.ping_at, |at| at.min(self.ping_at));
             let step = tokio::select! {
-                biased;
                 () = soft.cancelled() => Step::Leave,
                 () = next(&mut self.work) => Step::Worked,
                 out = self.out.recv() => Step::Out(out),
@@ -263,7 +262,8 @@ impl Connection {
                         ChatClientMessage::Message(say) => say.client_id,
                         _ => None,
                     };
-                    self.desk.refuse("Failed to send message", Some(why), client_id);
+                    self.desk
+                        .refuse("Failed to send message", Some(why), client_id);
                     return;
                 }
                 self.waiting.push_back((message, chat));
@@ -398,7 +398,11 @@ fn is_too_big(error: &axum::Error) -> bool {
 }
 
 /// Refuses a client after the upgrade, with a close frame that it gets to see.
-pub(super) async fn refuse(mut socket: WebSocket, (code, reason): (u16, &'static str), wait: Duration) {
+pub(super) async fn refuse(
+    mut socket: WebSocket,
+    (code, reason): (u16, &'static str),
+    wait: Duration,
+) {
     if !wait.is_zero() {
         sleep(wait).await;
     }

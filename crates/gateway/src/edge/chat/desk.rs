@@ -9,8 +9,8 @@ use store::ChatPage;
 use store::live::rooms::After;
 use tokio::sync::mpsc::error::TrySendError;
 use wire::chat::{
-    Acked, ChatClientMessage, ChatExtra, ChatExtras, ChatRole, ChatServerMessage, HandedOver, Joined,
-    Posted, ReadUpTo, Say, text,
+    Acked, ChatClientMessage, ChatExtra, ChatExtras, ChatRole, ChatServerMessage, HandedOver,
+    Joined, Posted, ReadUpTo, Say, text,
 };
 
 use super::Chat;
@@ -73,12 +73,7 @@ impl Desk {
     }
 
     /// Says that something was not done.
-    pub(super) fn refuse(
-        &self,
-        error: &str,
-        message: Option<String>,
-        client_id: Option<String>,
-    ) {
+    pub(super) fn refuse(&self, error: &str, message: Option<String>, client_id: Option<String>) {
         self.answer(&ChatServerMessage::Error {
             error: error.to_owned(),
             message,
@@ -236,9 +231,10 @@ impl Desk {
         let chat = self.chat();
         let (agent_id, agent_name) = match &chat.keeper {
             Keeper::Backend(backend) => {
-                let found = backend.user(&self.identity.user).await.map_err(|why| {
-                    Refusal("Failed to process agent_joined event", Some(why.0))
-                })?;
+                let found = backend
+                    .user(&self.identity.user)
+                    .await
+                    .map_err(|why| Refusal("Failed to process agent_joined event", Some(why.0)))?;
                 let user = found.ok_or(Refusal("Failed to fetch agent info", None))?;
                 (user.id.clone(), user.called().to_owned())
             }
@@ -313,7 +309,9 @@ impl Desk {
         let words = self.words(&content)?;
         let chat = self.chat();
         let Some(own) = chat.keeper.own() else {
-            return Err(unsaid("messages are changed where they are kept: in the application"));
+            return Err(unsaid(
+                "messages are changed where they are kept: in the application",
+            ));
         };
         let sender = self.identity.as_sender();
         let now = self.app.clock.utc();
@@ -346,14 +344,19 @@ impl Desk {
             read.map_err(|Unwilling(why)| Refusal("Failed to read the history", Some(why)))?
         } else {
             let away = || Some("redis does not answer; try again".to_owned());
-            let behind = self.app.store.live.rooms.behind(&room.id, After::Cursor(""));
+            let behind = self
+                .app
+                .store
+                .live
+                .rooms
+                .behind(&room.id, After::Cursor(""));
             let behind = behind.await;
             let told = behind.map_err(|_| Refusal("Failed to read the history", away()))?;
             let texts = told.told.iter().map(|told| told.text.as_str());
             page(&lately(texts), before.as_deref(), limit)
         };
         let history = ChatServerMessage::History { messages, more };
-        if &*room.id == &*self.room.id {
+        if room.id == self.room.id {
             self.answer(&history);
         } else {
             let text = wire::chat::in_room(&room.id, &text(&history));
@@ -379,9 +382,9 @@ impl Desk {
                 }
                 other.chat
             }
-            None => chat.filter(|chat| self.identity.may_hear(chat)).ok_or_else(|| {
-                refused("the token does not open it; send one for it as token")
-            })?,
+            None => chat
+                .filter(|chat| self.identity.may_hear(chat))
+                .ok_or_else(|| refused("the token does not open it; send one for it as token"))?,
         };
         let known = {
             let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,9 +39,16 @@ pub(super) struct Incomplete;
 impl Identity {
     /// Reads the claims. `chatId` may be missing where the token opens several rooms.
     pub(super) fn of(claims: &Map<String, Value>) -> Result<Self, Incomplete> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
+        let text = |name: &str| {
+            claims
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|it| !it.is_empty())
+        };
         let user = text("userId").ok_or(Incomplete)?;
-        let chat = text("chatId").filter(|it| is_usable(it)).ok_or(Incomplete)?;
+        let chat = text("chatId")
+            .filter(|it| is_usable(it))
+            .ok_or(Incomplete)?;
         let others = match claims.get("chats") {
             Some(Value::String(all)) if all == "*" => Others::All,
             Some(Value::Array(chats)) => Others::These(texts(chats)),
@@ -140,13 +147,17 @@ mod tests {
             assert_eq!(of(&incomplete), Err(Incomplete), "{incomplete}");
         }
         let whole = of(&json!({"userId": "u", "chatId": "c", "exp": 7})).unwrap();
-        assert_eq!((&*whole.user, &*whole.chat, whole.expires_at), ("u", "c", Some(7)));
+        assert_eq!(
+            (&*whole.user, &*whole.chat, whole.expires_at),
+            ("u", "c", Some(7))
+        );
         assert!(!whole.is_authenticated && whole.may_hear("c") && !whole.may_hear("d"));
     }
 
     #[test]
     fn customers_do_not_speak_for_the_team() {
-        let customer = of(&json!({"userId": "u", "chatId": "c", "isAuthenticated": false})).unwrap();
+        let customer =
+            of(&json!({"userId": "u", "chatId": "c", "isAuthenticated": false})).unwrap();
         assert!(customer.may_speak_as(ChatRole::User) && !customer.is_staff());
         assert!(!customer.may_speak_as(ChatRole::Agent));
         // only the truth value counts
@@ -154,7 +165,8 @@ mod tests {
         assert!(!of(&claims).unwrap().is_staff());
         let staff = of(&json!({"userId": "u", "chatId": "c", "isAuthenticated": true})).unwrap();
         assert!(staff.is_staff() && !staff.may_speak_as(ChatRole::System));
-        let claims = json!({"userId": "u", "chatId": "c", "isAuthenticated": true, "roles": ["USER"]});
+        let claims =
+            json!({"userId": "u", "chatId": "c", "isAuthenticated": true, "roles": ["USER"]});
         assert!(!of(&claims).unwrap().is_staff());
     }
 

@@ -146,7 +146,10 @@ impl Own {
         limit: u32,
     ) -> Result<(Vec<Posted>, bool), Unwilling> {
         let limit = limit.clamp(1, HISTORY_MOST);
-        let found = self.sql.chat_messages(&self.tenant, chat, page, limit).await;
+        let found = self
+            .sql
+            .chat_messages(&self.tenant, chat, page, limit)
+            .await;
         let (messages, more) = found.map_err(unkept)?;
         Ok((messages.into_iter().map(posted).collect(), more))
     }
@@ -161,7 +164,9 @@ impl Own {
     ) -> Result<Option<Posted>, Unwilling> {
         let content = content(words, sender);
         let place = (chat, id, sender.id.as_str());
-        let changed = self.sql.change_chat_message(&self.tenant, place, &content, now);
+        let changed = self
+            .sql
+            .change_chat_message(&self.tenant, place, &content, now);
         Ok(changed.await.map_err(unkept)?.map(posted))
     }
 }

@@ -53,7 +53,9 @@ impl Later {
         if let Some((room, _)) = lost {
             room.untold(-1);
             self.metrics.chat().never_published();
-            tracing::warn!("a chat message never reaches the other servers: too many wait for redis");
+            tracing::warn!(
+                "a chat message never reaches the other servers: too many wait for redis"
+            );
         }
         self.added.notify_one();
     }

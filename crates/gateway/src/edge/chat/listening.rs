@@ -172,7 +172,11 @@ async fn tell(hub: &Hub, room: &Arc<Room>, published: Published<'_>) {
         room.set_human(true);
     }
     let place = published.mark.as_ref().map(|mark| mark.cursor.clone());
-    if let Some(mark) = published.mark.as_ref().filter(|mark| !mark.cursor.is_empty()) {
+    if let Some(mark) = published
+        .mark
+        .as_ref()
+        .filter(|mark| !mark.cursor.is_empty())
+    {
         let last = room.cursor();
         // something was told between the two that has not been heard here
         let gap = !last.is_empty() && mark.prev != last && is_behind(&mark.prev, &last);
@@ -214,5 +218,8 @@ fn is_to_human(frame: &Frame) -> bool {
 fn typist(text: &str) -> Option<(String, bool)> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     let data = &value["data"];
-    Some((data["userId"].as_str()?.to_owned(), data["isTyping"].as_bool()?))
+    Some((
+        data["userId"].as_str()?.to_owned(),
+        data["isTyping"].as_bool()?,
+    ))
 }

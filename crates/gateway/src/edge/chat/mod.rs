@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
-use store::Store;
+use store::{ChatPage, Store};
+use wire::chat::Posted;
 
 use self::agent::Answering;
 use self::backend::Backend;
@@ -101,6 +102,22 @@ impl Chat {
             open: AtomicUsize::new(0),
             knocks: Lockout::new(BAD_TOKENS, BAD_TOKENS_FOR_S),
         })
+    }
+}
+
+impl Chat {
+    /// Messages of a room, oldest first, and whether there are more; `None` where this server does not keep them.
+    ///
+    /// # Errors
+    /// In words, when they cannot be read.
+    pub(crate) async fn read(
+        &self,
+        room: &str,
+        page: ChatPage<'_>,
+        limit: u32,
+    ) -> Option<Result<(Vec<Posted>, bool), String>> {
+        let read = self.keeper.own()?.read(room, page, limit).await;
+        Some(read.map_err(|why| why.0))
     }
 }
 

@@ -368,7 +368,10 @@ mod tests {
         };
         room.tell(&presence);
         assert!(room.tell(&keyed("b", "m:2")));
-        assert_eq!([heard(&mut of_one).await, heard(&mut of_one).await], ["a", "b"]);
+        assert_eq!(
+            [heard(&mut of_one).await, heard(&mut of_one).await],
+            ["a", "b"]
+        );
         for expected in ["a", "typing", "presence", "b"] {
             assert_eq!(heard(&mut of_two).await, expected);
         }

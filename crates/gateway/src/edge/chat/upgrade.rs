@@ -43,13 +43,13 @@ pub(super) struct Wish {
 /// `GET /chat`, and any path of a listener of its own.
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
-    wish: Option<Query<Wish>>,
     parts: Parts,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let Ok(socket) = socket else {
         return Ok(health::answer(&app, &parts));
     };
+    let wish = Query::<Wish>::try_from_uri(&parts.uri);
     let Query(wish) = wish.unwrap_or_default();
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
@@ -137,7 +137,9 @@ fn knocked(left_ms: u64) -> ApiError {
     let mut error = ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_bad_tokens",
-        format!("Too many tokens from this address were not valid. Try again in {wait_s} s, with a fresh token."),
+        format!(
+            "Too many tokens from this address were not valid. Try again in {wait_s} s, with a fresh token."
+        ),
     );
     error.retry_after_s = Some(wait_s);
     error
