@@ -18,6 +18,7 @@ use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::edge::chat::{Chat, ChatError};
 use crate::edge::voice;
 use crate::lifecycle::Lifecycle;
 use crate::mail::{MailSettings, Mailer};
@@ -70,6 +71,8 @@ pub struct App {
     pub presence: Presence,
     /// Who is surveyed, and what was answered.
     pub survey: Arc<Desk>,
+    /// Chat rooms.
+    pub chat: Chat,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
     /// When the server started.
@@ -103,6 +106,9 @@ pub enum AppError {
     /// Mail cannot be sent as configured.
     #[error(transparent)]
     Mail(#[from] MailSettings),
+    /// The chat rooms cannot be opened.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
@@ -152,7 +158,10 @@ impl App {
         let live = &store.live;
         let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
         let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
+        let around = (&clock, &metrics);
+        let chat = Chat::open(&config, &store, around, seed(&clock)).await?;
         Ok(Arc::new(Self {
+            chat,
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             quotas,

@@ -2,6 +2,7 @@
 //! Loaded once by the binary ([`Config::load`]) and handed to [`crate::run`]; tests build it by hand.
 //! Never reads the environment itself and never prints a secret.
 
+mod chat;
 mod check;
 mod conversations;
 mod document;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use chat::{Chat, ChatExpiry, ChatPresence, ChatRefusal, ChatRoles};
 pub use conversations::{Conversations, Encryption, Remembered};
 pub use layers::ConfigError;
 pub use listeners::{Listener, Profile};
@@ -45,7 +47,8 @@ pub struct Config {
     /// Where the server listens and keeps its data.
     pub server: Server,
     /// Further addresses, each for one door: a `[[listeners]]` table with `profile` and `address` for every one, or
-    /// `ANTIPHON_LISTENERS=PROFILE=ADDRESS,…`. Profiles: all (what the main address answers).
+    /// `ANTIPHON_LISTENERS=PROFILE=ADDRESS,…`. Profiles: all (what the main address answers), chat (chat
+    /// rooms at `/`).
     pub listeners: Vec<Listener>,
     /// What the HTTP side allows.
     pub http: Http,
@@ -85,6 +88,8 @@ pub struct Config {
     pub agents: AgentFiles,
     /// What functions of agents may reach.
     pub tools: Tools,
+    /// Rooms in which people and agents write to each other.
+    pub chat: Chat,
     /// What providers cost.
     pub metering: Metering,
     /// The app voice socket.
@@ -174,6 +179,11 @@ impl Config {
             max_client_secrets: self.auth.max_client_secrets,
             share_percent: self.redis.local_share_percent,
             keys: None,
+            rooms: store::live::RoomLimits {
+                entries: self.chat.replay_messages,
+                kept_ms: self.chat.replay_s * 1000,
+                ..store::live::RoomLimits::default()
+            },
         }
     }
 

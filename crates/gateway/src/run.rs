@@ -15,7 +15,7 @@ use crate::app::AppError;
 use crate::config::{Listener, Profile};
 use crate::lifecycle::{Drained, listen_to_signals};
 use crate::survey::SurveySettings;
-use crate::{App, Config, http, jobs, observe};
+use crate::{App, Config, edge, http, jobs, observe};
 
 /// How long the database may take for what was said last; the rest waits for the next start.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
@@ -54,6 +54,7 @@ impl RunError {
                     | AppError::Encryption(_)
                     | AppError::Mail(_)
                     | AppError::Survey(SurveySettings::File(_))
+                    | AppError::Chat(_)
             )
         )
     }
@@ -117,6 +118,7 @@ impl Server {
         }
         app.load_catalog();
         jobs::start(&app);
+        edge::chat::start(&app);
         let delivery = deliver(&app);
         let house = house(&app);
         let serve =

@@ -18,6 +18,7 @@ pub use sql::calls::queue::{CallAttempt, ClaimedCall, Dial, Enqueued, Pace};
 pub use sql::calls::recordings::Recording;
 pub use sql::calls::turns::{CallTurn, Speaker, StoredTurn};
 pub use sql::calls::{CallFilter, StoredCall};
+pub use sql::chat::{ChatMessage, ChatPage, ChatRead, ChatRoom, NewChatMessage};
 pub use sql::inbox::{Receipt, Request};
 pub use sql::items::{Change, Entry, StoredItem};
 pub use sql::keys::{ApiKey, NewApiKey, Rotation};

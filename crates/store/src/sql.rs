@@ -22,6 +22,7 @@ pub mod agents;
 pub mod callees;
 pub mod calls;
 mod changes;
+pub mod chat;
 mod data_keys;
 pub mod inbox;
 mod installation;

@@ -80,6 +80,7 @@ pub fn document() -> Value {
         },
     });
     crate::voice::extend(&mut document);
+    crate::chat::extend(&mut document);
     document
 }
 

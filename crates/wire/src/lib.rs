@@ -3,6 +3,7 @@
 //! Never does I/O, never decides anything.
 
 pub mod asyncapi;
+pub mod chat;
 pub mod ids;
 pub mod realtime;
 pub mod rest;

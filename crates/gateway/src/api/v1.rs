@@ -6,9 +6,10 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
-mod chat;
+pub(crate) mod chat;
 mod models;
 mod realtime;
+mod rooms;
 mod sessions;
 mod surveys;
 mod usage;
@@ -33,6 +34,8 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
         .routes(routes!(sessions::usage::show::show))
+        .routes(routes!(rooms::tokens::create::create))
+        .routes(routes!(rooms::messages::list::list))
         .routes(routes!(usage::list::list))
         .routes(routes!(agents::list::list, agents::create::create))
         .routes(routes!(

@@ -13,7 +13,9 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, listeners, named, plans, survey, voice};
+use super::{
+    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, voice,
+};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -33,6 +35,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     listeners::check(&config.listeners)?;
     named::check(config)?;
+    chat::check(&config.chat)?;
     plans::check(&config.plans)?;
     check_rates(config)?;
     conversations::check(&config.conversations, &config.retention, &config.encryption)?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, listeners, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 26] = [
+const SHORT_NAMES: [(&str, &str); 29] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -42,6 +42,9 @@ const SHORT_NAMES: [(&str, &str); 26] = [
     ),
     ("PRE_AUTH_CODE_EXPIRY_SECONDS", "survey.code_ttl_s"),
     ("REDIS_SESSION_TTL_SECONDS", "survey.session_ttl_s"),
+    ("JWT_SECRET", "chat.jwt_secret"),
+    ("NEXT_API_URL", "chat.backend_url"),
+    ("INTERNAL_API_SECRET", "chat.backend_secret"),
 ];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.

@@ -22,11 +22,13 @@ pub enum Profile {
     Voice,
     /// The survey by text.
     Survey,
+    /// Chat rooms, as the original served them.
+    Chat,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::All, Self::Voice, Self::Survey];
+    pub const ALL: [Self; 4] = [Self::All, Self::Voice, Self::Survey, Self::Chat];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Profile {
             Self::All => "all",
             Self::Voice => "voice",
             Self::Survey => "survey",
+            Self::Chat => "chat",
         }
     }
 }

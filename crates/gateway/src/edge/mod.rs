@@ -2,6 +2,7 @@
 //! Mounted by `http::router`; drives `session`.
 //! Never decides what a conversation does: that is `engine::Session`.
 
+pub mod chat;
 mod queue;
 pub mod realtime;
 pub mod survey;

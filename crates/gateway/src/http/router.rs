@@ -39,6 +39,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(edge::survey::routes())
         .merge(observe::health::routes())
         .merge(edge::voice::routes())
+        .merge(edge::chat::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))
@@ -53,6 +54,7 @@ pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
         Profile::All => router(app),
         Profile::Voice => guarded(app, edge::voice::listener_routes()),
         Profile::Survey => guarded(app, edge::survey::listener_routes()),
+        Profile::Chat => guarded(app, edge::chat::listener_routes()),
     }
 }
 

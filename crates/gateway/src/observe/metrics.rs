@@ -23,6 +23,7 @@ use super::kept::Kept;
 use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
+use super::rooms::ChatNumbers;
 use super::surveys::Surveys;
 use super::usage::Usage;
 use super::work::Work;
@@ -92,6 +93,7 @@ struct Families {
     keys: Keys,
     limits: Limits,
     surveys: Surveys,
+    rooms: ChatNumbers,
     usage: Usage,
     work: Work,
 }
@@ -203,6 +205,7 @@ fn register(registry: &mut Registry, families: &Families) {
     families.surveys.register(r);
     families.keys.register(r);
     families.limits.register(r);
+    families.rooms.register(r);
     families.usage.register(r);
     families.work.register(r);
 }
@@ -216,6 +219,11 @@ impl Metrics {
     /// The numbers about work for workers.
     pub(crate) fn work(&self) -> &Work {
         &self.0.families.work
+    }
+
+    /// The numbers about chat rooms.
+    pub(crate) fn chat(&self) -> &ChatNumbers {
+        &self.0.families.rooms
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -393,6 +401,7 @@ pub fn metrics_markdown() -> String {
     f.keys.show();
     f.limits.show();
     f.surveys.show();
+    f.rooms.show();
     f.usage.show();
     f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");

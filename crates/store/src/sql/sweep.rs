@@ -1,4 +1,4 @@
-//! What is removed of the outbox, the inbox, the calls and the voice sessions once its time is over, in small steps.
+//! What is removed of the outbox, the inbox, the calls, the voice sessions and the chat rooms once its time is over, in small steps.
 //! Called by the gateway's daily job.
 //! Never removes what is still to be done, and never holds a table for longer than a page of rows takes.
 
@@ -10,6 +10,12 @@ use crate::StoreError;
 
 /// Rows removed in one transaction.
 const PAGE: u64 = 500;
+
+const CHAT_MESSAGES: &str = "DELETE FROM chat_messages WHERE tenant = $1 AND (chat, id) IN \
+     (SELECT chat, id FROM chat_messages WHERE tenant = $1 AND created_at < $2 ORDER BY created_at LIMIT $3)";
+/// Rooms in which nothing was said since.
+const CHAT_ROOMS: &str = "DELETE FROM chat_rooms WHERE tenant = $1 AND id IN \
+     (SELECT id FROM chat_rooms WHERE tenant = $1 AND updated_at < $2 ORDER BY updated_at LIMIT $3)";
 
 /// What is old enough to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +41,10 @@ pub struct Swept {
     pub calls: u64,
     /// Voice sessions, with what was said in them.
     pub voice: u64,
+    /// Messages of chat rooms.
+    pub chat_messages: u64,
+    /// Chat rooms.
+    pub chat_rooms: u64,
     /// Rows that could have been removed beside those; 0 when there may be more to remove.
     pub left: u64,
 }
@@ -46,6 +56,8 @@ enum Old<'a> {
     Inbox(&'a str, DateTime<Utc>),
     Calls(&'a str, DateTime<Utc>),
     Voice(&'a str, DateTime<Utc>),
+    ChatMessages(&'a str, DateTime<Utc>),
+    ChatRooms(&'a str, DateTime<Utc>),
 }
 
 impl Sql {
@@ -73,6 +85,10 @@ impl Sql {
             swept.calls += self.sweep_pages(old, left).await?;
             let old = Old::Voice(tenant, retention.cut(tenant, now));
             swept.voice += self.sweep_pages(old, left).await?;
+            let old = Old::ChatMessages(tenant, retention.cut(tenant, now));
+            swept.chat_messages += self.sweep_pages(old, left).await?;
+            let old = Old::ChatRooms(tenant, retention.cut(tenant, now));
+            swept.chat_rooms += self.sweep_pages(old, left).await?;
         }
         Ok(swept)
     }
@@ -91,6 +107,13 @@ impl Sql {
                 Old::Inbox(tenant, before) => self.sweep_inbox(tenant, before, rows).await?,
                 Old::Calls(tenant, before) => self.sweep_calls(tenant, before, rows).await?,
                 Old::Voice(tenant, before) => self.sweep_voice(tenant, before, rows).await?,
+                Old::ChatMessages(tenant, before) => {
+                    self.sweep_chats(CHAT_MESSAGES, tenant, before, rows)
+                        .await?
+                }
+                Old::ChatRooms(tenant, before) => {
+                    self.sweep_chats(CHAT_ROOMS, tenant, before, rows).await?
+                }
             };
             *left = left.saturating_sub(removed);
             all += removed;
@@ -137,6 +160,25 @@ impl Sql {
             .execute(on)
             .await
             .map(|done| done.rows_affected())
+        })
+    }
+
+    async fn sweep_chats(
+        &self,
+        query: &'static str,
+        tenant: &str,
+        before: DateTime<Utc>,
+        rows: i64,
+    ) -> Result<u64, StoreError> {
+        let action = "remove what was said in chat rooms and has outlived its time";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(query)
+                .bind(tenant)
+                .bind(before)
+                .bind(rows)
+                .execute(on)
+                .await
+                .map(|done| done.rows_affected())
         })
     }
 

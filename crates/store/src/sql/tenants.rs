@@ -255,6 +255,7 @@ impl Sql {
                     "DELETE FROM projects WHERE tenant = $1",
                     "DELETE FROM sessions WHERE tenant = $1",
                     "DELETE FROM calls WHERE tenant = $1",
+                    "DELETE FROM chat_rooms WHERE tenant = $1",
                     "DELETE FROM outbox WHERE tenant = $1",
                     "DELETE FROM inbox WHERE tenant = $1",
                 ] {
