@@ -18,16 +18,22 @@ const MOST: usize = 32;
 pub enum Profile {
     /// Everything that the main address answers.
     All,
+    /// What the bridge of LeadFlip answers: `/health` in its words, its webhooks, and media streams at any path.
+    Telephony,
+    /// `/metrics`, `/health` and `/ready`, for an address that only the operator reaches.
+    Metrics,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::All];
+    pub const ALL: [Self; 3] = [Self::All, Self::Telephony, Self::Metrics];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Telephony => "telephony",
+            Self::Metrics => "metrics",
         }
     }
 }

@@ -10,6 +10,7 @@ mod admission;
 mod agents;
 mod agents_stored;
 mod caller;
+mod carrier;
 mod chat;
 mod client_secrets;
 mod conversations;
@@ -34,6 +35,7 @@ mod mcp;
 mod mind;
 mod models;
 mod operations;
+mod phone;
 mod pipelines;
 // `test` tells the linter what this is
 #[cfg(test)]

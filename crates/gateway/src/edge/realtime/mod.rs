@@ -8,6 +8,7 @@ mod read;
 mod upgrade;
 mod write;
 
+pub(in crate::edge) use upgrade::call;
 pub use upgrade::routes;
 
 /// Which shape of the protocol a connection speaks (spec/realtime §1.12).
