@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::agents::{Agents, FileError};
 use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
+use crate::calls::Phone;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::chat::{Chat, ChatError};
@@ -67,6 +68,8 @@ pub struct App {
     pub voice: voice::Desk,
     /// Conversations running.
     pub sessions: Registry,
+    /// Telephone calls running.
+    pub phone: Phone,
     /// Which of them are this gateway's, for the others.
     pub presence: Presence,
     /// Who is surveyed, and what was answered.
@@ -142,6 +145,7 @@ impl App {
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let keys = keys.sharing(store.live.facts.clone(), metrics.clone());
+        let phone = Phone::open(&store.sql, config.telephony.max_calls).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
@@ -167,6 +171,7 @@ impl App {
             quotas,
             survey,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
+            phone,
             presence,
             voice: voice::Desk::open(&config.voice, &clock)?,
             store,

@@ -14,6 +14,7 @@ mod plans;
 mod rate_limits;
 mod sections;
 mod survey;
+mod telephony;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -37,6 +38,7 @@ pub use sections::{
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
 pub use survey::{Mail, Survey};
+pub use telephony::{CarrierAccount, OwnNumber, Telephony};
 pub use voice::{Voice, VoiceAdmits, VoicePrices};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -90,6 +92,8 @@ pub struct Config {
     pub tools: Tools,
     /// Rooms in which people and agents write to each other.
     pub chat: Chat,
+    /// Calls over telephone carriers.
+    pub telephony: Telephony,
     /// What providers cost.
     pub metering: Metering,
     /// The app voice socket.

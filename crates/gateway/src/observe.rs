@@ -2,6 +2,7 @@
 //! Fed by every other module through [`Metrics::emit`]; read by people and by Prometheus.
 //! Never carries a secret or a spoken word.
 
+pub mod calls;
 pub mod events;
 pub mod health;
 mod incidents;

@@ -13,6 +13,7 @@ pub use sql::agents::{Creation, Place, StoredAgent};
 pub use sql::audit::{Act, AuditEntry, Chain, Fault};
 pub use sql::callees::{Callee, Consent, DoNotCall};
 pub use sql::calls::events::{CallEvent, NewCallEvent};
+pub use sql::calls::notes::CallNotes;
 pub use sql::calls::progress::{CallNews, CallingOff, Told};
 pub use sql::calls::queue::{CallAttempt, ClaimedCall, Dial, Enqueued, Pace};
 pub use sql::calls::recordings::Recording;

@@ -6,8 +6,10 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
+mod calls;
 pub(crate) mod chat;
 mod models;
+mod phone_numbers;
 mod realtime;
 mod rooms;
 mod sessions;
@@ -49,6 +51,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(admin::keys::revoke::revoke))
         .routes(routes!(admin::keys::rotate::rotate))
+        .merge(telephone_routes())
         .merge(tenant_routes())
         .merge(survey_routes())
         .merge(
@@ -56,6 +59,19 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
                 .routes(routes!(audio::transcriptions::create::create))
                 .layer(upload),
         )
+}
+
+fn telephone_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(calls::list::list))
+        .routes(routes!(calls::show::show))
+        .routes(routes!(calls::hangup::hangup))
+        .routes(routes!(calls::events::events))
+        .routes(routes!(phone_numbers::list::list))
+        .routes(routes!(
+            phone_numbers::put::put,
+            phone_numbers::delete::delete
+        ))
 }
 
 fn tenant_routes() -> OpenApiRouter<Arc<App>> {

@@ -14,7 +14,7 @@ use store::sql::check_address;
 use crate::retention::RETENTION_DAYS;
 
 use super::{
-    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, voice,
+    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, telephony, voice,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
@@ -49,6 +49,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     voice::check(&config.voice, &listen)?;
     check_worker(config)?;
     survey::check(config)?;
+    telephony::check(config)?;
     check_ranges(config)
 }
 

@@ -45,21 +45,32 @@ fn relink(value: &mut Value) {
 
 /// The meaning of a section or of a key, from the schema.
 fn meaning(schema: &Value, section: &str, key: Option<&str>) -> String {
-    let body = &schema["properties"][section];
-    let found = match key {
-        None => body["description"].as_str(),
-        Some(key) => {
-            let name = body["$ref"]
-                .as_str()
-                .or_else(|| body["additionalProperties"]["$ref"].as_str())
-                .or_else(|| body["allOf"][0]["$ref"].as_str())
-                .or_else(|| body["oneOf"][0]["$ref"].as_str())
-                .and_then(|target| target.rsplit('/').next())
-                .unwrap_or_default();
-            schema["$defs"][name]["properties"][key]["description"].as_str()
+    let body = match section.split_once('.') {
+        None => &schema["properties"][section],
+        Some((outer, inner)) => {
+            &definition(schema, &schema["properties"][outer])["properties"][inner]
         }
     };
+    let own = |body: &Value| body["description"].as_str().map(str::to_owned);
+    let found = match key {
+        // what a member is says more than where they are
+        None if section.contains('.') => own(definition(schema, body)),
+        None => own(body),
+        Some(key) => own(&definition(schema, body)["properties"][key]),
+    };
     found.unwrap_or_default().replace('\n', " ")
+}
+
+/// What a property refers to.
+fn definition<'a>(schema: &'a Value, body: &Value) -> &'a Value {
+    let name = body["$ref"]
+        .as_str()
+        .or_else(|| body["additionalProperties"]["$ref"].as_str())
+        .or_else(|| body["allOf"][0]["$ref"].as_str())
+        .or_else(|| body["oneOf"][0]["$ref"].as_str())
+        .and_then(|target| target.rsplit('/').next())
+        .unwrap_or_default();
+    &schema["$defs"][name]
 }
 
 /// Every key with its meaning and default, commented out.
@@ -89,7 +100,7 @@ pub(super) fn default_toml() -> String {
             text.push_str(&format!("# {indent}{meaning}\n"));
             match value {
                 Value::Null => text.push_str(&format!("# {indent}{key} = \"\"\n")),
-                value => text.push_str(&format!("# {indent}{key} = {value}\n")),
+                value => text.push_str(&format!("# {indent}{key} = {}\n", inline(value))),
             }
         }
     });
@@ -122,17 +133,46 @@ fn print_keys(title: &str, keys: Option<&Map<String, Value>>, text: &mut String)
     for (key, value) in keys.into_iter().flatten() {
         match value {
             Value::Null => text.push_str(&format!("# {key} is not set\n")),
-            value => text.push_str(&format!("{key} = {value}\n")),
+            value => text.push_str(&format!("{key} = {}\n", inline(value))),
         }
     }
     text.push('\n');
 }
 
-/// JSON's numbers, booleans, plain strings and lists are also TOML's.
+/// A value as TOML: JSON's numbers, booleans, plain strings and lists of these are TOML's as well, its objects are not.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(keys) => {
+            let set = keys.iter().filter(|(_, value)| !value.is_null());
+            let pairs: Vec<String> = set
+                .map(|(key, value)| format!("{key} = {}", inline(value)))
+                .collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            let list: Vec<String> = list.iter().map(inline).collect();
+            format!("[{}]", list.join(", "))
+        }
+        value => value.to_string(),
+    }
+}
+
+/// Every section, and behind it those with members that stand inside it.
 fn each_section(tree: &Value, mut visit: impl FnMut(&str, &Map<String, Value>)) {
     for (section, body) in tree.as_object().into_iter().flatten() {
-        if let Some(keys) = body.as_object() {
-            visit(section, keys);
+        let Some(keys) = body.as_object() else {
+            continue;
+        };
+        let nested = |key: &str| named::is_named(&format!("{section}.{key}"));
+        let (inner, own): (Map<_, _>, Map<_, _>) = keys
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .partition(|(key, _)| nested(key));
+        visit(section, &own);
+        for (key, members) in &inner {
+            if let Some(members) = members.as_object() {
+                visit(&format!("{section}.{key}"), members);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, listeners, named};
+use super::{Config, Secret, check::check, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 29] = [
@@ -46,6 +46,9 @@ const SHORT_NAMES: [(&str, &str); 29] = [
     ("NEXT_API_URL", "chat.backend_url"),
     ("INTERNAL_API_SECRET", "chat.backend_secret"),
 ];
+
+/// What alone means `0.0.0.0:PORT`: the first counts. The second is LeadFlip's.
+const PORTS: [&str; 2] = ["PORT", "WEBSOCKET_PORT"];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,11 +171,15 @@ fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
                     });
                 }
             }
-            Value::Object(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
-                key: format!("{section}.{key}"),
-                value,
-                source: source.clone(),
-            })),
+            Value::Object(keys) => {
+                for (key, value) in within_section(&section, keys) {
+                    settings.push(Setting {
+                        key,
+                        value,
+                        source: source.clone(),
+                    });
+                }
+            }
             value => settings.push(Setting {
                 key: section,
                 value,
@@ -181,6 +188,21 @@ fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
         }
     }
     Ok(settings)
+}
+
+/// The keys of a section, and of the sections with members inside it, as dotted keys.
+fn within_section(section: &str, keys: Map<String, Value>) -> Vec<(String, Value)> {
+    let mut settings = Vec::new();
+    for (key, value) in keys {
+        let key = format!("{section}.{key}");
+        match value {
+            Value::Object(members) if named::is_named(&key) => {
+                settings.extend(named::flatten(&key, members));
+            }
+            value => settings.push((key, value)),
+        }
+    }
+    settings
 }
 
 /// `ANTIPHON_SECTION__KEY`, and `ANTIPHON_SECTION__NAME__KEY` where a section has members. Names without the double underscore belong to [`SHORT_NAMES`] or to scripts.
@@ -194,8 +216,11 @@ fn from_sections(environment: &[(String, String)]) -> Result<Vec<Setting>, Confi
         else {
             continue;
         };
-        let key = key.to_lowercase().replacen("__", ".", 1);
-        let key = format!("{}.{key}", section.to_lowercase());
+        let whole = format!("{}.{}", section.to_lowercase(), key.to_lowercase());
+        let mut key = whole.replacen("__", ".", 1);
+        if named::is_named(named::split(&key).0) && key.contains("__") {
+            key = key.replacen("__", ".", 1);
+        }
         let default = lookup(&defaults, &key, name)?;
         settings.push(Setting {
             value: typed(text, &default),
@@ -215,15 +240,21 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             .map(|(_, v)| v)
     };
     let mut settings = Vec::new();
-    if let (Some(port), None) = (get("PORT"), get("ANTIPHON_LISTEN")) {
+    let ports = PORTS.into_iter();
+    if let (Some((name, port)), None) = (
+        ports
+            .map(|name| (name, get(name)))
+            .find(|(_, port)| port.is_some()),
+        get("ANTIPHON_LISTEN"),
+    ) {
         settings.push(Setting {
             key: "server.listen".to_owned(),
-            value: Value::String(format!("0.0.0.0:{port}")),
-            source: "PORT".to_owned(),
+            value: Value::String(format!("0.0.0.0:{}", port.map_or("", String::as_str))),
+            source: name.to_owned(),
         });
     }
     let defaults = defaults();
-    for (name, key) in SHORT_NAMES {
+    for (name, key) in SHORT_NAMES.into_iter().chain(telephony::ALIASES) {
         if let Some(text) = get(name) {
             let default = lookup(&defaults, key, name).unwrap_or_default();
             settings.push(Setting {
@@ -288,7 +319,7 @@ fn typed(text: &str, default: &Value) -> Value {
 
 /// The default of a key, which is also its kind.
 fn lookup(tree: &Value, key: &str, source: &str) -> Result<Value, ConfigError> {
-    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    let (section, name) = named::split(key);
     let unknown = |known: &Value| ConfigError::Unknown {
         key: key.to_owned(),
         source_name: source.to_owned(),
@@ -302,7 +333,8 @@ fn lookup(tree: &Value, key: &str, source: &str) -> Result<Value, ConfigError> {
             })
             .unwrap_or_default(),
     };
-    let body = tree.get(section).ok_or_else(|| unknown(tree))?;
+    let body = tree.pointer(&named::pointer(section));
+    let body = body.ok_or_else(|| unknown(tree))?;
     if name.is_empty() && body.is_array() {
         return Ok(body.clone());
     }
@@ -351,25 +383,29 @@ fn plain(kind: &str) -> &str {
 }
 
 fn set(tree: &mut Value, key: &str, value: Value) {
-    let Some((section, name)) = key.split_once('.') else {
+    if !key.contains('.') {
         tree[key] = value;
+        return;
+    }
+    let (section, name) = named::split(key);
+    let Some(body) = tree.pointer_mut(&named::pointer(section)) else {
         return;
     };
     match (named::defaults(section), name.split_once('.')) {
         (Some(defaults), Some((member, key))) => {
-            let member = &mut tree[section][member];
+            let member = &mut body[member];
             if member.is_null() {
                 *member = defaults;
             }
             member[key] = value;
         }
-        _ => tree[section][name] = value,
+        _ => body[name] = value,
     }
 }
 
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
-    key.ends_with("_key")
-        || key.ends_with("_secret")
+    let ends = ["_key", "_token", "_secret"];
+    ends.iter().any(|end| key.ends_with(end))
         || ["database.url", "redis.url", "mail.password"].contains(&key)
 }

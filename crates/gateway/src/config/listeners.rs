@@ -24,11 +24,22 @@ pub enum Profile {
     Survey,
     /// Chat rooms, as the original served them.
     Chat,
+    /// What the bridge of LeadFlip answers: `/health` in its words, its webhooks, and media streams at any path.
+    Telephony,
+    /// `/metrics`, `/health` and `/ready`, for an address that only the operator reaches.
+    Metrics,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::All, Self::Voice, Self::Survey, Self::Chat];
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::Voice,
+        Self::Survey,
+        Self::Chat,
+        Self::Telephony,
+        Self::Metrics,
+    ];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +48,8 @@ impl Profile {
             Self::Voice => "voice",
             Self::Survey => "survey",
             Self::Chat => "chat",
+            Self::Telephony => "telephony",
+            Self::Metrics => "metrics",
         }
     }
 }

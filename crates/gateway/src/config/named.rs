@@ -1,4 +1,5 @@
-//! Sections with members of the operator's choice: `[providers.NAME]`, `[pipelines.NAME]` and `[plans.NAME]`.
+//! Sections with members of the operator's choice: `[providers.NAME]`, `[pipelines.NAME]`, `[plans.NAME]` and
+//! `[telephony.accounts.NAME]`.
 //! Used where layers are put on top of each other, checked and documented.
 //! Never opens a provider: whether a vendor takes its key shows later.
 
@@ -7,10 +8,29 @@ use providers::{ProviderKind, Workers, scripted};
 use serde_json::{Map, Value};
 
 use super::check::Problem;
-use super::{Config, NamedPipeline, Plan, Provider};
+use super::{CarrierAccount, Config, NamedPipeline, Plan, Provider};
 
 /// Pipelines that need no section.
 const BUILT_IN: [&str; 3] = ["local", scripted::NAME, Workers::NAME];
+
+/// The section with members that stands inside another one.
+const ACCOUNTS: &str = "telephony.accounts";
+
+/// A dotted key's section, and what is behind it.
+pub(super) fn split(key: &str) -> (&str, &str) {
+    let nested = key
+        .strip_prefix(ACCOUNTS)
+        .and_then(|rest| rest.strip_prefix('.'));
+    nested.map_or_else(
+        || key.split_once('.').unwrap_or((key, "")),
+        |rest| (ACCOUNTS, rest),
+    )
+}
+
+/// A section's place in the tree.
+pub(super) fn pointer(section: &str) -> String {
+    format!("/{}", section.replace('.', "/"))
+}
 
 /// Whether a section has members.
 pub(super) fn is_named(section: &str) -> bool {
@@ -23,6 +43,7 @@ pub(super) fn defaults(section: &str) -> Option<Value> {
         "providers" => serde_json::to_value(Provider::default()).ok(),
         "plans" => serde_json::to_value(Plan::default()).ok(),
         "pipelines" => serde_json::to_value(NamedPipeline::default()).ok(),
+        ACCOUNTS => serde_json::to_value(CarrierAccount::default()).ok(),
         _ => None,
     }
 }

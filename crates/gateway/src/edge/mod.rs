@@ -56,6 +56,8 @@ pub enum Inbound {
     Audio(Bytes),
     /// The next slice of the same append.
     MoreAudio(Bytes),
+    /// Words to be said as they are, as soon as nobody speaks.
+    Say(Box<str>),
     /// Something the decoder refused; the session answers with an error and goes on.
     Rejected(Box<ErrorBody>),
 }

@@ -37,6 +37,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(rest)
         .merge(realtime)
         .merge(edge::survey::routes())
+        .merge(edge::telephony::routes())
         .merge(observe::health::routes())
         .merge(edge::voice::routes())
         .merge(edge::chat::routes())
@@ -55,6 +56,8 @@ pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
         Profile::Voice => guarded(app, edge::voice::listener_routes()),
         Profile::Survey => guarded(app, edge::survey::listener_routes()),
         Profile::Chat => guarded(app, edge::chat::listener_routes()),
+        Profile::Telephony => guarded(app, edge::telephony::bridge_routes()),
+        Profile::Metrics => guarded(app, observe::health::routes()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! Started by [`crate::Server::start`]; each ends with the drain, but for what running conversations need.
 //! Never keeps two of the same kind running at once.
 
+pub(crate) mod calls;
 mod clock;
 pub(crate) mod closing;
 mod conversations;
@@ -27,6 +28,7 @@ pub(crate) fn start(app: &Arc<App>) {
     if app.config.voice.supabase_mirror {
         app.lifecycle.spawn(mirror::run(Arc::clone(app)));
     }
+    app.lifecycle.spawn(calls::run(Arc::clone(app)));
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());
     app.lifecycle

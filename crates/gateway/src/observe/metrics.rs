@@ -17,6 +17,7 @@ use engine::session::Part;
 use providers::guarded::Incident;
 use store::JournalState;
 
+use super::calls::Calls;
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
@@ -88,6 +89,7 @@ struct Families {
     pipeline_ready: Gauge<i64, AtomicI64>,
     redis_away: Gauge<i64, AtomicI64>,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
+    calls: Calls,
     incidents: Incidents,
     kept: Kept,
     keys: Keys,
@@ -200,6 +202,7 @@ fn register(registry: &mut Registry, families: &Families) {
         "1 while Redis is configured and does not answer",
         families.redis_away.clone(),
     );
+    families.calls.register(r);
     families.incidents.register(r);
     families.kept.register(r);
     families.surveys.register(r);
@@ -224,6 +227,11 @@ impl Metrics {
     /// The numbers about chat rooms.
     pub(crate) fn chat(&self) -> &ChatNumbers {
         &self.0.families.rooms
+    }
+
+    /// The numbers of the telephone.
+    pub fn calls(&self) -> &Calls {
+        &self.0.families.calls
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -397,6 +405,7 @@ pub fn metrics_markdown() -> String {
         status: 200,
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
+    f.calls.show();
     f.incidents.show();
     f.keys.show();
     f.limits.show();
@@ -502,6 +511,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 53);
+        assert_eq!(table.lines().count(), 2 + 79);
     }
 }

@@ -11,6 +11,7 @@ mod agents;
 mod agents_stored;
 mod app_voice;
 mod caller;
+mod carrier;
 mod chat;
 mod client_secrets;
 mod conversations;
@@ -36,6 +37,7 @@ mod mcp;
 mod mind;
 mod models;
 mod operations;
+mod phone;
 mod pipelines;
 mod polled;
 // `test` tells the linter what this is

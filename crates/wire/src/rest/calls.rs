@@ -3,6 +3,7 @@
 //! Never shows the called number of a call to whoever may not read the call: it is in no id and in no error.
 
 pub mod leadflip;
+pub mod transcript;
 pub mod webhook;
 
 #[cfg(test)]
