@@ -25,6 +25,7 @@ use crate::lifecycle::Lifecycle;
 use crate::mail::{MailSettings, Mailer};
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
+use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::quota::Quotas;
 use crate::registry::Registry;
@@ -78,6 +79,10 @@ pub struct App {
     pub chat: Chat,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
+    /// What has to be done outside because something changed here.
+    pub outbox: Outbox,
+    /// The way to addresses of somebody else's choice.
+    pub outbound: Outbound,
     /// When the server started.
     pub started: Instant,
 }
@@ -149,7 +154,8 @@ impl App {
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
-        let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
+        let agents =
+            Agents::open(store.sql.clone(), folder, outbound.clone(), catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
         let mailer = Mailer::new(&config.mail, metrics.clone(), lifecycle.clone())?;
         let around = Around {
@@ -183,6 +189,8 @@ impl App {
             metrics,
             sessions: Registry::new(config.sessions.max_sessions, lifecycle.soft().clone()),
             lifecycle,
+            outbox: Outbox::default(),
+            outbound,
             started: clock.now(),
             clock,
             config,

@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod mail;
 pub mod metering;
 pub mod observe;
+pub mod outbox;
 mod portal;
 pub mod presence;
 pub mod quota;
@@ -29,6 +30,7 @@ pub mod secrets;
 pub mod session;
 pub mod survey;
 pub mod tenants;
+pub mod webhooks;
 pub mod worker;
 
 pub use app::App;

@@ -12,6 +12,7 @@ mod limits;
 mod lines;
 pub mod logging;
 pub mod metrics;
+mod outgoing;
 pub mod redact;
 mod rooms;
 mod surveys;
@@ -21,6 +22,7 @@ mod work;
 pub use events::{Event, Outcome, Stage};
 pub use keys::Layer;
 pub use metrics::{Metrics, metrics_markdown};
+pub use outgoing::{EffectResult, Outgoing};
 pub use work::WorkOutcome;
 
 use crate::Config;

@@ -3,6 +3,7 @@
 //! Never sees SQL, Redis or the web framework.
 
 mod absent;
+pub mod carrier;
 pub mod catalog;
 pub mod duplex;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod transcribe;
 pub mod tts;
 pub mod vendor;
 pub mod voices;
+pub mod webhook;
 mod ws;
 
 pub use catalog::{

@@ -37,6 +37,7 @@ pub use sql::sweep::{Cuts, Swept};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
 pub use sql::voice::{VoiceLine, VoiceMessage, VoiceSession, VoiceUsage};
+pub use sql::webhooks::WebhookEndpoint;
 pub use sql::{Settings, Sql};
 
 /// What went wrong with stored state.

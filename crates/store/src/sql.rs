@@ -35,6 +35,7 @@ pub mod surveys;
 pub mod sweep;
 pub mod tenants;
 pub mod voice;
+pub mod webhooks;
 
 pub use settings::{Settings, check_address};
 
@@ -82,6 +83,9 @@ enum Scope<'a> {
     Dialler,
     /// The telephone number of ours that a call has come in to.
     Line(&'a str),
+    /// One tenant's, while nobody else has the tenant's rows of this name: the print of a number that is being dialled, a
+    /// table whose rows are counted.
+    Alone(&'a str, &'a str),
     /// One tenant's, while nobody else adds to this project.
     Project(agents::Place<'a>),
 }

@@ -41,6 +41,9 @@ pub enum NumberError {
     /// Something else than digits.
     #[error("the number must be + and digits only, as in +14155550100")]
     NotDigits,
+    /// A zero in brackets, which people dial within their country only.
+    #[error("leave out the (0): it is not dialled after the country code, as in +442079460958")]
+    TrunkZero,
     /// Too few or too many digits.
     #[error("the number must have 7 to 15 digits after the +, the country code included")]
     Length,
@@ -60,9 +63,12 @@ impl E164 {
     /// The number that `text` is. Spaces, dots, dashes and brackets between digits are passed over.
     ///
     /// # Errors
-    /// [`NumberError`] says what to write instead.
+    /// [`NumberError`] says what to write instead. `+44 (0)20…` is refused: with the zero it would be another number.
     pub fn parse(text: &str) -> Result<Self, NumberError> {
         let rest = text.trim().strip_prefix('+').ok_or(NumberError::NoPlus)?;
+        if has_bracketed_zero(rest) {
+            return Err(NumberError::TrunkZero);
+        }
         let mut number = String::with_capacity(1 + DIGITS.end());
         number.push('+');
         for letter in rest.chars() {
@@ -98,6 +104,16 @@ impl E164 {
     pub fn digits(&self) -> &str {
         &self.text[1..]
     }
+}
+
+/// Whether there is `(0)` in `text`, with spaces or without.
+fn has_bracketed_zero(text: &str) -> bool {
+    let mut brackets = text.split('(').skip(1);
+    brackets.any(|inner| {
+        inner
+            .split_once(')')
+            .is_some_and(|(inner, _)| inner.trim() == "0")
+    })
 }
 
 /// Which numbers may be called, by what they begin with. The longest beginning that fits decides; a number that none
@@ -196,6 +212,8 @@ mod tests {
             ("+1415555010x", NumberError::NotDigits),
             ("++14155550100", NumberError::NotDigits),
             ("+١٤١٥٥٥٥٠١٠٠", NumberError::NotDigits),
+            ("+44 (0)20 7946 0958", NumberError::TrunkZero),
+            ("+44( 0 )2079460958", NumberError::TrunkZero),
             ("+123456", NumberError::Length),
             ("+4415555010012345", NumberError::Length),
             ("+1415555010", NumberError::NorthAmerican),

@@ -8,6 +8,8 @@ mod asking;
 mod audio;
 mod calls;
 pub(crate) mod chat;
+mod consents;
+mod do_not_call;
 mod models;
 mod phone_numbers;
 mod realtime;
@@ -15,6 +17,8 @@ mod rooms;
 mod sessions;
 mod surveys;
 mod usage;
+mod webhook_deliveries;
+mod webhook_endpoints;
 
 use std::sync::Arc;
 
@@ -54,6 +58,8 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .merge(telephone_routes())
         .merge(tenant_routes())
         .merge(survey_routes())
+        .merge(webhook_routes())
+        .merge(people_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
@@ -107,6 +113,34 @@ fn survey_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(surveys::deactivate::deactivate))
         .routes(routes!(surveys::results::show::show))
         .routes(routes!(surveys::responses::export::export))
+}
+
+/// Whom a tenant may call.
+fn people_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            do_not_call::list::list,
+            do_not_call::create::create
+        ))
+        .routes(routes!(do_not_call::delete::delete))
+        .routes(routes!(consents::create::create))
+        .routes(routes!(consents::show::show, consents::delete::delete))
+}
+
+fn webhook_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            webhook_endpoints::list::list,
+            webhook_endpoints::create::create
+        ))
+        .routes(routes!(
+            webhook_endpoints::show::show,
+            webhook_endpoints::update::update,
+            webhook_endpoints::delete::delete
+        ))
+        .routes(routes!(webhook_endpoints::rotate::rotate))
+        .routes(routes!(webhook_deliveries::list::list))
+        .routes(routes!(webhook_deliveries::retry::retry))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

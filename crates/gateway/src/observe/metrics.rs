@@ -24,6 +24,7 @@ use super::kept::Kept;
 use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
+use super::outgoing::Outgoing;
 use super::rooms::ChatNumbers;
 use super::surveys::Surveys;
 use super::usage::Usage;
@@ -98,6 +99,7 @@ struct Families {
     rooms: ChatNumbers,
     usage: Usage,
     work: Work,
+    outgoing: Outgoing,
 }
 
 /// The metrics of one server; cheap to clone, and of the size of a pointer: every session holds several.
@@ -211,6 +213,7 @@ fn register(registry: &mut Registry, families: &Families) {
     families.rooms.register(r);
     families.usage.register(r);
     families.work.register(r);
+    families.outgoing.register(r);
 }
 
 impl Metrics {
@@ -232,6 +235,11 @@ impl Metrics {
     /// The numbers of the telephone.
     pub fn calls(&self) -> &Calls {
         &self.0.families.calls
+    }
+
+    /// The numbers of what goes out.
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.0.families.outgoing
     }
 
     /// Records one happening: its numbers here, its line in the log.
@@ -413,6 +421,7 @@ pub fn metrics_markdown() -> String {
     f.rooms.show();
     f.usage.show();
     f.work.show();
+    f.outgoing.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     let text = metrics.text();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
@@ -511,6 +520,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 79);
+        assert_eq!(table.lines().count(), 2 + 80);
     }
 }

@@ -10,6 +10,7 @@ mod admission;
 mod agents;
 mod agents_stored;
 mod app_voice;
+mod callees;
 mod caller;
 mod carrier;
 mod chat;
@@ -98,6 +99,7 @@ mod usage_stored;
 mod vault;
 #[cfg(feature = "local")]
 mod voice;
+mod webhooks;
 mod worker_desk;
 mod workers;
 mod world;

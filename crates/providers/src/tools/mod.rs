@@ -7,7 +7,7 @@ mod http;
 mod mcp;
 mod outbound;
 mod reason;
-mod signature;
+pub(crate) mod signature;
 mod template;
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! The way out for requests whose address somebody else has chosen: an agent's author, or a client.
-//! Used by HTTP tools and MCP servers.
+//! Used by HTTP tools, MCP servers and webhooks.
 //! Never connects to an address that is not public, whatever name stands for it, unless the operator has allowed it.
 //!
 //! The address is checked where the connection is made, after the name was resolved: a name that changes its meaning

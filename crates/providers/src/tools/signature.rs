@@ -1,6 +1,6 @@
 //! Signatures by which a server knows that a request is ours: the Standard Webhooks scheme, for which there are
 //! verifiers in every language (<https://github.com/standard-webhooks/standard-webhooks>).
-//! Used by HTTP tools.
+//! Used by HTTP tools and by webhooks.
 //! Never shows the secret.
 
 use aws_lc_rs::hmac;
@@ -13,7 +13,7 @@ const PREFIX: &str = "whsec_";
 
 /// The `webhook-signature` of `body`: HMAC-SHA256 over id, time and body, keyed by the secret's bytes, which are base64
 /// behind `whsec_` and as they are otherwise.
-pub(super) fn sign(secret: &SecretString, id: &str, unix_s: i64, body: &[u8]) -> String {
+pub(crate) fn sign(secret: &SecretString, id: &str, unix_s: i64, body: &[u8]) -> String {
     let secret = secret.expose_secret();
     let decoded = secret
         .strip_prefix(PREFIX)

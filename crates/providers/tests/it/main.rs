@@ -6,6 +6,7 @@
     reason = "a test ends where something unexpected comes"
 )]
 
+mod carrier;
 mod catalog;
 mod conformance;
 mod duplex;

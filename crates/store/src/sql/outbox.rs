@@ -5,13 +5,17 @@
 //! Who claims has it for a while (the lease). Who does not come back in that time loses it to the next: work is done at
 //! least once, and the outside tells doubles apart by the effect's id.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use super::calls::spot;
 use super::lease::{Claim, Retries};
 use super::{Scope, Sql};
 use crate::StoreError;
+use crate::seal::KeyError;
 
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +87,43 @@ macro_rules! put_effects {
     }};
 }
 
+/// What a payload begins with that lies sealed.
+const SEALED: &str = "sealed:";
+
 impl Sql {
+    /// The same effect with its payload sealed, when there are keys: for payloads with what was said or a number in them.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
+    pub async fn sealed_effect(
+        &self,
+        tenant: &str,
+        mut effect: NewEffect,
+    ) -> Result<NewEffect, StoreError> {
+        if self.keys.source().is_some() {
+            let row = [effect.id.as_str()];
+            let spot = spot(tenant, "outbox", &row);
+            let sealed = self.seal(spot, &effect.payload).await?;
+            effect.payload = format!("{SEALED}{}", STANDARD.encode(sealed));
+        }
+        Ok(effect)
+    }
+
+    /// What the worker needs to know, however it lies.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
+    pub async fn effect_payload(&self, effect: &Effect) -> Result<String, StoreError> {
+        let Some(sealed) = effect.payload.strip_prefix(SEALED) else {
+            return Ok(effect.payload.clone());
+        };
+        let row = [effect.id.as_str()];
+        let stored = STANDARD.decode(sealed).map_err(|_| KeyError::Damaged)?;
+        let opened = self.unseal(spot(&effect.tenant, "outbox", &row), stored);
+        // it was text when it was sealed
+        Ok(String::from_utf8_lossy(&opened.await?).into_owned())
+    }
+
     /// Puts effects of `tenant` in that belong to no other change of the database.
     ///
     /// # Errors

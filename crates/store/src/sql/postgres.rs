@@ -107,6 +107,12 @@ impl Server {
                 "SELECT set_config('antiphon.dialler', 'on', true), pg_advisory_xact_lock($1)",
             )
             .bind(DIALLER_LOCK),
+            Scope::Alone(tenant, name) => sqlx::query(
+                "SELECT set_config('antiphon.tenant', $1, true), \
+                 pg_advisory_xact_lock(hashtextextended('alone ' || $1 || ' ' || $2, 0))",
+            )
+            .bind(tenant)
+            .bind(name),
             Scope::Line(number) => {
                 sqlx::query("SELECT set_config('antiphon.line', $1, true)").bind(number)
             }

@@ -12,7 +12,7 @@ use store::{
 use crate::backend::Backend;
 use crate::conversations;
 
-const FAST: Pace = Pace {
+pub(crate) const FAST: Pace = Pace {
     calls: 1000,
     within: TimeDelta::seconds(60),
 };
@@ -42,12 +42,18 @@ pub(crate) fn due(id: &str, second: i64) -> StoredCall {
     }
 }
 
-async fn enqueue(sql: &Sql, tenant: &str, call: &StoredCall) {
+pub(crate) async fn enqueue(sql: &Sql, tenant: &str, call: &StoredCall) {
     let put = sql.enqueue_call(tenant, call, &[]).await.unwrap();
     assert_eq!(put, Enqueued::New, "{}", call.id);
 }
 
-async fn claim(sql: &Sql, owner: &str, second: i64, pace: Pace, limit: u32) -> Vec<ClaimedCall> {
+pub(crate) async fn claim(
+    sql: &Sql,
+    owner: &str,
+    second: i64,
+    pace: Pace,
+    limit: u32,
+) -> Vec<ClaimedCall> {
     let lease = Lease {
         owner,
         now: at(second),
@@ -170,9 +176,11 @@ async fn an_attempt_is_dialled_once(on: Backend) {
     let sql = &on.sql;
     enqueue(sql, "acme", &due("call_1", 0)).await;
     let call = claim(sql, "one", 0, FAST, 9).await.remove(0);
-    assert_eq!(call.attempt, 1);
-    let begin =
-        async |owner: &str, second| sql.begin_attempt(&call, owner, at(second)).await.unwrap();
+    assert_eq!((call.attempt, call.callee.as_deref()), (1, Some("print")));
+    let begin = async |owner: &str, second| {
+        let begun = sql.begin_attempt(&call, owner, at(second), 99).await;
+        begun.unwrap()
+    };
     assert_eq!(begin("two", 1).await, Dial::NotOurs);
     // whoever does not come back in time loses it
     assert_eq!(begin("one", 30).await, Dial::NotOurs);
@@ -197,7 +205,10 @@ async fn an_attempt_is_dialled_once(on: Backend) {
         tenant: "rival".to_owned(),
         ..call.clone()
     };
-    let refused = sql.begin_attempt(&strange, "two", at(31)).await.unwrap();
+    let refused = sql
+        .begin_attempt(&strange, "two", at(31), 99)
+        .await
+        .unwrap();
     assert_eq!(refused, Dial::NotOurs);
     let attempts = sql.call_attempts("acme", "call_1").await.unwrap();
     assert_eq!((attempts.len(), attempts[0].dialed_at), (1, at(31)));
@@ -216,7 +227,7 @@ async fn many_who_begin_an_attempt_at_once_let_one_dial(on: Backend) {
     let mut beginning = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let (sql, call) = (sql.clone(), call.clone());
-        beginning.spawn(async move { sql.begin_attempt(&call, "one", at(1)).await.unwrap() });
+        beginning.spawn(async move { sql.begin_attempt(&call, "one", at(1), 99).await.unwrap() });
     }
     let begun = beginning.join_all().await;
     assert_eq!(begun.iter().filter(|dial| **dial == Dial::Go).count(), 1);
@@ -232,7 +243,7 @@ async fn a_call_is_put_off_and_tried_again(on: Backend) {
     assert!(claim(sql, "one", 49, FAST, 9).await.is_empty());
     let call = claim(sql, "one", 50, FAST, 9).await.remove(0);
     assert_eq!(
-        sql.begin_attempt(&call, "one", at(50)).await.unwrap(),
+        sql.begin_attempt(&call, "one", at(50), 99).await.unwrap(),
         Dial::Go
     );
     let busy = CallNews {
@@ -263,11 +274,13 @@ async fn a_call_is_put_off_and_tried_again(on: Backend) {
     let second = claim(sql, "one", 100, FAST, 9).await.remove(0);
     assert_eq!(second.attempt, 2);
     assert_eq!(
-        sql.begin_attempt(&call, "one", at(100)).await.unwrap(),
+        sql.begin_attempt(&call, "one", at(100), 99).await.unwrap(),
         Dial::Begun
     );
     assert_eq!(
-        sql.begin_attempt(&second, "one", at(100)).await.unwrap(),
+        sql.begin_attempt(&second, "one", at(100), 99)
+            .await
+            .unwrap(),
         Dial::Go
     );
     let attempts = sql.call_attempts("acme", "call_1").await.unwrap();
@@ -313,14 +326,14 @@ async fn a_call_that_is_called_off_is_not_placed(on: Backend) {
     );
     // whoever had claimed it learns that before he dials
     assert_eq!(
-        sql.begin_attempt(&call, "one", at(2)).await.unwrap(),
+        sql.begin_attempt(&call, "one", at(2), 99).await.unwrap(),
         Dial::NotOurs
     );
     assert!(claim(sql, "one", 99, FAST, 9).await.is_empty());
     enqueue(sql, "acme", &due("call_2", 0)).await;
     let call = claim(sql, "one", 0, FAST, 9).await.remove(0);
     assert_eq!(
-        sql.begin_attempt(&call, "one", at(2)).await.unwrap(),
+        sql.begin_attempt(&call, "one", at(2), 99).await.unwrap(),
         Dial::Go
     );
     assert_eq!(

@@ -97,6 +97,17 @@ async fn the_dialler_sees_calls_and_nothing_else() {
         let seen = with(&database, "antiphon.dialler = 'on'", &count).unwrap();
         assert_eq!(seen, if table == "calls" { "2" } else { "0" }, "{table}");
     }
+    // it claims rows, and neither makes nor removes any
+    let gone = "WITH gone AS (DELETE FROM calls RETURNING 1) SELECT count(*) FROM gone";
+    assert_eq!(
+        with(&database, "antiphon.dialler = 'on'", gone).unwrap(),
+        "0"
+    );
+    let made = "INSERT INTO calls (tenant, id, project, provider, direction, state, attempt_number, details, \
+         created_at, updated_at, version) \
+         VALUES ('acme', 'x', 'p', 't', 'outbound', 'queued', 1, '', now(), now(), 0)";
+    let refused = with(&database, "antiphon.dialler = 'on'", made);
+    assert!(refused.unwrap_err().contains("row-level security"));
 }
 
 #[tokio::test]

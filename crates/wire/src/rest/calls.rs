@@ -3,6 +3,7 @@
 //! Never shows the called number of a call to whoever may not read the call: it is in no id and in no error.
 
 pub mod leadflip;
+mod shown;
 pub mod transcript;
 pub mod webhook;
 
@@ -16,7 +17,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A call to be placed. The header `Idempotency-Key` names it: sent again, it is the same call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCall {
     /// Whom to call, in international form: `+14155550100`.
@@ -92,7 +93,7 @@ pub enum RecordingPolicy {
 }
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, ToSchema)]
 pub struct Call {
     /// `call`.
     pub object: &'static str,
@@ -173,7 +174,7 @@ pub struct Call {
 }
 
 /// What a call came to, as a model put it down.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallSummary {
     /// `goal_achieved`, `no_answer`, `voicemail`, `declined` or `error`.
     pub status: String,
@@ -191,6 +192,24 @@ pub struct CallSummary {
     /// A price that was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote_amount: Option<f64>,
+    /// `positive`, `neutral` or `negative`; absent when it could not be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentiment: Option<String>,
+    /// Whether the person asked never to be called again.
+    #[serde(default)]
+    pub do_not_call: bool,
+    /// What was asked in the call, and answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Reply>,
+}
+
+/// Something that was asked in a call, and the answer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reply {
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: String,
 }
 
 /// A page of a list.
@@ -220,7 +239,7 @@ impl<T> Page<T> {
 }
 
 /// Which calls are listed, as the query of `GET /v1/calls`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallQuery {
     /// In this state.
@@ -256,7 +275,7 @@ pub struct HangUp {
 }
 
 /// Whom a call is passed to: `POST /v1/calls/{id}/transfer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
     /// A number in international form, or the name of a target of the agent's.
@@ -326,7 +345,7 @@ pub struct PhoneNumber {
 }
 
 /// Somebody who must not be called. The body of `POST /v1/do_not_call`, and an entry of its list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoNotCall {
     /// In international form.
@@ -343,7 +362,7 @@ pub struct DoNotCall {
 }
 
 /// Something that somebody has agreed to. The body of `POST /v1/consents` and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
     /// In international form.

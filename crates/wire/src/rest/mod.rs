@@ -19,6 +19,7 @@ pub mod surveys;
 pub mod tenants;
 pub mod transcription;
 pub mod usage;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;

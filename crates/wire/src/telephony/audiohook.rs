@@ -16,9 +16,8 @@ use super::lenient::{Number, Object, Parameters, Text, object};
 use super::limits::{AUDIOHOOK_RATE, MAX_AUDIO_BYTES, MAX_FRAME_BYTES};
 use super::say::{HangUp, Instead, Say, Sent, Unsayable, Why};
 use super::stream::{
-    Phase, Stream, identity, key, optional_identity, party, push_json, push_number,
+    Phase, Stream, check_audio, identity, key, optional_identity, party, push_json, push_number,
 };
-use super::twilio::check_audio;
 use super::vonage::raw_media;
 
 /// The conversation id of a connection probe.

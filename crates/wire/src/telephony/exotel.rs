@@ -11,8 +11,13 @@ use super::framing::{Delivery, FrameLength};
 use super::heard::{Heard, Ignored, Refused, Start};
 use super::limits::{EXOTEL_FRAME_BYTES, EXOTEL_STEP_BYTES, MAX_FRAME_BYTES};
 use super::say::{Instead, Say, Sent, Unsayable};
-use super::stream::{Stream, format, identity, key, optional_identity, party};
-use super::twilio::check_audio;
+use super::stream::{Lacking, Stream, format, identity, key, optional_identity, party};
+
+/// Where it leads what there is no frame for.
+const INSTEAD: Lacking = Lacking {
+    keys: Instead::Tones,
+    hang_up: Instead::Close,
+};
 
 /// One stream of Exotel's. Its marks may not come back after a clear; the vendor does not say.
 #[derive(Debug, Default)]
@@ -71,26 +76,9 @@ impl Exotel {
     }
 
     pub(super) fn write(&mut self, say: Say<'_>, out: &mut BytesMut) -> Result<Sent, Unsayable> {
-        match say {
-            Say::Audio(audio) => {
-                check_audio(Self::delivery().frame, audio)?;
-                self.envelope.audio(audio, out);
-            }
-            Say::Mark(mark) => {
-                self.stream.marks.send(mark)?;
-                self.envelope.mark(mark, out);
-            }
-            Say::Clear => {
-                self.stream.marks.clear();
-                self.envelope.bare("clear", out);
-            }
-            Say::Dtmf(_) => return Err(Unsayable::NoSuchFrame(Instead::Tones)),
-            Say::HangUp(_) => return Err(Unsayable::NoSuchFrame(Instead::Close)),
-            Say::Text(_) | Say::Play(_) | Say::Language(_) => {
-                return Err(Unsayable::NoSuchFrame(Instead::Audio));
-            }
-        }
-        Ok(Sent::Text)
+        let length = Self::delivery().frame;
+        self.stream
+            .write(&self.envelope, say, (length, INSTEAD), out)
     }
 
     pub(super) const fn delivery() -> Delivery {

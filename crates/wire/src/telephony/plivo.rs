@@ -13,9 +13,9 @@ use super::lenient::{Number, Parameters};
 use super::limits::MAX_AUDIO_BYTES;
 use super::say::{Instead, Say, Sent, Unsayable};
 use super::stream::{
-    Stream, check_digits, format, identity, key, optional_identity, party, push_json, push_number,
+    Stream, check_audio, check_digits, format, identity, key, optional_identity, party, push_json,
+    push_number,
 };
-use super::twilio::check_audio;
 
 /// One stream of Plivo's.
 #[derive(Debug, Default)]

@@ -6,12 +6,14 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
+use super::base64_media::Envelope;
 use super::format::Format;
 use super::frame::{DtmfKeys, FormatKeys, MediaKeys};
+use super::framing::FrameLength;
 use super::heard::{Heard, Ignored, Key, MarkEcho, Media, Payload, Refused, Start, Stop, Track};
 use super::lenient::Text;
 use super::limits::{MAX_DIGITS, MAX_ID_BYTES};
-use super::say::Unsayable;
+use super::say::{Instead, Say, Sent, Unsayable};
 
 /// What went by and what went wrong on one socket. Only sums; nothing personal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,6 +116,40 @@ impl Stream {
         })
     }
 
+    /// Writes one frame in the way that Twilio, Telnyx and Exotel have in common: audio, marks and clearing; `lacking`
+    /// says where the rest leads.
+    ///
+    /// # Errors
+    /// Audio of a length that the carrier does not play, a mark whose number does not rise, or what has no frame.
+    pub(super) fn write(
+        &mut self,
+        envelope: &Envelope,
+        say: Say<'_>,
+        (length, lacking): (FrameLength, Lacking),
+        out: &mut BytesMut,
+    ) -> Result<Sent, Unsayable> {
+        match say {
+            Say::Audio(audio) => {
+                check_audio(length, audio)?;
+                envelope.audio(audio, out);
+            }
+            Say::Mark(mark) => {
+                self.marks.send(mark)?;
+                envelope.mark(mark, out);
+            }
+            Say::Clear => {
+                self.marks.clear();
+                envelope.bare("clear", out);
+            }
+            Say::Dtmf(_) => return Err(Unsayable::NoSuchFrame(lacking.keys)),
+            Say::HangUp(_) => return Err(Unsayable::NoSuchFrame(lacking.hang_up)),
+            Say::Text(_) | Say::Play(_) | Say::Language(_) => {
+                return Err(Unsayable::NoSuchFrame(Instead::Audio));
+            }
+        }
+        Ok(Sent::Text)
+    }
+
     /// Whether something may be written.
     pub(super) const fn ready(&self) -> Result<(), Unsayable> {
         match self.phase {
@@ -121,6 +157,24 @@ impl Stream {
             Phase::Live => Ok(()),
             Phase::Ended => Err(Unsayable::AfterStop),
         }
+    }
+}
+
+/// Where it leads what a dialect has no frame for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lacking {
+    /// Pressing keys.
+    pub(super) keys: Instead,
+    /// Ending the call.
+    pub(super) hang_up: Instead,
+}
+
+/// Refuses audio of a length that the carrier would not play.
+pub(super) const fn check_audio(length: FrameLength, audio: &[u8]) -> Result<(), Unsayable> {
+    if length.allows(audio.len()) {
+        Ok(())
+    } else {
+        Err(Unsayable::AudioLength { bytes: audio.len() })
     }
 }
 

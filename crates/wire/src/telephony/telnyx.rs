@@ -12,11 +12,16 @@ use super::heard::{Heard, Ignored, Refused, Start, Trouble};
 use super::lenient::Text;
 use super::limits::{MAX_AUDIO_BYTES, TELNYX_FRAME_MS};
 use super::say::{Instead, Say, Sent, Unsayable};
-use super::stream::{Stream, format, identity, key, optional_identity, party};
-use super::twilio::check_audio;
+use super::stream::{Lacking, Stream, format, identity, key, optional_identity, party};
 
 /// The name under which `client_state`, still in base64, stands among the parameters of a start.
 pub const CLIENT_STATE: &str = "client_state";
+
+/// Where it leads what there is no frame for.
+const INSTEAD: Lacking = Lacking {
+    keys: Instead::Rest,
+    hang_up: Instead::Rest,
+};
 
 /// One stream of Telnyx's. Frames may come out of order; the edge can sort by [`super::heard::Media::timestamp_ms`].
 #[derive(Debug, Default)]
@@ -87,25 +92,9 @@ impl Telnyx {
     }
 
     pub(super) fn write(&mut self, say: Say<'_>, out: &mut BytesMut) -> Result<Sent, Unsayable> {
-        match say {
-            Say::Audio(audio) => {
-                check_audio(self.delivery().frame, audio)?;
-                self.envelope.audio(audio, out);
-            }
-            Say::Mark(mark) => {
-                self.stream.marks.send(mark)?;
-                self.envelope.mark(mark, out);
-            }
-            Say::Clear => {
-                self.stream.marks.clear();
-                self.envelope.bare("clear", out);
-            }
-            Say::Dtmf(_) | Say::HangUp(_) => return Err(Unsayable::NoSuchFrame(Instead::Rest)),
-            Say::Text(_) | Say::Play(_) | Say::Language(_) => {
-                return Err(Unsayable::NoSuchFrame(Instead::Audio));
-            }
-        }
-        Ok(Sent::Text)
+        let length = self.delivery().frame;
+        self.stream
+            .write(&self.envelope, say, (length, INSTEAD), out)
     }
 
     pub(super) const fn delivery(&self) -> Delivery {

@@ -11,7 +11,13 @@ use super::framing::{Delivery, FrameLength};
 use super::heard::{Heard, Ignored, Refused, Start};
 use super::limits::{MAX_AUDIO_BYTES, TWILIO_QUEUE_MS};
 use super::say::{Instead, Say, Sent, Unsayable};
-use super::stream::{Stream, format, identity, key, optional_identity, party};
+use super::stream::{Lacking, Stream, format, identity, key, optional_identity, party};
+
+/// Where it leads what there is no frame for.
+const INSTEAD: Lacking = Lacking {
+    keys: Instead::Tones,
+    hang_up: Instead::Rest,
+};
 
 /// One stream of Twilio's.
 #[derive(Debug, Default)]
@@ -69,26 +75,9 @@ impl Twilio {
     }
 
     pub(super) fn write(&mut self, say: Say<'_>, out: &mut BytesMut) -> Result<Sent, Unsayable> {
-        match say {
-            Say::Audio(audio) => {
-                check_audio(self.delivery().frame, audio)?;
-                self.envelope.audio(audio, out);
-            }
-            Say::Mark(mark) => {
-                self.stream.marks.send(mark)?;
-                self.envelope.mark(mark, out);
-            }
-            Say::Clear => {
-                self.stream.marks.clear();
-                self.envelope.bare("clear", out);
-            }
-            Say::Dtmf(_) => return Err(Unsayable::NoSuchFrame(Instead::Tones)),
-            Say::HangUp(_) => return Err(Unsayable::NoSuchFrame(Instead::Rest)),
-            Say::Text(_) | Say::Play(_) | Say::Language(_) => {
-                return Err(Unsayable::NoSuchFrame(Instead::Audio));
-            }
-        }
-        Ok(Sent::Text)
+        let length = self.delivery().frame;
+        self.stream
+            .write(&self.envelope, say, (length, INSTEAD), out)
     }
 
     pub(super) const fn delivery(&self) -> Delivery {
@@ -97,14 +86,5 @@ impl Twilio {
             queue_ms: Some(TWILIO_QUEUE_MS),
             rate: None,
         }
-    }
-}
-
-/// Refuses audio of a length that the carrier would not play.
-pub(super) const fn check_audio(length: FrameLength, audio: &[u8]) -> Result<(), Unsayable> {
-    if length.allows(audio.len()) {
-        Ok(())
-    } else {
-        Err(Unsayable::AudioLength { bytes: audio.len() })
     }
 }

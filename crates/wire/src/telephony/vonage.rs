@@ -16,8 +16,7 @@ use super::heard::{Heard, Ignored, Media, Payload, Refused, Start, Track};
 use super::lenient::{Number, Object, Parameters, Text, object};
 use super::limits::{MAX_FRAME_BYTES, VONAGE_FRAME_MS, VONAGE_QUEUE_FRAMES};
 use super::say::{Instead, Say, Sent, Unsayable};
-use super::stream::{Stream, key, push_number};
-use super::twilio::check_audio;
+use super::stream::{Stream, check_audio, key, push_number};
 
 const CONNECTED: &str = "websocket:connected";
 

@@ -32,6 +32,7 @@
 
 pub(crate) mod anthropic;
 pub(crate) mod assemblyai;
+pub(crate) mod carriers;
 pub(crate) mod cartesia;
 pub(crate) mod deepgram;
 pub(crate) mod elevenlabs;

@@ -109,14 +109,24 @@ macro_rules! stand {
     };
 }
 
+/// What belongs to one attempt does not outlive it: the next begins with none of it.
 const CHANGE: &str = "UPDATE calls SET attempt_number = $3, state = $4, outcome = $5, hangup_reason = $6, \
      hangup_by = $7, updated_at = $8, version = version + 1, \
-     carrier_status = COALESCE($9, carrier_status), carrier_call_id = COALESCE($10, carrier_call_id), \
-     error_message = COALESCE($11, error_message), blocked_by = COALESCE($12, blocked_by), \
+     carrier_status = COALESCE($9, CASE WHEN attempt_number = $3 THEN carrier_status END), \
+     carrier_call_id = COALESCE($10, CASE WHEN attempt_number = $3 THEN carrier_call_id END), \
+     error_message = COALESCE($11, CASE WHEN attempt_number = $3 THEN error_message END), \
+     blocked_by = COALESCE($12, CASE WHEN attempt_number = $3 THEN blocked_by END), \
+     stream_id = CASE WHEN attempt_number = $3 THEN stream_id END, \
+     session = CASE WHEN attempt_number = $3 THEN session END, \
+     answered_by = CASE WHEN attempt_number = $3 THEN answered_by END, \
+     disclosed_ms = CASE WHEN attempt_number = $3 THEN disclosed_ms END, \
+     recording_url = CASE WHEN attempt_number = $3 THEN recording_url END, \
+     started_at = CASE WHEN attempt_number = $3 THEN started_at END, \
      due_at = CASE WHEN $4 IN ('queued', 'scheduled') THEN COALESCE($13, $8) ELSE NULL END, \
      owner = NULL, lease_until = NULL, \
      seen_at = CASE WHEN $4 IN ('queued', 'scheduled') THEN NULL ELSE $8 END, \
-     answered_at = CASE WHEN $4 = 'live' THEN COALESCE(answered_at, $8) ELSE answered_at END, \
+     answered_at = CASE WHEN attempt_number <> $3 THEN NULL \
+         WHEN $4 = 'live' THEN COALESCE(answered_at, $8) ELSE answered_at END, \
      ended_at = CASE WHEN $4 IN ('ended', 'cancelled', 'blocked') THEN $8 ELSE NULL END \
      WHERE tenant = $1 AND id = $2";
 

@@ -49,6 +49,8 @@ pub struct ClaimedCall {
     /// Which attempt is to be made.
     #[sqlx(rename = "attempt_number")]
     pub attempt: i64,
+    /// What stands for the called number; see [`Sql::callee`]. A call without it is never dialled.
+    pub callee: Option<String>,
 }
 
 /// Whether an attempt may be dialled.
@@ -60,6 +62,9 @@ pub enum Dial {
     Begun,
     /// It is not the asker's: called off, deferred, or claimed by another since.
     NotOurs,
+    /// It is the asker's, and must not be dialled now: since it was looked at, its time was moved, the called person asked
+    /// not to be called, or was dialled as often as may be in a day. Look at the rules again.
+    Forbidden,
 }
 
 /// An attempt at reaching somebody, as stored.
@@ -83,6 +88,8 @@ pub struct CallAttempt {
     pub answered_at: Option<DateTime<Utc>>,
     /// When it was over.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Whether anybody's telephone may have rung; see [`Sql::nobody_was_rung`].
+    pub rang: bool,
 }
 
 /// The claim. A tenant's calls stand in a row of their own; the first of each come before the second of any, and who
@@ -105,8 +112,20 @@ const CLAIM: Claim = claim!(
      LIMIT (SELECT CASE WHEN left_over < 0 THEN 0 WHEN left_over < $5 THEN left_over ELSE $5 END FROM room)"
         OF " OF c",
     "calls SET owner = $1, lease_until = $2, claimed_at = $3, version = version + 1",
-    "tenant, id, attempt_number"
+    "tenant, id, attempt_number, callee"
 );
+
+/// How far back attempts at a number are counted.
+const DAY: TimeDelta = TimeDelta::hours(24);
+
+/// All that an attempt may fail for is in the statement that begins it: nothing can have changed between a look at the
+/// rules and the carrier's being asked.
+const BEGIN: &str = "UPDATE calls SET state = $5, started_at = $6, seen_at = $6, updated_at = $6, due_at = NULL, \
+     version = version + 1, carrier_call_id = NULL, answered_at = NULL, ended_at = NULL \
+     WHERE tenant = $1 AND id = $2 AND owner = $3 AND attempt_number = $4 AND lease_until > $6 \
+     AND state IN ('queued', 'scheduled') AND due_at <= $6 AND callee = $7 \
+     AND NOT EXISTS (SELECT 1 FROM do_not_call d WHERE d.tenant = $1 AND d.callee = $7) \
+     AND (SELECT COUNT(*) FROM call_attempts a WHERE a.tenant = $1 AND a.callee = $7 AND a.dialed_at > $8) < $9";
 
 impl Sql {
     /// Puts a call in the queue, with what that makes to be done; or says that it is there already, when one with its
@@ -202,7 +221,9 @@ impl Sql {
         })
     }
 
-    /// Begins an attempt of a claimed call: from here on the carrier may be asked, by whoever got [`Dial::Go`].
+    /// Begins an attempt of a claimed call: from here on the carrier may be asked, by whoever got [`Dial::Go`]. Nobody is
+    /// dialled before the call is due, when they must not be called, or more than `attempts_a_day` times within 24 hours,
+    /// also when several calls to them begin at the same moment.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
@@ -211,23 +232,25 @@ impl Sql {
         call: &ClaimedCall,
         owner: &str,
         now: DateTime<Utc>,
+        attempts_a_day: u32,
     ) -> Result<Dial, StoreError> {
-        let scope = Scope::Tenant(&call.tenant);
+        let scope = match &call.callee {
+            Some(callee) => Scope::Alone(&call.tenant, callee),
+            None => Scope::Tenant(&call.tenant),
+        };
         work!(self, Write, scope, "begin an attempt", |on| {
-            let ours = sqlx::query(
-                "UPDATE calls SET state = $5, started_at = $6, seen_at = $6, updated_at = $6, due_at = NULL, \
-                 version = version + 1, carrier_call_id = NULL, answered_at = NULL, ended_at = NULL \
-                 WHERE tenant = $1 AND id = $2 AND owner = $3 AND attempt_number = $4 AND lease_until > $6 \
-                 AND state IN ('queued', 'scheduled')",
-            )
-            .bind(&call.tenant)
-            .bind(&call.id)
-            .bind(owner)
-            .bind(call.attempt)
-            .bind(CallState::Dialing.name())
-            .bind(now)
-            .execute(&mut *on)
-            .await?;
+            let ours = sqlx::query(BEGIN)
+                .bind(&call.tenant)
+                .bind(&call.id)
+                .bind(owner)
+                .bind(call.attempt)
+                .bind(CallState::Dialing.name())
+                .bind(now)
+                .bind(&call.callee)
+                .bind(now - DAY)
+                .bind(i64::from(attempts_a_day))
+                .execute(&mut *on)
+                .await?;
             let begun = sqlx::query(
                 "INSERT INTO call_attempts (tenant, call, attempt, account, callee, state, dialed_at) \
                  SELECT tenant, id, attempt_number, account, callee, state, $4 FROM calls \
@@ -249,10 +272,24 @@ impl Sql {
             .bind(&call.tenant)
             .bind(&call.id)
             .bind(call.attempt)
+            .fetch_optional(&mut *on)
+            .await?;
+            if there.is_some() {
+                return Ok(Dial::Begun);
+            }
+            let still_ours = sqlx::query(
+                "SELECT 1 FROM calls WHERE tenant = $1 AND id = $2 AND owner = $3 AND attempt_number = $4 \
+                 AND lease_until > $5 AND state IN ('queued', 'scheduled')",
+            )
+            .bind(&call.tenant)
+            .bind(&call.id)
+            .bind(owner)
+            .bind(call.attempt)
+            .bind(now)
             .fetch_optional(on)
             .await?;
-            Ok(if there.is_some() {
-                Dial::Begun
+            Ok(if still_ours.is_some() {
+                Dial::Forbidden
             } else {
                 Dial::NotOurs
             })
@@ -275,10 +312,57 @@ impl Sql {
         work!(self, Read, Scope::Tenant(tenant), action, |on| {
             sqlx::query_as(
                 "SELECT attempt, account, state, outcome, hangup_reason, carrier_call_id, dialed_at, answered_at, \
-                 ended_at FROM call_attempts WHERE tenant = $1 AND call = $2 ORDER BY attempt",
+                 ended_at, callee IS NOT NULL AS rang FROM call_attempts WHERE tenant = $1 AND call = $2 ORDER BY attempt",
             )
             .bind(tenant)
             .bind(call)
+            .fetch_all(on)
+            .await
+        })
+    }
+
+    /// Notes that an attempt rang nobody, because the carrier did not take it on: it does not count as a call to anybody.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn nobody_was_rung(
+        &self,
+        (tenant, call, attempt): (&str, &str, i64),
+    ) -> Result<(), StoreError> {
+        let action = "note that nobody was rung";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(
+                "UPDATE call_attempts SET callee = NULL WHERE tenant = $1 AND call = $2 AND attempt = $3",
+            )
+            .bind(tenant)
+            .bind(call)
+            .bind(attempt)
+            .execute(on)
+            .await
+            .map(drop)
+        })
+    }
+
+    /// Up to `limit` calls of all tenants, as tenant and id, that were to be placed, are not dealt with, and of which nothing
+    /// was heard since `before`: dialled or ringing and nobody told what became of it, or over and nobody did what follows.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn silent_calls(
+        &self,
+        before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let action = "find calls of which nothing is heard";
+        work!(self, Read, Scope::Maintenance, action, |on| {
+            sqlx::query_as(
+                "SELECT tenant, id FROM calls WHERE finalized_at IS NULL AND seen_at < $1 \
+                 AND direction = 'outbound' \
+                 AND state IN ('dialing', 'ringing', 'ended', 'blocked', 'cancelled') \
+                 ORDER BY seen_at, tenant, id LIMIT $2",
+            )
+            .bind(before)
+            .bind(i64::from(limit))
             .fetch_all(on)
             .await
         })

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{NewCall, RecordingPolicy, VoicemailPolicy};
 
 /// The payload of a job `initiate-call`. Fields that are not named are kept from nobody: they are ignored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Names the call.
     pub call_id: String,
@@ -137,7 +137,7 @@ pub struct StatusTaken {
 }
 
 /// A call as LeadFlip's pages read it: its names of things, beside the one status.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct LegacyCall {
     /// Names it.
     pub id: String,
