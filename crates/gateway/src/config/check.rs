@@ -14,7 +14,8 @@ use store::sql::check_address;
 use crate::retention::RETENTION_DAYS;
 
 use super::{
-    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, telephony, voice,
+    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, telephony,
+    voice,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use engine::ask::{LlmMessage, LlmRequest};
 use providers::ports::LlmEvent;
 use serde_json::json;
-use store::{ChatPage, Place};
+use store::ChatPage;
 use wire::chat::{ChatExtra, ChatRole, ChatServerMessage, Delta, Posted, Sender};
 use wire::ids::Ids;
 use wire::realtime::session::Tool;
