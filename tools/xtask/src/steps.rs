@@ -36,7 +36,8 @@ pub(crate) fn ci(root: &Path) -> Result<bool> {
     run.command("shell", &mut shellcheck(&Tree::read(root)?))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     run.command("doc", doc.args(FEATURES).env("RUSTDOCFLAGS", "-D warnings"))?;
-    let mut build = cargo(&["build", "--workspace", "--bins", "--locked"]);
+    // with the tests: what they add to the features of dependencies would have all of them built a second time
+    let mut build = cargo(&["build", "--workspace", "--bins", "--tests", "--locked"]);
     let ready = run.command("build", build.args(FEATURES))?;
     if ready {
         let mut server = Command::new(graph.target.join("debug").join("antiphon"));
@@ -92,7 +93,15 @@ pub(crate) fn generate(root: &Path) -> Result<bool> {
         root,
         steps: Vec::new(),
     };
-    let mut build = cargo(&["build", "--workspace", "--bin", "generate"]);
+    // an example asks for the features of tests, with which everything is built anyway
+    let mut build = cargo(&[
+        "build",
+        "--workspace",
+        "--bin",
+        "generate",
+        "--example",
+        "server_events",
+    ]);
     if run.command("build", build.args(FEATURES))? {
         run.command(
             "write",
