@@ -447,8 +447,9 @@ async fn a_server_that_stops_says_good_bye_first() {
     assert!(late.text().await.unwrap().contains("Reject"));
     leg.until_closed().await;
     let sql = &app.store.sql;
-    let calls = sql.list_calls("default", &store::CallFilter::default(), None, 9);
-    let stored = calls.await.unwrap().remove(0);
+    let all = store::CallFilter::default();
+    let calls = sql.list_calls("default", &all, None, 9).await;
+    let stored = calls.unwrap().remove(0);
     until("it is dealt with", async || {
         let found = sql.find_call("default", &stored.id).await.unwrap().unwrap();
         found.finalized_at.is_some() && found.hangup_reason.as_deref() == Some("shutdown")

@@ -43,8 +43,10 @@ pub(super) struct Member {
 /// Something that the members of a room are told.
 #[derive(Debug)]
 pub(super) struct Frame {
-    text: Utf8Bytes,
-    wrapped: OnceLock<Utf8Bytes>,
+    /// As it goes out to sockets of the room itself.
+    pub(super) text: Utf8Bytes,
+    /// As it goes out to sockets that follow the room; made for the first of them.
+    pub(super) wrapped: OnceLock<Utf8Bytes>,
     /// The same is not told twice.
     pub(super) key: Option<String>,
     /// Only those who want it.
@@ -189,12 +191,6 @@ impl Room {
         users.dedup();
         users.truncate(most);
         users
-    }
-
-    /// Whether anybody here wants `extra`.
-    pub(super) fn wants(&self, extra: ChatExtra) -> bool {
-        let state = self.lock();
-        state.members.iter().any(|member| member.extras.has(extra))
     }
 
     /// Tells everybody. False when they have been told before.

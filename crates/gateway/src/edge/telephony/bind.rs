@@ -257,6 +257,7 @@ async fn converse(
         model: Some(model),
         settings: settings(carrier, start.format)?,
         going_on: None,
+        door: session::Door::default(),
     };
     let prepared = session::prepare(app, &catalog, wish).await;
     let mut prepared = prepared.map_err(|refusal| {
