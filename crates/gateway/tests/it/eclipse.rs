@@ -165,10 +165,8 @@ async fn send(
             "timestamp": message["createdAt"], "sender": message["sender"],
         });
         let payload = json!({ "type": "message", "data": data, "timestamp": message["createdAt"] });
-        let published = ask::<u64>(
-            port,
-            &["PUBLISH", &format!("chat:{chat}"), &payload.to_string()],
-        );
+        let (channel, payload) = (format!("chat:{chat}"), payload.to_string());
+        let published = ask::<u64>(port, &["PUBLISH", &channel, &payload]);
         published.await.unwrap();
     }
     Json(json!({ "success": true, "message": message })).into_response()
