@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,12 +44,7 @@ def polls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def code_for(server: Server, email: str) -> str:
     """The code that the server has written for an address."""
-    for _ in range(WAIT_S * 10):
-        found = re.search(rf"Code for {re.escape(email)}: (\d{{6}})", server.log())
-        if found:
-            return found.group(1)
-        time.sleep(0.1)
-    raise AssertionError(f"no code for {email} in {server.log()[-2000:]}")
+    return server.logged(rf"Code for {re.escape(email)}: (\d{{6}})")
 
 
 def readme_client() -> str:

@@ -1,6 +1,6 @@
 //! Question sets and what was answered, on every database; codes and dialogues, there and in Redis.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde_json::json;
 use store::live::surveys::{Checked, Sent, Surveys};
 use store::{Added, Counted, Live, LiveOptions, NewResponse, NewSet, QuestionSet, Sql};
@@ -205,9 +205,9 @@ async fn codes_and_dialogues(one: &Surveys, other: &Surveys) {
     a_dialogue_moves(one, other).await;
 }
 
-/// Redis forgets after so long, and not at a time: any time will do.
+/// Redis forgets after so long, and not at a time: any time will do, in whole milliseconds, which is what it keeps.
 fn now() -> DateTime<Utc> {
-    at(0)
+    at(0).trunc_subsecs(3)
 }
 
 const ATTEMPTS: u32 = 3;
