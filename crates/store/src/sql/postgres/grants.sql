@@ -18,6 +18,9 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON call_attempts, consents TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON do_not_call, recordings TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON voice_sessions TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT ON messages TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON usage_logs TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_usage_months, antiphon_drop_usage_months TO %I', application);
     -- to see at start that the tables are those it knows
