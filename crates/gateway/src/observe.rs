@@ -12,6 +12,7 @@ mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
+mod surveys;
 mod usage;
 mod work;
 

@@ -6,5 +6,6 @@ pub mod asyncapi;
 pub mod ids;
 pub mod realtime;
 pub mod rest;
+pub mod survey;
 pub mod telephony;
 pub mod voice;

@@ -134,6 +134,7 @@ pub(crate) const fn whose(kind: LevelKind) -> &'static str {
         LevelKind::Key => "this API key",
         LevelKind::Ip => "this network address",
         LevelKind::User => "this user",
+        LevelKind::Mailbox => "this mailbox",
     }
 }
 

@@ -13,7 +13,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, listeners, named, plans, voice};
+use super::{Config, Database, Secret, conversations, listeners, named, plans, survey, voice};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let listen: Vec<&str> = further.chain([config.server.listen.as_str()]).collect();
     voice::check(&config.voice, &listen)?;
     check_worker(config)?;
+    survey::check(config)?;
     check_ranges(config)
 }
 

@@ -20,17 +20,20 @@ pub enum Profile {
     All,
     /// The app voice socket, whatever the path.
     Voice,
+    /// The survey by text.
+    Survey,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::All, Self::Voice];
+    pub const ALL: [Self; 3] = [Self::All, Self::Voice, Self::Survey];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Voice => "voice",
+            Self::Survey => "survey",
         }
     }
 }

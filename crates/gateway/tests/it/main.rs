@@ -36,6 +36,7 @@ mod mind;
 mod models;
 mod operations;
 mod pipelines;
+mod polled;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[path = "../../../store/tests/it/postgres.rs"]
@@ -62,7 +63,12 @@ mod restored;
 mod resuming;
 mod session;
 mod slow_consumer;
+mod smtp;
 mod speech;
+mod survey;
+mod survey_codes;
+mod survey_fleet;
+mod survey_rest;
 mod tenants;
 mod tenants_limits;
 mod tools;

@@ -30,6 +30,8 @@ pub enum LevelKind {
     Ip,
     /// Of one person who uses a tenant's application.
     User,
+    /// Of one mailbox that codes are sent to.
+    Mailbox,
 }
 
 impl LevelKind {
@@ -42,6 +44,7 @@ impl LevelKind {
             Self::Key => "key",
             Self::Ip => "ip",
             Self::User => "user",
+            Self::Mailbox => "mailbox",
         }
     }
 }
