@@ -193,10 +193,9 @@ impl Purse {
         let limit = self.0.terms.session_cents * MICROS_PER_CENT;
         let spent = self.0.state().spent.total();
         let used = spent.exact_micro_dollars().ceil() as u64;
-        // a session has one answer at a time: what it holds is this. An estimate beyond the whole budget would keep
-        // everybody out, so that the first one always begins
-        let beyond = used.saturating_add(estimate.min(limit)) > limit;
-        if limit > 0 && used > 0 && beyond {
+        // a session has one answer at a time: what it holds is this
+        let wanted = used.saturating_add(sensible(estimate, limit));
+        if limit > 0 && wanted > limit {
             let dollars = spent.exact_micro_dollars() / 1_000_000.0;
             return Err(exceeded("Budget limit exceeded", dollars));
         }
@@ -213,7 +212,7 @@ impl Purse {
         };
         let limit = self.0.terms.day_cents * MICROS_PER_CENT;
         let demand = Demand {
-            tokens: estimate.clamp(1, limit),
+            tokens: sensible(estimate, limit),
             ..Demand::default()
         };
         let levels = std::slice::from_ref(day);
@@ -295,6 +294,16 @@ impl Shared {
     }
 }
 
+/// What is held for a turn of this `estimate`, in micro-dollars: one beyond the whole budget would keep everybody out, so
+/// that such a turn begins where anything is left.
+fn sensible(estimate: u64, limit: u64) -> u64 {
+    if estimate >= limit {
+        1
+    } else {
+        estimate.max(1)
+    }
+}
+
 fn exceeded(what: &str, dollars: f64) -> ErrorBody {
     ErrorBody::invalid(BUDGET_EXCEEDED, format!("{what}: ${dollars:.2}"))
 }
@@ -371,7 +380,7 @@ mod tests {
         let purse = purse(2, 0, &Limiter::memory());
         // 150 tokens and 600 characters: nearly one cent
         assert!(purse.reserve(&question()).await.is_ok());
-        purse.note(&spoken(1000), None);
+        purse.note(&spoken(1050), None);
         assert_eq!(purse.standing(), Standing::Plenty);
         let refused = purse.reserve(&question()).await.err().unwrap();
         assert_eq!(refused.code.as_deref(), Some(BUDGET_EXCEEDED));
@@ -380,7 +389,7 @@ mod tests {
         assert_eq!(purse.standing(), Standing::Near);
         purse.note(&spoken(234), None);
         assert_eq!(purse.standing(), Standing::UsedUp);
-        assert!((purse.spent().dollars() - 0.020_01).abs() < 1e-9);
+        assert!((purse.spent().dollars() - 0.020_76).abs() < 1e-9);
     }
 
     #[tokio::test]
@@ -389,7 +398,10 @@ mod tests {
         terms.rates.million_characters = Some(150_000_000);
         let purse = Purse::new(terms, Limiter::memory(), Clock::default());
         assert!(purse.reserve(&question()).await.is_ok());
+        // whatever was heard before the first question costs something already
         purse.note(&spoken(1), None);
+        assert!(purse.reserve(&question()).await.is_ok());
+        purse.note(&spoken(100), None);
         assert!(purse.reserve(&question()).await.is_err());
     }
 

@@ -78,12 +78,12 @@ fn client() -> Vec<(String, Value)> {
         "client",
         "session_start",
         "Who is there, and what it wants.",
-        start,
+        &start,
     )];
     for (kind, summary) in CONTROL {
         let mut payload = json!({ "type": "object" });
         tag(&mut payload, kind);
-        messages.push(message("client", kind, summary, payload));
+        messages.push(message("client", kind, summary, &payload));
     }
     let sound = json!({
         "name": "audio",
@@ -118,7 +118,7 @@ fn server() -> Vec<(String, Value)> {
         if let Some(required) = payload["required"].as_array_mut() {
             required.extend(["sessionId".into(), "timestamp".into()]);
         }
-        Some(message("server", &kind, &summary, payload))
+        Some(message("server", &kind, &summary, &payload))
     };
     variants.into_iter().filter_map(named).collect()
 }
@@ -128,7 +128,7 @@ fn tag(payload: &mut Value, kind: &str) {
     payload["required"] = json!(["type"]);
 }
 
-fn message(side: &str, kind: &str, summary: &str, payload: Value) -> (String, Value) {
+fn message(side: &str, kind: &str, summary: &str, payload: &Value) -> (String, Value) {
     let message = json!({ "name": kind, "summary": summary, "payload": payload });
     (format!("voice_{side}_{kind}"), message)
 }

@@ -113,9 +113,8 @@ pub fn decode(text: &str) -> Result<ClientMessage, Refused> {
     let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
         return Err(Refused::NoObject);
     };
-    let kind = match message.remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err(Refused::NoType),
+    let Some(Value::String(kind)) = message.remove("type") else {
+        return Err(Refused::NoType);
     };
     match kind.as_str() {
         "ping" => Ok(ClientMessage::Ping),

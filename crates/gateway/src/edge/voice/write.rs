@@ -431,8 +431,11 @@ impl Writer {
                 let sentence = format!("TTS error: {}", error.message);
                 self.failed(code::TTS_ERROR, sentence).await
             }
-            // an interruption that came when nobody spoke any more, or when all of it had been heard
-            "response_cancel_not_active" | "item_already_truncated" | "" => Ok(()),
+            // an interruption that came when nobody spoke any more, or when all of it had been heard; and the end of a
+            // session, which the close says in this door's own words
+            "session_expired" | "response_cancel_not_active" | "item_already_truncated" | "" => {
+                Ok(())
+            }
             _ => self.failed(&name.to_uppercase(), error.message).await,
         }
     }

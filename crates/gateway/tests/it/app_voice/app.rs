@@ -158,6 +158,21 @@ impl App {
         }
     }
 
+    /// Speaks, and falls silent for good once it has seen what was heard so far.
+    pub(crate) async fn speak_and_pause(&mut self) -> Value {
+        let sound = speech();
+        // 300 ms of silence are a pause, and no end
+        let (spoken, silence) = sound.split_at(sound.len() - 2 * 16 * 600);
+        for frame in spoken.chunks(FRAME_BYTES) {
+            self.send_sound(frame).await;
+        }
+        let partial = self.until("partial_transcript").await;
+        for frame in silence.chunks(FRAME_BYTES) {
+            self.send_sound(frame).await;
+        }
+        partial
+    }
+
     /// Speaks and hears the answer out.
     pub(crate) async fn turn(&mut self) -> Value {
         self.speak().await;

@@ -17,7 +17,9 @@ async fn talking(words: &str) -> World {
 async fn a_call_goes_through_its_phases_and_speaks_both_dialects() {
     let world = talking(WORDS).await;
     let mut app = App::call(&world, "u1").await;
-    app.turn().await;
+    let partial = app.speak_and_pause().await;
+    assert_eq!(partial["text"], WORDS);
+    app.until("ai_response_complete").await;
     app.until("status").await;
     app.turn().await;
     app.until("status").await;
