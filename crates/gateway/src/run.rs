@@ -110,7 +110,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let main = config.server.listen.clone();
         let further = config.listeners.clone();
-        let app = App::open(config).await?;
+        let app = Box::pin(App::open(config)).await?;
         let (listener, address) = bind(&main).await?;
         let mut bound = Vec::with_capacity(further.len());
         for Listener { profile, address } in further {
