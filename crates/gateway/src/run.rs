@@ -107,7 +107,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let main = config.server.listen.clone();
         let further = config.listeners.clone();
-        let app = App::open(config).await?;
+        let app = Box::pin(App::open(config)).await?;
         let (listener, address) = bind(&main).await?;
         let mut bound = Vec::with_capacity(further.len());
         for Listener { profile, address } in further {
@@ -170,7 +170,7 @@ impl Server {
 /// [`RunError`] when it cannot start.
 pub async fn run(config: Config) -> Result<(), RunError> {
     observe::logging::start(&config.log);
-    let server = Server::start(config).await?;
+    let server = Box::pin(Server::start(config)).await?;
     listen_to_signals(&server.app.lifecycle).map_err(RunError::Signals)?;
     announce(&server);
     server.app.lifecycle.soft().cancelled().await;

@@ -2,7 +2,7 @@
 //! Called by its socket ([`super::connection`]), one message after the other.
 //! Never answers anybody but its own client, except through the room.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use store::ChatPage;
@@ -58,6 +58,10 @@ pub(super) struct Desk {
 impl Desk {
     fn chat(&self) -> &Chat {
         &self.app.chat
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Vec<Arc<Room>>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> String {
@@ -141,7 +145,7 @@ impl Desk {
         let Some(chat) = chat.filter(|chat| *chat != &*self.room.id) else {
             return Ok(Arc::clone(&self.room));
         };
-        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = self.followed();
         let found = followed.iter().find(|room| *room.id == *chat).cloned();
         found.ok_or_else(|| {
             let why = "send follow with the chatId first".to_owned();
@@ -387,7 +391,7 @@ impl Desk {
                 .ok_or_else(|| refused("the token does not open it; send one for it as token"))?,
         };
         let known = {
-            let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+            let followed = self.followed();
             if followed.len() >= FOLLOWED_MOST {
                 return Err(refused("one socket follows at most 200 chats"));
             }
@@ -404,9 +408,7 @@ impl Desk {
             queue: self.queue.clone(),
         };
         let room = self.chat().hub.enter(&id, member).await;
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.push(Arc::clone(&room));
-        drop(followed);
+        self.followed().push(Arc::clone(&room));
         self.tell_following(&id, true);
         if let Some(since) = since {
             let missed = super::replay::missed(&self.app, &room.id, &since).await;
@@ -426,9 +428,7 @@ impl Desk {
             return Err(Refusal("Cannot unfollow this chat", Some(why)));
         }
         self.chat().hub.leave(room, self.number).await;
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.retain(|it| !Arc::ptr_eq(it, room));
-        drop(followed);
+        self.followed().retain(|it| !Arc::ptr_eq(it, room));
         self.tell_following(&room.id, false);
         Ok(())
     }
@@ -443,10 +443,7 @@ impl Desk {
 
     /// Leaves all rooms.
     pub(super) async fn leave(&self) {
-        let followed = {
-            let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *followed)
-        };
+        let followed = std::mem::take(&mut *self.followed());
         for room in followed.iter().chain([&self.room]) {
             self.chat().hub.leave(room, self.number).await;
         }

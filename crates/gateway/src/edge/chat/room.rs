@@ -43,8 +43,9 @@ pub(super) struct Member {
 /// Something that the members of a room are told.
 #[derive(Debug)]
 pub(super) struct Frame {
-    text: Utf8Bytes,
-    wrapped: OnceLock<Utf8Bytes>,
+    pub(super) text: Utf8Bytes,
+    /// The same for those who follow the room beside their own, once somebody does.
+    pub(super) wrapped: OnceLock<Utf8Bytes>,
     /// The same is not told twice.
     pub(super) key: Option<String>,
     /// Only those who want it.
@@ -189,12 +190,6 @@ impl Room {
         users.dedup();
         users.truncate(most);
         users
-    }
-
-    /// Whether anybody here wants `extra`.
-    pub(super) fn wants(&self, extra: ChatExtra) -> bool {
-        let state = self.lock();
-        state.members.iter().any(|member| member.extras.has(extra))
     }
 
     /// Tells everybody. False when they have been told before.
