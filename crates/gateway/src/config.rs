@@ -13,6 +13,7 @@ mod pipeline;
 mod plans;
 mod rate_limits;
 mod sections;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
+pub use survey::{Mail, Survey};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
 /// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).
@@ -88,6 +90,10 @@ pub struct Config {
     pub chat: Chat,
     /// What providers cost.
     pub metering: Metering,
+    /// The survey by text.
+    pub survey: Survey,
+    /// How mails are sent.
+    pub mail: Mail,
     /// Logs.
     pub log: Log,
     /// Sizes of requests.

@@ -13,6 +13,7 @@ pub mod logging;
 pub mod metrics;
 pub mod redact;
 mod rooms;
+mod surveys;
 mod usage;
 mod work;
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::AppError;
 use crate::config::{Listener, Profile};
 use crate::lifecycle::{Drained, listen_to_signals};
+use crate::survey::SurveySettings;
 use crate::{App, Config, edge, http, jobs, observe};
 
 /// How long the database may take for what was said last; the rest waits for the next start.
@@ -52,6 +53,8 @@ impl RunError {
                     | AppError::Agents(_)
                     | AppError::Encryption(_)
                     | AppError::Chat(_)
+                    | AppError::Mail(_)
+                    | AppError::Survey(SurveySettings::File(_))
             )
         )
     }

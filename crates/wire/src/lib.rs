@@ -7,4 +7,5 @@ pub mod chat;
 pub mod ids;
 pub mod realtime;
 pub mod rest;
+pub mod survey;
 pub mod telephony;

@@ -13,7 +13,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, chat, conversations, listeners, named, plans};
+use super::{Config, Database, Secret, chat, conversations, listeners, named, plans, survey};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -43,6 +43,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         RETENTION_DAYS,
     )?;
     check_worker(config)?;
+    survey::check(config)?;
     check_ranges(config)
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, listeners, named};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 13] = [
+const SHORT_NAMES: [(&str, &str); 24] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -23,6 +23,20 @@ const SHORT_NAMES: [(&str, &str); 13] = [
     ("JWT_SECRET", "chat.jwt_secret"),
     ("NEXT_API_URL", "chat.backend_url"),
     ("INTERNAL_API_SECRET", "chat.backend_secret"),
+    ("SMTP_HOST", "mail.host"),
+    ("SMTP_PORT", "mail.port"),
+    ("SMTP_USERNAME", "mail.username"),
+    ("SMTP_PASSWORD", "mail.password"),
+    ("SMTP_SENDER_EMAIL", "mail.sender"),
+    ("SMTP_USE_TLS", "mail.use_tls"),
+    ("SERVER_EXTERNAL_URL", "survey.external_url"),
+    ("VERIFICATION_CODE_LENGTH", "survey.code_digits"),
+    (
+        "VERIFICATION_CODE_EXPIRY_SECONDS",
+        "survey.dialogue_code_ttl_s",
+    ),
+    ("PRE_AUTH_CODE_EXPIRY_SECONDS", "survey.code_ttl_s"),
+    ("REDIS_SESSION_TTL_SECONDS", "survey.session_ttl_s"),
 ];
 
 /// What is wrong with the configuration, as one sentence; the process exits with 64.
@@ -200,11 +214,13 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             source: "PORT".to_owned(),
         });
     }
+    let defaults = defaults();
     for (name, key) in SHORT_NAMES {
         if let Some(text) = get(name) {
+            let default = lookup(&defaults, key, name).unwrap_or_default();
             settings.push(Setting {
                 key: key.to_owned(),
-                value: Value::String(text.clone()),
+                value: short(text, &default),
                 source: name.to_owned(),
             });
         }
@@ -226,6 +242,15 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
         }
     }
     settings
+}
+
+/// As [`typed`], with `1` and `0` for yes and no, which the tools that these names come from take as well.
+fn short(text: &str, default: &Value) -> Value {
+    match (default, text) {
+        (Value::Bool(_), "1") => Value::Bool(true),
+        (Value::Bool(_), "0") => Value::Bool(false),
+        _ => typed(text, default),
+    }
 }
 
 /// Text from the environment as the kind of value that the default has; lists are separated by commas.
@@ -331,5 +356,7 @@ fn set(tree: &mut Value, key: &str, value: Value) {
 
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
-    key.ends_with("_key") || key.ends_with("_secret") || key == "database.url" || key == "redis.url"
+    key.ends_with("_key")
+        || key.ends_with("_secret")
+        || ["database.url", "redis.url", "mail.password"].contains(&key)
 }

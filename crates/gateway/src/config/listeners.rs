@@ -20,17 +20,20 @@ pub enum Profile {
     All,
     /// Chat rooms, as the original served them.
     Chat,
+    /// The survey by text.
+    Survey,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::All, Self::Chat];
+    pub const ALL: [Self; 3] = [Self::All, Self::Chat, Self::Survey];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Chat => "chat",
+            Self::Survey => "survey",
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod chat;
 mod queue;
 pub mod realtime;
+pub mod survey;
 pub mod telephony;
 
 use std::sync::Arc;

@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(rest)
         .merge(realtime)
+        .merge(edge::survey::routes())
         .merge(observe::health::routes())
         .merge(edge::chat::routes())
         .route("/openapi.json", get(docs::openapi))
@@ -51,6 +52,7 @@ pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
     match profile {
         Profile::All => router(app),
         Profile::Chat => guarded(app, edge::chat::listener_routes()),
+        Profile::Survey => guarded(app, edge::survey::listener_routes()),
     }
 }
 

@@ -24,6 +24,7 @@ use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
 use super::rooms::ChatNumbers;
+use super::surveys::Surveys;
 use super::usage::Usage;
 use super::work::Work;
 
@@ -92,6 +93,7 @@ struct Families {
     keys: Keys,
     limits: Limits,
     rooms: ChatNumbers,
+    surveys: Surveys,
     usage: Usage,
     work: Work,
 }
@@ -200,6 +202,7 @@ fn register(registry: &mut Registry, families: &Families) {
     );
     families.incidents.register(r);
     families.kept.register(r);
+    families.surveys.register(r);
     families.keys.register(r);
     families.limits.register(r);
     families.rooms.register(r);
@@ -325,6 +328,10 @@ impl Metrics {
         self.0.families.keys.found(of, layer);
     }
 
+    pub(super) fn of_surveys(&self) -> &Surveys {
+        &self.0.families.surveys
+    }
+
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
         self.0.families.limits.decided_locally();
@@ -394,6 +401,7 @@ pub fn metrics_markdown() -> String {
     f.keys.show();
     f.limits.show();
     f.rooms.show();
+    f.surveys.show();
     f.usage.show();
     f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -438,62 +446,4 @@ fn label_names(labels: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::events::Outcome;
-    use super::*;
-
-    #[test]
-    fn an_event_is_counted_once() {
-        let metrics = Metrics::default();
-        metrics.emit(&Event::SessionStarted {
-            session: "sess_1",
-            tenant: "default",
-        });
-        assert_eq!(metrics.active_sessions(), 1);
-        metrics.emit(&Event::TurnStage {
-            session: "sess_1",
-            stage: Stage::FirstAudio,
-            after: Duration::from_millis(310),
-        });
-        metrics.emit(&Event::SessionEnded {
-            session: "sess_1",
-            outcome: Outcome::ClientClosed,
-            lasted: Duration::from_secs(3),
-            micro_dollars: None,
-        });
-        metrics.emit(&Event::AudioDropped {
-            session: "sess_1",
-            frames: 4,
-        });
-        let text = metrics.text();
-        for line in [
-            "antiphon_sessions_active 0",
-            "antiphon_sessions_total{outcome=\"client_closed\"} 1",
-            "antiphon_turn_stage_seconds_count{stage=\"first_audio\"} 1",
-            "antiphon_turn_stage_seconds_bucket{le=\"0.3\",stage=\"first_audio\"} 0",
-            "antiphon_turn_stage_seconds_bucket{le=\"0.4\",stage=\"first_audio\"} 1",
-            "antiphon_audio_frames_dropped_total 4",
-        ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is missing in\n{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_table_lists_every_family_with_its_labels() {
-        let table = metrics_markdown();
-        assert!(
-            table.contains("| `antiphon_turn_stage_seconds` | histogram | stage | Time from"),
-            "{table}"
-        );
-        assert!(
-            table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
-            "{table}"
-        );
-        assert_eq!(table.lines().count(), 2 + 53);
-    }
-}
+mod tests;

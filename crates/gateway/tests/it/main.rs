@@ -36,6 +36,7 @@ mod mind;
 mod models;
 mod operations;
 mod pipelines;
+mod polled;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[path = "../../../store/tests/it/postgres.rs"]
@@ -70,7 +71,12 @@ mod rooms_redis;
 mod rooms_rest;
 mod session;
 mod slow_consumer;
+mod smtp;
 mod speech;
+mod survey;
+mod survey_codes;
+mod survey_fleet;
+mod survey_rest;
 mod tenants;
 mod tenants_limits;
 mod tools;

@@ -37,6 +37,7 @@ mod rooms;
 mod schema;
 mod sealing;
 mod sqlite_files;
+mod surveys;
 mod sweep;
 mod tenants;
 mod usage;
