@@ -173,7 +173,7 @@ impl Server {
 /// [`RunError`] when it cannot start.
 pub async fn run(config: Config) -> Result<(), RunError> {
     observe::logging::start(&config.log);
-    let server = Server::start(config).await?;
+    let server = Box::pin(Server::start(config)).await?;
     listen_to_signals(&server.app.lifecycle).map_err(RunError::Signals)?;
     announce(&server);
     server.app.lifecycle.soft().cancelled().await;

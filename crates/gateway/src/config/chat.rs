@@ -197,6 +197,10 @@ pub(super) fn check(chat: &Chat) -> Result<(), Problem> {
     if chat.channel_prefix.is_empty() {
         return refused("chat.channel_prefix", "", "text such as chat:");
     }
+    check_ranges(chat)
+}
+
+fn check_ranges(chat: &Chat) -> Result<(), Problem> {
     within(
         "chat.backend_timeout_ms",
         chat.backend_timeout_ms,

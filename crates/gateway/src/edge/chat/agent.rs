@@ -43,16 +43,12 @@ impl Answering {
     /// Whether nobody is answering in this room yet.
     fn begin(&self, room: &Arc<str>) -> bool {
         let mut rooms = self.lock();
-        match rooms.get_mut(room) {
-            Some(again) => {
-                *again = true;
-                false
-            }
-            None => {
-                rooms.insert(Arc::clone(room), false);
-                true
-            }
+        if let Some(again) = rooms.get_mut(room) {
+            *again = true;
+            return false;
         }
+        rooms.insert(Arc::clone(room), false);
+        true
     }
 
     /// Whether something was said meanwhile, and has to be answered as well.

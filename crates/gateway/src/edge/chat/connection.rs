@@ -230,12 +230,11 @@ impl Connection {
     /// Looks at a frame.
     fn hear(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         let frame = match frame {
-            None => return Err(End::Lost),
             Some(Ok(frame)) => frame,
             Some(Err(error)) if is_too_big(&error) => {
                 return Err(End::Close(TOO_BIG, "message_too_big: send it in parts"));
             }
-            Some(Err(_)) => return Err(End::Lost),
+            Some(Err(_)) | None => return Err(End::Lost),
         };
         self.alive = true;
         match frame {

@@ -227,12 +227,12 @@ impl Hub {
         if self.0.store.is_shared() {
             self.publish(room, news).await
         } else {
-            self.tell_here(room, news)
+            self.tell_here(room, &news)
         }
     }
 
-    fn tell_here(&self, room: &Arc<Room>, news: News) -> Delivery {
-        let frame = frame(&news);
+    fn tell_here(&self, room: &Arc<Room>, news: &News) -> Delivery {
+        let frame = frame(news);
         match &news.key {
             Some(key) => {
                 let telling = telling(String::new(), &news.text, key, <[String; 3]>::default());
