@@ -81,7 +81,7 @@ pub(super) fn default_toml() -> String {
          # Generated: change the doc comments in crates/gateway/src/config/sections.rs instead.\n",
     );
     text.push_str(&format!(
-        "\n# {}\n# [[listeners]]\n# profile = \"all\"\n# address = \"127.0.0.1:8081\"\n",
+        "\n# {}\n# [[listeners]]\n#   profile = \"all\"\n#   address = \"127.0.0.1:8081\"\n",
         meaning(&schema, "listeners", None)
     ));
     each_section(&layers::defaults(), |section, keys| {
