@@ -71,8 +71,7 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
     assert_eq!(again.parameter("callId"), document.parameter("callId"));
 
     let mut leg = Leg::start(&call, &document).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     let status = document.status_callback.as_deref();
     let answered = call.report(status, "in-progress", 2).await;
     let answered: Value = answered.json().await.unwrap();
@@ -82,8 +81,7 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
     // "You said: what is new. What else can I do for you?"
     leg.hear(8 * 480).await;
     // the second answer is held in the carrier's buffer, and played a little
-    leg.until("the end of the first answer", |leg| leg.waiting() == 0)
-        .await;
+    leg.settle().await;
     leg.set(Playing::Held).await;
     leg.say(&speech()).await;
     leg.pause(900).await;
@@ -316,8 +314,7 @@ async fn a_line_that_dies_is_an_incomplete_call() {
     let world = world(Brand::Twilio).await;
     let call = Call::new(&world, Brand::Twilio, 1);
     let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     leg.drop_line();
     let ended = the_end(&world).await;
     assert_eq!(ended["hangup_reason"], "stream_lost");
@@ -363,8 +360,7 @@ async fn a_call_is_ended_by_whoever_has_the_key_of_its_tenant() {
         .or_else(|| tenant["key"]["text"].as_str());
     let call = Call::new(&world, Brand::Twilio, 1);
     let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     let id = the_call(&world).await["id"].as_str().unwrap().to_owned();
     if let Some(foreign) = foreign {
         for path in [format!("/v1/calls/{id}"), "/v1/calls/call_none".to_owned()] {
@@ -404,15 +400,14 @@ async fn a_call_has_a_longest_time_and_says_so() {
     let world = with(Brand::Twilio, |config| config.telephony.max_call_s = 60).await;
     let call = Call::new(&world, Brand::Twilio, 1);
     let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     let clock = &world.app().clock;
     // nobody says a word for a while: they are asked
     clock.advance(std::time::Duration::from_secs(29));
-    let marks = leg.marks;
-    leg.pause(1500).await;
-    leg.until("the warning", |leg| leg.marks > marks && leg.waiting() == 0)
-        .await;
+    leg.pause(200).await;
+    // "We have half a minute left."
+    leg.hear(8 * 200).await;
+    leg.settle().await;
     clock.advance(std::time::Duration::from_secs(22));
     leg.pause(200).await;
     leg.until_closed().await;
@@ -440,8 +435,7 @@ async fn a_server_that_stops_says_good_bye_first() {
     let url = world.url("/telephony/twilio/answer");
     let call = Call::new(&world, Brand::Twilio, 1);
     let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     let app = world.server().app.clone();
     app.lifecycle.soft().cancel();
     // the old connection was closed by the stop
@@ -567,7 +561,7 @@ async fn numbers_belong_to_one_tenant() {
     let made = world.post("/v1/agents", &agent).send().await.unwrap();
     assert_eq!(
         made.status(),
-        StatusCode::OK,
+        StatusCode::CREATED,
         "{}",
         made.text().await.unwrap()
     );
@@ -633,8 +627,7 @@ async fn numbers_belong_to_one_tenant() {
     let mut call = Call::new(&world, Brand::Twilio, 1);
     call.to = "+14155550177".to_owned();
     let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.until("the greeting", |leg| leg.marks > 0 && leg.waiting() == 0)
-        .await;
+    leg.greeting().await;
     leg.hang_up().await;
     let ended = the_end(&world).await;
     assert_eq!(ended["agent"], "ann");

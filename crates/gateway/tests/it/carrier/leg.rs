@@ -277,10 +277,20 @@ impl Leg {
         self.closed.as_ref().unwrap().0
     }
 
-    /// Reads until the greeting, 280 ms of sound, was played whole.
+    /// Reads until the greeting, some 270 ms of sound, was played whole.
     pub(crate) async fn greeting(&mut self) {
-        self.hear(8 * 280).await;
-        self.until("the last mark", |leg| leg.marks >= 3).await;
+        self.hear(8 * 240).await;
+        self.settle().await;
+    }
+
+    /// Reads until nothing more comes.
+    pub(crate) async fn settle(&mut self) {
+        let quiet = std::time::Duration::from_millis(300);
+        while let Ok(Some(Ok(message))) = tokio::time::timeout(quiet, self.socket.next()).await {
+            if let Message::Text(text) = message {
+                self.take(&text).await;
+            }
+        }
     }
 
     /// Reads until so much more was played.
