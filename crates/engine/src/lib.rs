@@ -9,3 +9,4 @@ pub mod guard;
 pub mod meter;
 pub mod session;
 pub mod speech;
+pub mod survey;

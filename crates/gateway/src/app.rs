@@ -20,6 +20,7 @@ use crate::calls::Phone;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::mail::{MailSettings, Mailer};
 use crate::metering::{self, Meter, PricesError};
 use crate::observe::{Event, Metrics};
 use crate::presence::Presence;
@@ -27,6 +28,7 @@ use crate::quota::Quotas;
 use crate::registry::Registry;
 use crate::remote;
 use crate::secrets::{self, SourceError};
+use crate::survey::{Around, Desk, SurveySettings};
 
 /// How long a vendor may take to say whether it takes its key.
 const VENDORS_WITHIN: Duration = Duration::from_secs(3);
@@ -66,6 +68,8 @@ pub struct App {
     pub phone: Phone,
     /// Which of them are this gateway's, for the others.
     pub presence: Presence,
+    /// Who is surveyed, and what was answered.
+    pub survey: Arc<Desk>,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
     /// When the server started.
@@ -93,6 +97,12 @@ pub enum AppError {
     /// What was said cannot be kept on disk.
     #[error("cannot open the journal of conversations")]
     Journal(#[from] JournalError),
+    /// The survey cannot be asked as configured.
+    #[error(transparent)]
+    Survey(#[from] SurveySettings),
+    /// Mail cannot be sent as configured.
+    #[error(transparent)]
+    Mail(#[from] MailSettings),
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
@@ -129,6 +139,13 @@ impl App {
         let folder = config.agents_dir();
         let agents = Agents::open(store.sql.clone(), folder, outbound, catalog.clone()).await?;
         let lifecycle = Lifecycle::default();
+        let mailer = Mailer::new(&config.mail, metrics.clone(), lifecycle.clone())?;
+        let around = Around {
+            clock: clock.clone(),
+            mailer,
+            metrics: metrics.clone(),
+        };
+        let survey = Arc::new(Box::pin(Desk::open(&config, &store, around)).await?);
         let presence = Presence::new(&store.live, clock.clone(), seed(&clock));
         let live = &store.live;
         let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
@@ -137,6 +154,7 @@ impl App {
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             quotas,
+            survey,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             phone,
             presence,

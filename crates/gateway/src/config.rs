@@ -12,6 +12,7 @@ mod pipeline;
 mod plans;
 mod rate_limits;
 mod sections;
+mod survey;
 mod telephony;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
 };
+pub use survey::{Mail, Survey};
 pub use telephony::{CarrierAccount, OwnNumber, Telephony};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
@@ -87,6 +89,10 @@ pub struct Config {
     pub telephony: Telephony,
     /// What providers cost.
     pub metering: Metering,
+    /// The survey by text.
+    pub survey: Survey,
+    /// How mails are sent.
+    pub mail: Mail,
     /// Logs.
     pub log: Log,
     /// Sizes of requests.

@@ -15,6 +15,7 @@ pub mod edge;
 pub mod http;
 mod jobs;
 pub mod lifecycle;
+pub mod mail;
 pub mod metering;
 pub mod observe;
 mod portal;
@@ -26,6 +27,7 @@ pub mod retention;
 mod run;
 pub mod secrets;
 pub mod session;
+pub mod survey;
 pub mod tenants;
 pub mod worker;
 

@@ -13,6 +13,7 @@ mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
+mod surveys;
 mod usage;
 mod work;
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::AppError;
 use crate::config::{Listener, Profile};
 use crate::lifecycle::{Drained, listen_to_signals};
+use crate::survey::SurveySettings;
 use crate::{App, Config, http, jobs, observe};
 
 /// How long the database may take for what was said last; the rest waits for the next start.
@@ -47,7 +48,13 @@ impl RunError {
     pub const fn is_bad_configuration(&self) -> bool {
         matches!(
             self,
-            Self::App(AppError::Prices(_) | AppError::Agents(_) | AppError::Encryption(_))
+            Self::App(
+                AppError::Prices(_)
+                    | AppError::Agents(_)
+                    | AppError::Encryption(_)
+                    | AppError::Mail(_)
+                    | AppError::Survey(SurveySettings::File(_))
+            )
         )
     }
 }

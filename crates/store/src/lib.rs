@@ -28,6 +28,10 @@ pub use sql::outbox::{AfterFailure, Effect, NewEffect};
 pub use sql::projects::{Project, Removal};
 pub use sql::retention::{Pruned, PrunedUsage, Retention};
 pub use sql::sessions::{SessionKey, StoredSession};
+pub use sql::surveys::responses::{
+    Added, ChoiceCount, Counted, NewResponse, NumberSum, StoredResponse,
+};
+pub use sql::surveys::{NewSet, QuestionSet};
 pub use sql::sweep::{Cuts, Swept};
 pub use sql::tenants::{Standing, Tenant, TenantLimits, TenantStatus};
 pub use sql::usage::{Piece, StoredPiece, UsageGroup, UsageSum};
@@ -116,7 +120,7 @@ pub enum StoreError {
     #[error("redis address is unusable, expected {0}")]
     RedisAddress(#[from] live::AddressError),
     /// Redis keeps the short-lived state and does not answer.
-    #[error("cannot reach the client secrets")]
+    #[error("redis does not answer")]
     RedisAway(#[from] live::link::Away),
 }
 

@@ -1,7 +1,7 @@
 //! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
 //! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`;
 //! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one;
-//! facts about keys by `auth`.
+//! facts about keys by `auth`; codes and dialogues by the text survey.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
 pub mod facts;
@@ -12,6 +12,7 @@ pub mod post;
 mod sealing;
 pub mod secrets;
 pub mod sessions;
+pub mod surveys;
 pub mod work;
 
 pub use facts::Facts;
@@ -21,6 +22,7 @@ pub use link::{AddressError, Health, Link};
 pub use post::{Letters, Post};
 pub use secrets::{ClientSecret, Secrets};
 pub use sessions::Sessions;
+pub use surveys::Surveys;
 pub use work::{Queue, WorkError, WorkKind, WorkLimits};
 
 use self::sealing::Sealer;
@@ -74,6 +76,8 @@ pub struct Live {
     pub leases: Leases,
     /// What the database says of keys and tenants.
     pub facts: Facts,
+    /// Codes and dialogues of the text survey, where there is a Redis.
+    surveys: Option<surveys::Shared>,
     link: Option<Link>,
 }
 
@@ -92,6 +96,7 @@ impl Live {
                 post: Post::none(),
                 leases: Leases::memory(),
                 facts: Facts::none(),
+                surveys: None,
                 link: None,
             });
         };
@@ -103,7 +108,8 @@ impl Live {
             sessions: Sessions::redis(link.clone(), sealer.clone()),
             post: Post::redis(link.clone()),
             leases: Leases::redis(link.clone(), options.share_percent),
-            facts: Facts::redis(link.clone(), sealer),
+            facts: Facts::redis(link.clone(), sealer.clone()),
+            surveys: Some(surveys::Shared::new(link.clone(), sealer)),
             link: Some(link),
         })
     }

@@ -30,6 +30,7 @@ pub mod lines;
 pub mod projects;
 pub mod retention;
 pub mod sessions;
+pub mod surveys;
 pub mod sweep;
 pub mod tenants;
 

@@ -1,6 +1,8 @@
-//! The AsyncAPI 3.0 document of `/v1/realtime`, made from the schemas of the message types.
+//! The AsyncAPI 3.0 document of `/v1/realtime`, made from the schemas of the message types, and of the text survey.
 //! Served at `/asyncapi.json` and written to `docs/generated` by `cargo xtask generate`.
 //! Never lists a message by hand: a new variant of the event types appears by itself.
+
+mod survey;
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -30,7 +32,7 @@ pub fn document() -> Value {
     let in_channel = "#/channels/realtime/messages";
     let receive = listed(&client, in_channel);
     let send = listed(&server, in_channel);
-    let all: Map<String, Value> = client.into_iter().chain(server).collect();
+    let mut all: Map<String, Value> = client.into_iter().chain(server).collect();
     let of_channel: Map<String, Value> = all
         .keys()
         .map(|name| {
@@ -40,6 +42,7 @@ pub fn document() -> Value {
             )
         })
         .collect();
+    all.extend(survey::messages());
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -58,10 +61,12 @@ pub fn document() -> Value {
                 "security": [{ "$ref": "#/components/securitySchemes/bearer" }],
             },
         },
-        "channels": { "realtime": channel(&of_channel) },
+        "channels": { "realtime": channel(&of_channel), "survey": survey::channel() },
         "operations": {
             "receive": operation("receive", "What the client sends.", &receive),
             "send": operation("send", "What the server sends.", &send),
+            "receive_survey": survey::receive(),
+            "send_survey": survey::send(),
         },
         "components": {
             "messages": all,

@@ -6,4 +6,5 @@ pub mod asyncapi;
 pub mod ids;
 pub mod realtime;
 pub mod rest;
+pub mod survey;
 pub mod telephony;

@@ -7,6 +7,7 @@ Never leaves a process behind, and never accepts a server that does not stop cle
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -74,6 +75,15 @@ class Server:
             command = [binary(), "serve"] + (["--config", config] if config else [])
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         self._wait_until_ready()
+
+    def logged(self, pattern: str) -> str:
+        """The first group of a pattern, as soon as the log has it."""
+        for _ in range(READY_TRIES):
+            found = re.search(pattern, self.log())
+            if found:
+                return found.group(1)
+            time.sleep(READY_PAUSE_S)
+        raise AssertionError(f"no {pattern} in {self.log()[-2000:]}")
 
     def _wait_until_ready(self) -> None:
         for _ in range(READY_TRIES):

@@ -65,7 +65,7 @@ pub(crate) async fn run(target: &Target, idle: &Idle, report: &mut Report) -> an
 }
 
 /// Listens, which answers pings, until all leave; says whether the connection was there to the end.
-async fn stay(mut socket: Socket, mut leaving: watch::Receiver<()>) -> bool {
+pub(crate) async fn stay(mut socket: Socket, mut leaving: watch::Receiver<()>) -> bool {
     loop {
         tokio::select! {
             heard = socket.next() => match heard {

@@ -14,6 +14,7 @@ mod report;
 mod server;
 mod storm;
 mod stream;
+mod survey;
 mod talk;
 mod target;
 
@@ -75,6 +76,8 @@ enum Mode {
     BargeIn(Voice),
     /// Open sockets that say nothing: memory per connection
     Idle(Idle),
+    /// Open dialogues of the text survey that wait for their next word: memory per dialogue, time to a reply
+    Survey(Survey),
     /// Open sessions and leave them: time from the connection to `session.created`
     Create(Create),
     /// Sound on many sockets at once: what the server adds to an event behind a frame, its memory and its processor time
@@ -127,6 +130,23 @@ struct Idle {
     /// Sockets to open
     #[arg(long, default_value_t = 1000)]
     sockets: usize,
+    /// How long they stay open before memory is read, in ms
+    #[arg(long, default_value_t = 3000)]
+    settle_ms: u64,
+}
+
+/// Dialogues of the text survey.
+#[derive(Debug, Args)]
+struct Survey {
+    /// Dialogues to open
+    #[arg(long, default_value_t = 10_000)]
+    dialogues: usize,
+    /// Where the survey is
+    #[arg(long, default_value = "/survey/ws")]
+    path: String,
+    /// Ask for dialogues that can be gone on with, which the server keeps
+    #[arg(long)]
+    resume: bool,
     /// How long they stay open before memory is read, in ms
     #[arg(long, default_value_t = 3000)]
     settle_ms: u64,
@@ -217,6 +237,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 Mode::Talk(voice) => talk::run(&target, voice, &mut report).await,
                 Mode::BargeIn(voice) => barge_in::run(&target, voice, &mut report).await,
                 Mode::Idle(idle) => idle::run(&target, idle, &mut report).await,
+                Mode::Survey(survey) => survey::run(&target, survey, &mut report).await,
                 Mode::Create(create) => create::run(&target, create, &mut report).await,
                 Mode::Stream(stream) => stream::run(&target, stream, &mut report).await,
                 Mode::Storm(storm) => storm::run(&target, storm, &mut report).await,

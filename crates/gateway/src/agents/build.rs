@@ -63,6 +63,8 @@ pub struct Built {
     pub language: Option<String>,
     /// Said first.
     pub greeting: Option<String>,
+    /// The question set that it asks.
+    pub survey: Option<String>,
     /// Who hears, thinks and speaks for it.
     pub pipeline: Pipeline,
     /// Longest conversation, in s.
@@ -126,7 +128,8 @@ pub(super) fn check(
 }
 
 fn check_names(spec: &AgentSpec) -> Result<(), Problem> {
-    for (place, name) in [("voice", &spec.voice), ("language", &spec.language)] {
+    let (voice, language, survey) = (&spec.voice, &spec.language, &spec.survey);
+    for (place, name) in [("voice", voice), ("language", language), ("survey", survey)] {
         let fits = |name: &String| !name.trim().is_empty() && name.chars().count() <= MAX_NAME;
         if name.as_ref().is_some_and(|name| !fits(name)) {
             let message = format!("expected 1 to {MAX_NAME} characters");
@@ -191,6 +194,7 @@ pub(super) fn build(
             .greeting
             .clone()
             .filter(|words| !words.trim().is_empty()),
+        survey: spec.survey.clone(),
         pipeline: chosen(catalog, spec.pipeline.as_deref()),
         max_duration_s: spec.limits.max_duration_s,
         tools: building.tools,

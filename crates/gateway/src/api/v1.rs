@@ -12,6 +12,7 @@ mod models;
 mod phone_numbers;
 mod realtime;
 mod sessions;
+mod surveys;
 mod usage;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::keys::rotate::rotate))
         .merge(telephone_routes())
         .merge(tenant_routes())
+        .merge(survey_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
@@ -92,6 +94,16 @@ fn tenant_routes() -> OpenApiRouter<Arc<App>> {
             admin::projects::delete::delete
         ))
         .routes(routes!(admin::audit::list::list))
+}
+
+fn survey_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(surveys::list::list, surveys::create::create))
+        .routes(routes!(surveys::show::show, surveys::delete::delete))
+        .routes(routes!(surveys::activate::activate))
+        .routes(routes!(surveys::deactivate::deactivate))
+        .routes(routes!(surveys::results::show::show))
+        .routes(routes!(surveys::responses::export::export))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

@@ -125,6 +125,7 @@ pub(crate) const fn whose(kind: LevelKind) -> &'static str {
         LevelKind::Project => "this project",
         LevelKind::Key => "this API key",
         LevelKind::Ip => "this network address",
+        LevelKind::Mailbox => "this mailbox",
     }
 }
 

@@ -13,7 +13,7 @@ use store::sql::check_address;
 
 use crate::retention::RETENTION_DAYS;
 
-use super::{Config, Database, Secret, conversations, listeners, named, plans, telephony};
+use super::{Config, Database, Secret, conversations, listeners, named, plans, survey, telephony};
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
 const BOOTSTRAP_KEY_MIN: usize = 16;
@@ -42,6 +42,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         RETENTION_DAYS,
     )?;
     check_worker(config)?;
+    survey::check(config)?;
     telephony::check(config)?;
     check_ranges(config)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 10] = [
+const SHORT_NAMES: [(&str, &str); 21] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -20,6 +20,20 @@ const SHORT_NAMES: [(&str, &str); 10] = [
     ("REDIS_URL", "redis.url"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "llm.api_key"),
+    ("SMTP_HOST", "mail.host"),
+    ("SMTP_PORT", "mail.port"),
+    ("SMTP_USERNAME", "mail.username"),
+    ("SMTP_PASSWORD", "mail.password"),
+    ("SMTP_SENDER_EMAIL", "mail.sender"),
+    ("SMTP_USE_TLS", "mail.use_tls"),
+    ("SERVER_EXTERNAL_URL", "survey.external_url"),
+    ("VERIFICATION_CODE_LENGTH", "survey.code_digits"),
+    (
+        "VERIFICATION_CODE_EXPIRY_SECONDS",
+        "survey.dialogue_code_ttl_s",
+    ),
+    ("PRE_AUTH_CODE_EXPIRY_SECONDS", "survey.code_ttl_s"),
+    ("REDIS_SESSION_TTL_SECONDS", "survey.session_ttl_s"),
 ];
 
 /// What alone means `0.0.0.0:PORT`: the first counts. The second is LeadFlip's.
@@ -228,11 +242,13 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
             source: name.to_owned(),
         });
     }
+    let defaults = defaults();
     for (name, key) in SHORT_NAMES.into_iter().chain(telephony::ALIASES) {
         if let Some(text) = get(name) {
+            let default = lookup(&defaults, key, name).unwrap_or_default();
             settings.push(Setting {
                 key: key.to_owned(),
-                value: Value::String(text.clone()),
+                value: short(text, &default),
                 source: name.to_owned(),
             });
         }
@@ -254,6 +270,15 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
         }
     }
     settings
+}
+
+/// As [`typed`], with `1` and `0` for yes and no, which the tools that these names come from take as well.
+fn short(text: &str, default: &Value) -> Value {
+    match (default, text) {
+        (Value::Bool(_), "1") => Value::Bool(true),
+        (Value::Bool(_), "0") => Value::Bool(false),
+        _ => typed(text, default),
+    }
 }
 
 /// Text from the environment as the kind of value that the default has; lists are separated by commas.
@@ -365,5 +390,6 @@ fn set(tree: &mut Value, key: &str, value: Value) {
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
     let ends = ["_key", "_token", "_secret"];
-    ends.iter().any(|end| key.ends_with(end)) || key == "database.url" || key == "redis.url"
+    ends.iter().any(|end| key.ends_with(end))
+        || ["database.url", "redis.url", "mail.password"].contains(&key)
 }

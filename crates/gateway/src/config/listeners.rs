@@ -18,6 +18,8 @@ const MOST: usize = 32;
 pub enum Profile {
     /// Everything that the main address answers.
     All,
+    /// The survey by text.
+    Survey,
     /// What the bridge of LeadFlip answers: `/health` in its words, its webhooks, and media streams at any path.
     Telephony,
     /// `/metrics`, `/health` and `/ready`, for an address that only the operator reaches.
@@ -26,12 +28,13 @@ pub enum Profile {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::All, Self::Telephony, Self::Metrics];
+    pub const ALL: [Self; 4] = [Self::All, Self::Survey, Self::Telephony, Self::Metrics];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Survey => "survey",
             Self::Telephony => "telephony",
             Self::Metrics => "metrics",
         }

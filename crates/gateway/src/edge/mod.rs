@@ -4,6 +4,7 @@
 
 mod queue;
 pub mod realtime;
+pub mod survey;
 pub mod telephony;
 
 use std::sync::Arc;

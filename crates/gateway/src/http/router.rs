@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(rest)
         .merge(realtime)
+        .merge(edge::survey::routes())
         .merge(edge::telephony::routes())
         .merge(observe::health::routes())
         .route("/openapi.json", get(docs::openapi))
@@ -50,6 +51,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
     match profile {
         Profile::All => router(app),
+        Profile::Survey => guarded(app, edge::survey::listener_routes()),
         Profile::Telephony => guarded(app, edge::telephony::bridge_routes()),
         Profile::Metrics => guarded(app, observe::health::routes()),
     }

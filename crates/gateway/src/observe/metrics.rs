@@ -24,6 +24,7 @@ use super::kept::Kept;
 use super::keys::{Keys, Layer};
 use super::limits::Limits;
 use super::lines::log;
+use super::surveys::Surveys;
 use super::usage::Usage;
 use super::work::Work;
 
@@ -92,6 +93,7 @@ struct Families {
     kept: Kept,
     keys: Keys,
     limits: Limits,
+    surveys: Surveys,
     usage: Usage,
     work: Work,
 }
@@ -201,6 +203,7 @@ fn register(registry: &mut Registry, families: &Families) {
     families.calls.register(r);
     families.incidents.register(r);
     families.kept.register(r);
+    families.surveys.register(r);
     families.keys.register(r);
     families.limits.register(r);
     families.usage.register(r);
@@ -325,6 +328,10 @@ impl Metrics {
         self.0.families.keys.found(of, layer);
     }
 
+    pub(super) fn of_surveys(&self) -> &Surveys {
+        &self.0.families.surveys
+    }
+
     /// Counts a decision of this server alone.
     pub(crate) fn decided_locally(&self) {
         self.0.families.limits.decided_locally();
@@ -394,6 +401,7 @@ pub fn metrics_markdown() -> String {
     f.incidents.show();
     f.keys.show();
     f.limits.show();
+    f.surveys.show();
     f.usage.show();
     f.work.show();
     let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -494,6 +502,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 69);
+        assert_eq!(table.lines().count(), 2 + 74);
     }
 }

@@ -3,6 +3,7 @@
 //! Never starts anything: what it makes can be thrown away.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use engine::session::settings::{self, Locks, Template};
 use engine::session::{Policy, Session, Upstream};
@@ -15,6 +16,10 @@ use super::resume::GoingOn;
 use super::toolbox::Toolbox;
 use crate::App;
 use crate::agents::{self, AgentError, Built};
+use crate::survey::mind::Mind;
+
+/// Context of a survey, in estimated tokens: all that was said, for where it stands follows from that.
+const SURVEY_TOKENS: u32 = 1_000_000;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -46,13 +51,17 @@ pub struct Prepared {
 /// # Errors
 /// A typed error for the client, which lists what there is where a name is unknown.
 pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Prepared, ErrorBody> {
-    let agent = match wish.model.as_deref().and_then(agents::named) {
+    let mut agent = match wish.model.as_deref().and_then(agents::named) {
         None => None,
         Some(name) => {
             let agent = app.agents.find(wish.place, name).await.map_err(refusal)?;
             let built = app.agents.build(&agent, catalog);
             Some(built.map_err(|problem| refusal(problem.into()))?)
         }
+    };
+    let asks = match &mut agent {
+        Some(agent) => asks_survey(app, wish.place.tenant, agent).await?,
+        None => false,
     };
     let pipeline = pipeline(catalog, &wish, agent.as_ref())?;
     pipeline
@@ -86,10 +95,15 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         max_duration_ms: duration_s * 1000,
         retained_audio_bytes: sessions.retained_audio_bytes,
         max_items: sessions.max_items,
-        context_tokens: sessions.context_tokens,
+        context_tokens: if asks {
+            SURVEY_TOKENS
+        } else {
+            sessions.context_tokens
+        },
         tokens_per_minute: sessions.tokens_per_minute,
         bytes_per_minute: sessions.bytes_per_minute,
-        speculate: sessions.speculate,
+        // an answer that was only guessed must not be stored
+        speculate: sessions.speculate && !asks,
         apology: sessions.apology.clone(),
         echo: sessions.echo.clone(),
         unheard: sessions.unheard.clone(),
@@ -115,6 +129,27 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         pipeline,
         toolbox: Toolbox::new(app.agents.outbound().clone(), runnables, servers),
     })
+}
+
+/// Puts the agent's survey, if it has one, in the place of its language model; says whether it has.
+async fn asks_survey(app: &App, tenant: &str, agent: &mut Built) -> Result<bool, ErrorBody> {
+    let Some(id) = &agent.survey else {
+        return Ok(false);
+    };
+    let found = Mind::open(&app.survey, tenant, id).await;
+    let found = found.map_err(|error| refusal(AgentError::Store(error)))?;
+    let mind = found.ok_or_else(|| {
+        let message = format!(
+            "The agent asks the survey '{id}', which does not exist. Make it with POST /v1/surveys."
+        );
+        ErrorBody::invalid("agent_unusable", message)
+    })?;
+    let own = agent.greeting.take();
+    let greeting = own.into_iter().chain([mind.greeting()]);
+    agent.greeting = Some(greeting.collect::<Vec<_>>().join(" "));
+    agent.pipeline.llm = Arc::new(mind);
+    agent.pipeline.duplex = None;
+    Ok(true)
 }
 
 /// The server's settings, over them the agent's, over them the client's.

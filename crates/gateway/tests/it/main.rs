@@ -37,6 +37,7 @@ mod models;
 mod operations;
 mod phone;
 mod pipelines;
+mod polled;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[path = "../../../store/tests/it/postgres.rs"]
@@ -63,7 +64,12 @@ mod restored;
 mod resuming;
 mod session;
 mod slow_consumer;
+mod smtp;
 mod speech;
+mod survey;
+mod survey_codes;
+mod survey_fleet;
+mod survey_rest;
 mod tenants;
 mod tenants_limits;
 mod tools;

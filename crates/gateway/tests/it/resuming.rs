@@ -290,7 +290,7 @@ async fn a_server_that_stops_tells_its_clients_where_to_go_on() {
 }
 
 /// The code of the error, and of the close, of a connection that is refused.
-async fn refused(world: &World, path: &str, key: &str) -> (Value, u16) {
+pub(crate) async fn refused(world: &World, path: &str, key: &str) -> (Value, u16) {
     use futures_util::StreamExt as _;
     let url = world.url(path).replacen("http", "ws", 1);
     let mut request = url.into_client_request().unwrap();

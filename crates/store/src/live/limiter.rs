@@ -28,6 +28,8 @@ pub enum LevelKind {
     Key,
     /// Of one network address.
     Ip,
+    /// Of one mailbox that codes are sent to.
+    Mailbox,
 }
 
 impl LevelKind {
@@ -39,6 +41,7 @@ impl LevelKind {
             Self::Project => "project",
             Self::Key => "key",
             Self::Ip => "ip",
+            Self::Mailbox => "mailbox",
         }
     }
 }

@@ -70,15 +70,21 @@ impl Sql {
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`]; [`StoreError::Keys`] when the system gives no random numbers.
     pub async fn callee(&self, number: &str) -> Result<Callee, StoreError> {
+        self.print(number).await.map(Callee)
+    }
+
+    /// What stands for something personal in the tables. What is no telephone number begins with a word and a colon, so
+    /// that no two kinds are mixed up.
+    pub(crate) async fn print(&self, text: &str) -> Result<String, StoreError> {
         let key = self.prints.0.get_or_try_init(|| async {
             let mut fresh = [0; 32];
             rand::fill(&mut fresh).map_err(|_| KeyError::NoRandomness)?;
             let bytes = self.installation_value(PRINT_KEY, &fresh).await?;
             Ok::<_, StoreError>(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
         });
-        let print = hmac::sign(key.await?, number.as_bytes());
+        let print = hmac::sign(key.await?, text.as_bytes());
         // half of it tells numbers apart well enough: there are fewer than 2^50
-        Ok(Callee(hex(&print.as_ref()[..16])))
+        Ok(hex(&print.as_ref()[..16]))
     }
 
     /// Notes that somebody must not be called; false when that is known.

@@ -10,7 +10,7 @@ use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, ask as ask_redis, until};
 use crate::sealing::{NEW, OLD, ring};
-use crate::{client_secrets, facts, leases, limits, live_sessions, work};
+use crate::{client_secrets, facts, leases, limits, live_sessions, surveys, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -53,6 +53,7 @@ async fn all(url: Option<&str>) {
         // work for other processes needs a place that they share
         work::all(async |story| Gateways::open(url, story, 10).await).await;
         facts::all(async |story| Gateways::open(url, story, 10).await).await;
+        surveys::shared(Gateways::open(url, "surveys", 10).await).await;
         letters_arrive_in_order(Gateways::open(url, "letters", 10).await).await;
     }
 }

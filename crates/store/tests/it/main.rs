@@ -35,6 +35,7 @@ mod roles;
 mod schema;
 mod sealing;
 mod sqlite_files;
+mod surveys;
 mod sweep;
 mod tenants;
 mod usage;

@@ -213,6 +213,9 @@ pub struct AgentSpec {
     /// Said first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub greeting: Option<String>,
+    /// The id of a question set (`/v1/surveys`) that it asks, aloud, in place of a language model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survey: Option<String>,
     /// `turn_detection` as in a realtime session, or `none` for push-to-talk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_detection: Option<Value>,

@@ -14,6 +14,7 @@ pub mod sessions;
 pub mod speech;
 pub mod status;
 pub mod subtitles;
+pub mod surveys;
 pub mod tenants;
 pub mod transcription;
 pub mod usage;

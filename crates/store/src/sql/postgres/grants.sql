@@ -18,6 +18,8 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON call_attempts, consents TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON do_not_call, recordings TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON question_sets, survey_codes, survey_dialogues TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON survey_responses, survey_answers TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_usage_months, antiphon_drop_usage_months TO %I', application);
     -- to see at start that the tables are those it knows

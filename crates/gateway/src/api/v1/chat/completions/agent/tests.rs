@@ -147,6 +147,7 @@ fn agent(look: Runnable, limit: Option<u32>) -> Built {
         },
         language: None,
         greeting: None,
+        survey: None,
         pipeline: scripted(),
         max_duration_s: None,
         tools: vec![tool],

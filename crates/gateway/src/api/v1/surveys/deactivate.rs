@@ -1,0 +1,41 @@
+//! `POST /v1/surveys/{id}/deactivate`.
+//! Called when enough have answered.
+//! Never takes a question away from who is being asked.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use wire::rest::surveys::Survey;
+
+use super::{find, no_such, shown};
+use crate::App;
+use crate::auth::Administrator;
+use crate::http::{ApiError, Json};
+
+/// Stop asking this survey; dialogues that have begun go on.
+#[utoipa::path(
+    post,
+    path = "/v1/surveys/{id}/deactivate",
+    tag = "surveys",
+    params(("id" = String, Path, description = "The survey's id")),
+    responses(
+        (status = 200, description = "The survey as it is now", body = Survey),
+        (status = 401, description = "No usable key"),
+        (status = 403, description = "The key does not administer the tenant"),
+        (status = 404, description = "No survey has this id"),
+    )
+)]
+pub(crate) async fn deactivate(
+    by: Administrator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Survey>, ApiError> {
+    let act = by.actor.act(app.clock.utc(), "survey.deactivate", &id);
+    let (sql, tenant) = (&app.store.sql, &by.principal.tenant);
+    let wanted = (id.as_str(), false);
+    if !sql.activate_question_set(tenant, wanted, &act).await? {
+        return Err(no_such(&id));
+    }
+    let set = find(&app, tenant, &id).await?;
+    Ok(Json(shown(set)))
+}
