@@ -110,23 +110,23 @@ pub(super) async fn answer(
 /// # Errors
 /// 500 when the database cannot be asked; carriers ask a second time.
 pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, ApiError> {
+    let carrier = question.carrier;
+    let busy = app.lifecycle.stopping() || app.phone.live.is_full();
     let named = addresses::named(app, question.parts.uri.query().unwrap_or_default());
     let found = match named {
         Some(CallKey { tenant, id, .. }) => {
             let call = app.store.sql.find_call(&tenant, &id).await;
             call.map(|call| call.map(|call| (tenant, call)))
         }
-        None => incoming(app, question).await,
+        None => incoming(app, question, busy).await,
     };
     let call = found.map_err(|error| failed(&error))?;
-    let busy = app.lifecycle.stopping() || app.phone.live.is_full();
-    let carrier = question.carrier;
     match call {
-        Some((_, call)) if is_over(&call) => document(carrier, &[Step::Hangup]),
         Some(_) if busy => {
             app.metrics.calls().refused(carrier.name(), "busy");
             document(carrier, &turned_away(carrier, Reject::Busy))
         }
+        Some((_, call)) if is_over(&call) => document(carrier, &[Step::Hangup]),
         Some((tenant, call)) => {
             let key = CallKey {
                 tenant,
@@ -145,9 +145,12 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
 }
 
 /// The call that comes in: stored when it is new, and found again when the carrier asks a second time.
+///
+/// One that is turned away because all places are taken is not stored: the carrier may try again.
 async fn incoming(
     app: &App,
     question: &Question,
+    busy: bool,
 ) -> Result<Option<(String, StoredCall)>, StoreError> {
     let report = &question.report;
     let Some(to) = report.to.as_deref() else {
@@ -158,6 +161,9 @@ async fn incoming(
     let Some(line) = line.filter(|line| line.takes(account)) else {
         return Ok(None);
     };
+    if busy {
+        return Ok(Some((line.tenant, StoredCall::default())));
+    }
     let arrival = Arrival {
         carrier: question.carrier,
         account,

@@ -44,6 +44,8 @@ pub(super) enum Gone {
     Closed,
     /// The connection broke.
     Lost,
+    /// It sent a frame that ends the stream, with this close code.
+    Refused(u16),
 }
 
 impl Opening {
@@ -143,8 +145,13 @@ impl Opening {
     }
 
     fn keep(&mut self, message: &Message) {
-        let Ok(Some(heard)) = incoming_of(&mut self.codec, message) else {
-            return;
+        let heard = match incoming_of(&mut self.codec, message) {
+            Ok(Some(heard)) => heard,
+            Err(refused) if refused.ends_the_stream() => {
+                self.gone = Gone::Refused(refused.close_code());
+                return;
+            }
+            Ok(None) | Err(_) => return,
         };
         match heard {
             Heard::Stop(_) => self.gone = Gone::Closed,

@@ -132,6 +132,24 @@ impl Leg {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
+    /// A frame of so many bytes; the other side may be gone before it is sent.
+    pub(crate) async fn send_huge(&mut self, bytes: usize) {
+        let sent = self.socket.send(Message::text("a".repeat(bytes))).await;
+        drop(sent);
+    }
+
+    /// Reads until the other side has gone, in whichever way.
+    pub(crate) async fn until_gone(&mut self) {
+        let rest = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if matches!(message, Message::Close(_)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, rest).await.unwrap();
+    }
+
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
         self.socket.send(Message::binary(bytes)).await.unwrap();
     }
@@ -257,6 +275,22 @@ impl Leg {
     pub(crate) async fn until_closed(&mut self) -> u16 {
         self.until("close", |leg| leg.closed.is_some()).await;
         self.closed.as_ref().unwrap().0
+    }
+
+    /// Reads until the greeting, some 270 ms of sound, was played whole.
+    pub(crate) async fn greeting(&mut self) {
+        self.hear(8 * 240).await;
+        self.settle().await;
+    }
+
+    /// Reads until nothing more comes.
+    pub(crate) async fn settle(&mut self) {
+        let quiet = std::time::Duration::from_millis(300);
+        while let Ok(Some(Ok(message))) = tokio::time::timeout(quiet, self.socket.next()).await {
+            if let Message::Text(text) = message {
+                self.take(&text).await;
+            }
+        }
     }
 
     /// Reads until so much more was played.

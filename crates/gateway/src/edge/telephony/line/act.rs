@@ -90,7 +90,8 @@ impl Line {
             }
             Heard::Mark(echo) => {
                 if let Some(number) = self.sound.echo(echo.mark, echo.played) {
-                    self.heard_up_to(number);
+                    self.words.note_heard(number);
+                    self.complete_turns();
                 }
             }
             Heard::Prompt(prompt) if prompt.last => {
@@ -217,12 +218,17 @@ impl Line {
             ServerEvent::OutputAudioDone { item_id, .. } => {
                 self.sound.end_of_utterance();
                 self.words.agent_ends(&item_id, self.sound.last_mark());
+                // its last mark may be back already
+                self.complete_turns();
             }
             ServerEvent::OutputTranscriptDone {
                 item_id,
                 transcript,
                 ..
-            } => self.words.agent_words(&item_id, &transcript),
+            } => {
+                self.words.agent_words(&item_id, &transcript);
+                self.complete_turns();
+            }
             ServerEvent::OutputTextDelta { item_id, delta, .. } => {
                 self.words.agent_sounds(&item_id, 0, now_ms);
                 self.speak_text(&delta, false);
@@ -326,6 +332,18 @@ impl Line {
         }
     }
 
+    /// Writes down the turns that are complete by the marks that came back.
+    fn complete_turns(&mut self) {
+        if self.sound.marks() == Marks::Sent {
+            let mut turns = std::mem::take(&mut self.turns);
+            self.words.complete(&mut turns);
+            for turn in turns.drain(..) {
+                self.book.note(Entry::Turn(turn));
+            }
+            self.turns = turns;
+        }
+    }
+
     /// Everything before mark `number` was heard.
     fn heard_up_to(&mut self, number: u64) {
         let mut turns = std::mem::take(&mut self.turns);
@@ -369,7 +387,8 @@ impl Line {
         if let Some(number) = self.sound.overdue(now_ms) {
             let carrier = self.codec.dialect().name();
             self.app.metrics.calls().protocol_error(carrier, "no_marks");
-            self.heard_up_to(number);
+            self.words.note_heard(number);
+            self.complete_turns();
         }
         let quiet = self.sound.is_quiet(now_ms);
         if quiet && self.sound.marks() == Marks::Clock && self.codec.dialect() != Dialect::Relay {

@@ -284,9 +284,15 @@ impl Line {
 
     /// Runs until the call is over, and says how it ended.
     async fn run(&mut self, gone: Gone) -> Ending {
-        let ending = match self.gone(gone) {
-            Some(ending) => ending,
-            None => self.talk().await,
+        let ending = match gone {
+            Gone::No => self.talk().await,
+            // before the call began
+            Gone::Closed => ending(HangupReason::CallerHangup, Party::Caller),
+            Gone::Lost => lost(),
+            Gone::Refused(code) => {
+                self.close_code(code).await;
+                ending(HangupReason::CarrierError, Party::System)
+            }
         };
         let heard = self.tell_heard();
         let _ = tokio::time::timeout(HEARD_WITHIN, heard).await;
@@ -351,15 +357,6 @@ impl Line {
                 }
                 () = sleep_until(wake) => {}
             }
-        }
-    }
-
-    /// The caller was gone before the call began.
-    fn gone(&mut self, gone: Gone) -> Option<Ending> {
-        match gone {
-            Gone::No => None,
-            Gone::Closed => Some(ending(HangupReason::CallerHangup, Party::Caller)),
-            Gone::Lost => Some(lost()),
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Words {
     seq: i64,
     asked: VecDeque<Asked>,
     said: VecDeque<Said>,
+    /// The highest mark that came back.
+    heard: u64,
     disclosure: Disclosure,
 }
 
@@ -52,6 +54,7 @@ impl Words {
             seq: 0,
             asked: VecDeque::new(),
             said: VecDeque::new(),
+            heard: 0,
             disclosure: Disclosure::default(),
         }
     }
@@ -164,6 +167,16 @@ impl Words {
         let heard_ms = now_ms.saturating_sub(said.started_ms);
         said.sound_ms = heard_ms;
         self.turn(said, (heard, heard_ms), true)
+    }
+
+    /// Everything before mark `number` was heard.
+    pub(super) fn note_heard(&mut self, number: u64) {
+        self.heard = self.heard.max(number);
+    }
+
+    /// Adds the turns that are complete by the marks that came back, in order.
+    pub(super) fn complete(&mut self, turns: &mut Vec<Turn>) {
+        self.heard_up_to(self.heard, turns);
     }
 
     /// Everything before mark `number` was heard. Adds the turns that are complete by that, in order.
