@@ -83,6 +83,10 @@ pub struct App {
     pub outbox: Outbox,
     /// The way to addresses of somebody else's choice.
     pub outbound: Outbound,
+    /// The way to addresses of the operator's choice.
+    pub http: reqwest::Client,
+    /// Calls that this server places.
+    pub dialler: Dialler,
     /// When the server started.
     pub started: Instant,
 }
@@ -152,6 +156,9 @@ impl App {
         let keys = keys.sharing(store.live.facts.clone(), metrics.clone());
         let phone = Phone::open(&store.sql, config.telephony.max_calls).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
+        let http = providers::http::client();
+        let http = http.map_err(|error| OutboundError::Client(error.to_string()))?;
+        let dialler = Dialler::open(&config, &http, &store.sql).await?;
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
         let agents =
@@ -191,6 +198,8 @@ impl App {
             lifecycle,
             outbox: Outbox::default(),
             outbound,
+            http,
+            dialler,
             started: clock.now(),
             clock,
             config,

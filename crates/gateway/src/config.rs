@@ -5,8 +5,10 @@
 mod chat;
 mod check;
 mod conversations;
+mod dialling;
 mod document;
 mod layers;
+mod leadflip;
 mod listeners;
 mod named;
 mod pipeline;
@@ -28,7 +30,9 @@ use utoipa::ToSchema;
 
 pub use chat::{Chat, ChatExpiry, ChatPresence, ChatRefusal, ChatRoles};
 pub use conversations::{Conversations, Encryption, Remembered};
+pub use dialling::Dialling;
 pub use layers::ConfigError;
+pub use leadflip::Leadflip;
 pub use listeners::{Listener, Profile};
 pub use pipeline::NoProviders;
 pub use plans::Plan;
@@ -94,6 +98,10 @@ pub struct Config {
     pub chat: Chat,
     /// Calls over telephone carriers.
     pub telephony: Telephony,
+    /// Calls that this server places.
+    pub dialling: Dialling,
+    /// Tables of a LeadFlip installation.
+    pub leadflip: Leadflip,
     /// What providers cost.
     pub metering: Metering,
     /// The app voice socket.

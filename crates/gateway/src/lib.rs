@@ -11,6 +11,7 @@ pub mod auth;
 pub mod calls;
 pub mod clock;
 pub mod config;
+pub mod dialler;
 pub mod edge;
 pub mod http;
 mod jobs;

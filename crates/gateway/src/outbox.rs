@@ -19,9 +19,9 @@ use tokio::sync::watch;
 pub(crate) use self::webhooks::DELIVERY;
 pub use self::webhooks::{announcement, message_effect};
 
-use crate::App;
 use crate::auth::chain;
 use crate::observe::EffectResult;
+use crate::{App, dialler};
 
 /// Between two looks while nothing is found: what other servers put in, and what is due again, waits so long at most.
 const IDLE: Duration = Duration::from_secs(5);
@@ -96,7 +96,12 @@ pub trait Work: Send + Sync {
 
 /// All kinds.
 fn works() -> Vec<Arc<dyn Work>> {
-    vec![Arc::new(webhooks::FanOut), Arc::new(webhooks::Delivery)]
+    vec![
+        Arc::new(webhooks::FanOut),
+        Arc::new(webhooks::Delivery),
+        Arc::new(dialler::summary::Summary),
+        Arc::new(dialler::tables::Tables),
+    ]
 }
 
 /// Wakes those who work the outbox off.

@@ -51,6 +51,17 @@ pub struct Rules {
     pub spread: TimeDelta,
 }
 
+/// What somebody has said about being called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Never to be called; that counts before all else.
+    Never,
+    /// That they agree.
+    Agreed,
+    /// Nothing.
+    Unknown,
+}
+
 /// What is known of a call that is to be placed.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -58,10 +69,8 @@ pub struct Facts<'a> {
     pub number: &'a E164,
     /// Where they may be: what the asker says, else what the number says.
     pub zones: &'a [Tz],
-    /// Whether they must not be called.
-    pub do_not_call: bool,
-    /// Whether they have agreed to be called.
-    pub consent: bool,
+    /// What they have said about being called.
+    pub wish: Wish,
     /// How often the number was dialled within the last 24 hours.
     pub attempts_today: u32,
 }
@@ -83,10 +92,10 @@ impl Rules {
         if !self.prefixes.allow(facts.number) {
             return Gate::Closed(Rule::Number);
         }
-        if facts.do_not_call {
+        if facts.wish == Wish::Never {
             return Gate::Closed(Rule::DoNotCall);
         }
-        if self.needs_consent && !facts.consent {
+        if self.needs_consent && facts.wish == Wish::Unknown {
             return Gate::Closed(Rule::NoConsent);
         }
         if facts.attempts_today >= self.attempts_a_day {
@@ -125,8 +134,7 @@ mod tests {
         let fine = Facts {
             number: &number,
             zones: &zones,
-            do_not_call: false,
-            consent: true,
+            wish: Wish::Agreed,
             attempts_today: 2,
         };
         // 10:00 and 4:00 in San Francisco
@@ -147,15 +155,14 @@ mod tests {
             ),
             (
                 Facts {
-                    do_not_call: true,
-                    consent: false,
+                    wish: Wish::Never,
                     ..fine
                 },
                 Rule::DoNotCall,
             ),
             (
                 Facts {
-                    consent: false,
+                    wish: Wish::Unknown,
                     ..fine
                 },
                 Rule::NoConsent,
@@ -177,7 +184,7 @@ mod tests {
             ..rules()
         };
         let nothing = Facts {
-            consent: false,
+            wish: Wish::Unknown,
             ..fine
         };
         assert_eq!(without.judge(&nothing, day, 0), Gate::Open);

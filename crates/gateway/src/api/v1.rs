@@ -122,6 +122,8 @@ fn people_routes() -> OpenApiRouter<Arc<App>> {
             do_not_call::list::list,
             do_not_call::create::create
         ))
+        .routes(routes!(call_requests::create::create))
+        .routes(routes!(call_requests::cancel::cancel))
         .routes(routes!(do_not_call::delete::delete))
         .routes(routes!(consents::create::create))
         .routes(routes!(consents::show::show, consents::delete::delete))

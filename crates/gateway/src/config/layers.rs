@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, listeners, named, telephony};
+use super::{Config, Secret, check::check, leadflip, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 29] = [

@@ -149,6 +149,8 @@ pub struct CarrierAccount {
     pub space_url: Option<String>,
     /// Address of the carrier's REST interface up to its version, in place of the carrier's own.
     pub base_url: Option<String>,
+    /// Address of the Exotel flow that calls of ours are connected with, `http://my.exotel.com/ACCOUNT/exoml/start_voice/APP`.
+    pub flow_url: Option<String>,
     /// Calls that the carrier lets us place within a second, 1 to 1000.
     pub calls_per_second: u32,
     /// Our number that is shown to whoever is called, where a call names none: `+14155550100`. Also `TWILIO_PHONE_NUMBER` and
@@ -168,6 +170,7 @@ impl Default for CarrierAccount {
             stream_token: None,
             space_url: None,
             base_url: None,
+            flow_url: None,
             calls_per_second: 1,
             number: None,
         }

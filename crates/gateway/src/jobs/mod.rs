@@ -13,7 +13,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use crate::{App, outbox};
+use crate::{App, dialler, outbox};
 
 /// Starts them all.
 pub(crate) fn start(app: &Arc<App>) {
@@ -30,6 +30,7 @@ pub(crate) fn start(app: &Arc<App>) {
     }
     app.lifecycle.spawn(calls::run(Arc::clone(app)));
     outbox::start(app);
+    dialler::start(app);
     // sessions that finish what they say live on while the server drains
     app.lifecycle.spawn_beside(app.presence.clone().beat());
     app.lifecycle

@@ -22,6 +22,7 @@ use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
 use super::keys::{Keys, Layer};
+use super::labels::label_names;
 use super::limits::Limits;
 use super::lines::log;
 use super::outgoing::Outgoing;
@@ -451,16 +452,6 @@ pub fn metrics_markdown() -> String {
         ));
     }
     table
-}
-
-/// `a="x",le="1"` as `a`; `le` is the histogram's own.
-fn label_names(labels: &str) -> String {
-    labels
-        .split(',')
-        .filter_map(|pair| pair.split_once('=').map(|(name, _)| name))
-        .filter(|name| *name != "le")
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod conversations;
 mod clips;
 mod clock;
 mod defects;
+mod dialling;
 mod duplex;
 mod eclipse;
 mod extra_events;

@@ -268,6 +268,25 @@ impl Carrier {
         }
     }
 
+    /// Speaks `words` into a call that goes on, and ends it.
+    ///
+    /// # Errors
+    /// [`CarrierError`]; [`Trouble::Unsupported`] where the interface does not do it in one.
+    pub async fn say_last(
+        &self,
+        call_id: &str,
+        words: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), CarrierError> {
+        match self.account.carrier {
+            Dialect::Telnyx | Dialect::Plivo | Dialect::Exotel => {
+                Err(self.unsupported("speak a last word; redirect the call to a document"))
+            }
+            Dialect::Vonage => vonage::say_last(self, call_id, words, now).await,
+            _ => twilio::say_last(self, call_id, words).await,
+        }
+    }
+
     /// Connects a call with the number `to`, showing `from`, where the carrier does that without a document.
     ///
     /// # Errors
@@ -374,7 +393,9 @@ mod tests {
 
     #[test]
     fn an_account_says_what_it_lacks_and_shows_no_secret() {
-        let new = |account| Carrier::new(account, Client::new()).map(|carrier| carrier.base);
+        let new = |account| {
+            Carrier::new(account, crate::http::client().unwrap()).map(|carrier| carrier.base)
+        };
         assert_eq!(
             new(account(Dialect::AudioHook)),
             Err(AccountError::NoInterface(Dialect::AudioHook))

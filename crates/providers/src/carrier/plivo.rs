@@ -159,8 +159,8 @@ pub(super) async fn find(
         .append_pair("limit", "20");
     let request = carrier.http.get(over);
     let body = carrier.ask(carrier.with_basic(request), codes).await?;
-    let calls = body["objects"].as_array().into_iter().flatten();
-    Ok(calls.last().and_then(found))
+    let mut calls = body["objects"].as_array().into_iter().flatten();
+    Ok(calls.next_back().and_then(found))
 }
 
 fn found(call: &Value) -> Option<Found> {

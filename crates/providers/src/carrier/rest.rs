@@ -98,14 +98,13 @@ impl Carrier {
                 retry_after: seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)),
             })
         };
-        match timeout(self.account.limit, asking).await {
-            Ok(answered) => answered,
-            Err(_) => {
+        timeout(self.account.limit, asking)
+            .await
+            .unwrap_or_else(|_| {
                 let limit = self.account.limit.as_millis();
                 let message = format!("no answer within {limit} ms");
                 Err(fail(Trouble::Timeout, &message).uncertain())
-            }
-        }
+            })
     }
 
     /// Sends `request`; an answer that is no success is an error, as its status and the carrier's `codes` say.

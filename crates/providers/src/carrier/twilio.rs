@@ -8,6 +8,8 @@ use super::rest::code_text;
 use super::{Carrier, CarrierError, Dialed, Found, HungUp, Lost, Machines, NewDial, Trouble};
 use chrono::{DateTime, TimeDelta};
 use engine::call::state::CarrierStatus;
+use wire::telephony::Dialect;
+use wire::telephony::answer::{Markup, Speech, Step, document};
 
 /// How much earlier than our request a call may have been made by the carrier's clock.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -83,6 +85,26 @@ pub(super) async fn redirect(
     change(carrier, call_id, &[("Url", url), ("Method", "POST")]).await
 }
 
+pub(super) async fn say_last(
+    carrier: &Carrier,
+    call_id: &str,
+    words: &str,
+) -> Result<(), CarrierError> {
+    let markup = match carrier.dialect() {
+        Dialect::SignalWire => Markup::SignalWire,
+        _ => Markup::Twilio,
+    };
+    let speech = Speech {
+        text: words,
+        ..Speech::default()
+    };
+    let written = document(markup, &[Step::Say(speech), Step::Hangup]);
+    let written = written.map_err(|error| {
+        CarrierError::new(carrier.dialect(), Trouble::Rejected, error.to_string())
+    })?;
+    change(carrier, call_id, &[("Twiml", &written)]).await
+}
+
 async fn change(
     carrier: &Carrier,
     call_id: &str,
@@ -128,13 +150,13 @@ pub(super) async fn find(
     let request = carrier.http.get(address).basic_auth(name, Some(secret));
     let body = carrier.ask(request, codes).await?;
     let calls = body["calls"].as_array().into_iter().flatten();
-    let ours = calls.filter(|call| {
+    let mut ours = calls.filter(|call| {
         let made = call["date_created"].as_str();
         let made = made.and_then(|made| DateTime::parse_from_rfc2822(made).ok());
         made.is_some_and(|made| made >= since)
     });
     // the list has the newest first; the first that was made is the one that was asked for
-    Ok(ours.last().and_then(found))
+    Ok(ours.next_back().and_then(found))
 }
 
 fn found(call: &Value) -> Option<Found> {

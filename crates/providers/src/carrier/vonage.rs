@@ -155,6 +155,18 @@ pub(super) async fn redirect(
     change(carrier, call_id, &body, now).await
 }
 
+pub(super) async fn say_last(
+    carrier: &Carrier,
+    call_id: &str,
+    words: &str,
+    now: DateTime<Utc>,
+) -> Result<(), CarrierError> {
+    // a document that is over ends the call
+    let ncco = json!([{ "action": "talk", "text": words }]);
+    let body = json!({ "action": "transfer", "destination": { "type": "ncco", "ncco": ncco } });
+    change(carrier, call_id, &body, now).await
+}
+
 pub(super) async fn press(
     carrier: &Carrier,
     call_id: &str,

@@ -277,14 +277,14 @@ impl Sql {
         limit: u32,
     ) -> Result<Vec<StoredCall>, StoreError> {
         let (before, last) = after.unzip();
-        let list = match (filter.lead, filter.callee) {
+        let text = match (filter.lead, filter.callee) {
             (Some(_), _) => LIST_OF_LEAD,
             (None, Some(_)) => LIST_OF_CALLEE,
             (None, None) => LIST,
         };
         let found: Vec<StoredCall> =
             work!(self, Read, Scope::Tenant(tenant), "list calls", |on| {
-                sqlx::query_as(list)
+                sqlx::query_as(text)
                     .bind(tenant)
                     .bind(filter.project)
                     .bind(filter.state)

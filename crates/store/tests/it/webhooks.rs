@@ -1,9 +1,10 @@
 //! Endpoints of webhooks, and payloads that lie sealed; on every database.
 
-use store::{NewEffect, WebhookEndpoint};
+use store::{Effect, NewEffect, WebhookEndpoint};
 
 use crate::backend::{Backend, act};
 use crate::call_queue::at;
+use crate::sealing::{OLD, Place, ring};
 
 fn endpoint(id: &str) -> WebhookEndpoint {
     WebhookEndpoint {
@@ -82,3 +83,39 @@ stories!(
     an_endpoint_is_made_changed_and_forgotten,
     without_keys_a_payload_lies_as_it_is,
 );
+
+#[tokio::test]
+async fn with_keys_payloads_and_secrets_lie_sealed() {
+    for place in Place::both() {
+        let sql = place.open(Some(ring(&[OLD]))).await;
+        let effect = NewEffect {
+            id: "evt_1".to_owned(),
+            topic: "webhook".to_owned(),
+            payload: r#"{"text":"hello"}"#.to_owned(),
+            due_at: at(0),
+        };
+        let sealed = sql.sealed_effect("acme", effect.clone()).await.unwrap();
+        assert!(!sealed.payload.contains("hello"));
+        sql.put_effects("acme", &[sealed], at(0)).await.unwrap();
+        let claimed = sql.claim_effects(("webhook", "me"), at(1), at(9), 9).await;
+        let claimed = claimed.unwrap().remove(0);
+        assert_eq!(sql.effect_payload(&claimed).await.unwrap(), effect.payload);
+        // what was sealed for one effect is not another's
+        let moved = Effect {
+            id: "evt_2".to_owned(),
+            ..claimed
+        };
+        assert!(sql.effect_payload(&moved).await.is_err());
+        let act = act(at(1));
+        let new = endpoint("we_1");
+        assert!(
+            sql.create_webhook_endpoint("acme", &new, 2, &act)
+                .await
+                .unwrap()
+        );
+        assert_eq!(sql.webhook_endpoints("acme").await.unwrap(), [new]);
+        // without the keys nobody reads them
+        let blind = place.open(None).await;
+        assert!(blind.webhook_endpoints("acme").await.is_err());
+    }
+}

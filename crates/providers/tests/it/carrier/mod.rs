@@ -193,6 +193,30 @@ async fn a_call_that_goes_on_is_redirected_or_transferred_and_keys_are_pressed()
 }
 
 #[tokio::test]
+async fn last_words_are_spoken_where_the_interface_does_that() {
+    each(async |fake, carrier| {
+        let dialed = carrier.dial(&call(TO, "call_1.1"), now()).await.unwrap();
+        fake.becomes(&dialed.call_id, "in-progress");
+        let words = "Please call <us> back.";
+        let said = carrier.say_last(&dialed.call_id, words, now()).await;
+        let done = fake.only_call().done;
+        match fake.dialect {
+            Dialect::Twilio | Dialect::SignalWire => {
+                said.unwrap();
+                assert!(done[0].contains("Please call &lt;us&gt; back."), "{done:?}");
+                assert!(done[0].contains("<Hangup/>"), "{done:?}");
+            }
+            Dialect::Vonage => {
+                said.unwrap();
+                assert!(done[0].contains(words), "{done:?}");
+            }
+            _ => assert_eq!(said.unwrap_err().trouble, Trouble::Unsupported),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_over_is_not_redirected() {
     each(async |fake, carrier| {
         let dialed = carrier.dial(&call(TO, "call_1.1"), now()).await.unwrap();

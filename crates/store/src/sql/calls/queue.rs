@@ -343,6 +343,31 @@ impl Sql {
         })
     }
 
+    /// Notes who answered an attempt, as the carrier judges it; false when the call is at another attempt, or is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn note_answered_by(
+        &self,
+        (tenant, call, attempt): (&str, &str, i64),
+        answered_by: &str,
+    ) -> Result<bool, StoreError> {
+        let action = "note who answered a call";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(
+                "UPDATE calls SET answered_by = $4, version = version + 1 \
+                 WHERE tenant = $1 AND id = $2 AND attempt_number = $3",
+            )
+            .bind(tenant)
+            .bind(call)
+            .bind(attempt)
+            .bind(answered_by)
+            .execute(on)
+            .await
+            .map(|done| done.rows_affected() == 1)
+        })
+    }
+
     /// Up to `limit` calls of all tenants, as tenant and id, that were to be placed, are not dealt with, and of which nothing
     /// was heard since `before`: dialled or ringing and nobody told what became of it, or over and nobody did what follows.
     ///

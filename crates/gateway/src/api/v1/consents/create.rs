@@ -71,7 +71,7 @@ pub(crate) async fn create(
     let sql = &app.store.sql;
     let callee = sql.callee(number.as_str()).await?;
     let content = serde_json::json!({ "number": number.as_str(), "proof": body.proof });
-    let consent = store::Consent {
+    let granted = store::Consent {
         callee: callee.as_str().to_owned(),
         kind: body.kind.name().to_owned(),
         source: body.source.clone(),
@@ -80,7 +80,7 @@ pub(crate) async fn create(
         expires_at,
         revoked_at: None,
     };
-    if !sql.grant_consent(&by.0.tenant, &consent).await? {
+    if !sql.grant_consent(&by.0.tenant, &granted).await? {
         let message = "This was taken back after the day on which it was given. Send the day of the new consent as granted_at.";
         return Err(ApiError::new(
             StatusCode::CONFLICT,

@@ -146,8 +146,14 @@ fn change(book: &mut Book, id: &str, rest: &[&str], body: &Value) -> Reply {
             (204, Value::Null)
         }
         [] if body["action"] == "transfer" && body["destination"]["type"] == "ncco" => {
-            let url = body["destination"]["url"][0].as_str().unwrap_or_default();
-            call.done.push(format!("transfer {url}"));
+            // either an address, or the document itself
+            let destination = &body["destination"];
+            if destination["url"].is_array() == destination["ncco"].is_array() {
+                return bad("destination", "must have url or ncco");
+            }
+            let url = destination["url"][0].as_str();
+            let next = url.map_or_else(|| destination["ncco"].to_string(), str::to_owned);
+            call.done.push(format!("transfer {next}"));
             (204, Value::Null)
         }
         ["dtmf"] if body["digits"].is_string() => {
