@@ -16,7 +16,7 @@ static KEY: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
 
 /// The private half in PEM, as Vonage hands it out.
-pub(crate) fn private_key() -> String {
+pub(super) fn private_key() -> String {
     let der: Pkcs8V1Der<'_> = KEY.as_der().unwrap();
     let text = STANDARD.encode(der.as_ref());
     let lines: Vec<&str> = text
