@@ -6,6 +6,8 @@ mod v1;
 
 use std::sync::Arc;
 
+pub(crate) use v1::chat::completions::agent::inside::answer_as_agent;
+
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;

@@ -16,9 +16,11 @@ use tokio::sync::{Semaphore, watch};
 use crate::agents::{Agents, FileError};
 use crate::auth::lockout::Lockout;
 use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
+use crate::calls::Phone;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dialler::Dialler;
+use crate::edge::chat::{Chat, ChatError};
+use crate::edge::voice;
 use crate::lifecycle::Lifecycle;
 use crate::mail::{MailSettings, Mailer};
 use crate::metering::{self, Meter, PricesError};
@@ -63,12 +65,18 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// The clock.
     pub clock: Clock,
+    /// What connections of the app voice socket share.
+    pub voice: voice::Desk,
     /// Conversations running.
     pub sessions: Registry,
+    /// Telephone calls running.
+    pub phone: Phone,
     /// Which of them are this gateway's, for the others.
     pub presence: Presence,
     /// Who is surveyed, and what was answered.
     pub survey: Arc<Desk>,
+    /// Chat rooms.
+    pub chat: Chat,
     /// Transcriptions and syntheses running over REST.
     pub audio_requests: Arc<Semaphore>,
     /// What has to be done outside because something changed here.
@@ -110,9 +118,15 @@ pub enum AppError {
     /// Mail cannot be sent as configured.
     #[error(transparent)]
     Mail(#[from] MailSettings),
+    /// The chat rooms cannot be opened.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// No requests can be made for tools.
     #[error("cannot start the http client")]
     Outbound(#[from] OutboundError),
+    /// Nor for the app voice socket.
+    #[error("cannot start the http client of the app voice socket")]
+    Client(#[from] reqwest::Error),
 }
 
 impl App {
@@ -140,6 +154,7 @@ impl App {
         let bootstrap = config.auth.bootstrap_api_key.as_ref();
         let keys = ApiKeys::open(store.sql.clone(), clock.clone(), bootstrap).await?;
         let keys = keys.sharing(store.live.facts.clone(), metrics.clone());
+        let phone = Phone::open(&store.sql, config.telephony.max_calls).await?;
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let http = providers::http::client();
         let http = http.map_err(|error| OutboundError::Client(error.to_string()))?;
@@ -160,13 +175,18 @@ impl App {
         let live = &store.live;
         let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
         let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
+        let around = (&clock, &metrics);
+        let chat = Chat::open(&config, &store, around, seed(&clock)).await?;
         Ok(Arc::new(Self {
+            chat,
             lockout: Lockout::new(config.auth.lockout_failures, config.auth.lockout_s),
             agents,
             quotas,
             survey,
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
+            phone,
             presence,
+            voice: voice::Desk::open(&config.voice, &clock)?,
             store,
             journal,
             delivery: Mutex::new(delivery),

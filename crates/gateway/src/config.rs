@@ -2,6 +2,7 @@
 //! Loaded once by the binary ([`Config::load`]) and handed to [`crate::run`]; tests build it by hand.
 //! Never reads the environment itself and never prints a secret.
 
+mod chat;
 mod check;
 mod conversations;
 mod dialling;
@@ -18,6 +19,7 @@ mod survey;
 mod telephony;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use chat::{Chat, ChatExpiry, ChatPresence, ChatRefusal, ChatRoles};
 pub use conversations::{Conversations, Encryption, Remembered};
 pub use dialling::Dialling;
 pub use layers::ConfigError;
@@ -40,6 +43,7 @@ pub use sections::{
 };
 pub use survey::{Mail, Survey};
 pub use telephony::{CarrierAccount, OwnNumber, Telephony};
+pub use voice::{Voice, VoiceAdmits, VoicePrices};
 
 /// Settings, after all layers: defaults, then the file, then `ANTIPHON_SECTION__KEY`, then the short names
 /// (`ANTIPHON_LISTEN`, `PORT`, `DATABASE_URL`, …).
@@ -49,7 +53,8 @@ pub struct Config {
     /// Where the server listens and keeps its data.
     pub server: Server,
     /// Further addresses, each for one door: a `[[listeners]]` table with `profile` and `address` for every one, or
-    /// `ANTIPHON_LISTENERS=PROFILE=ADDRESS,…`. Profiles: all (what the main address answers).
+    /// `ANTIPHON_LISTENERS=PROFILE=ADDRESS,…`. Profiles: all (what the main address answers), chat (chat
+    /// rooms at `/`).
     pub listeners: Vec<Listener>,
     /// What the HTTP side allows.
     pub http: Http,
@@ -89,6 +94,8 @@ pub struct Config {
     pub agents: AgentFiles,
     /// What functions of agents may reach.
     pub tools: Tools,
+    /// Rooms in which people and agents write to each other.
+    pub chat: Chat,
     /// Calls over telephone carriers.
     pub telephony: Telephony,
     /// Calls that this server places.
@@ -97,6 +104,8 @@ pub struct Config {
     pub leadflip: Leadflip,
     /// What providers cost.
     pub metering: Metering,
+    /// The app voice socket.
+    pub voice: Voice,
     /// The survey by text.
     pub survey: Survey,
     /// How mails are sent.
@@ -182,6 +191,11 @@ impl Config {
             max_client_secrets: self.auth.max_client_secrets,
             share_percent: self.redis.local_share_percent,
             keys: None,
+            rooms: store::live::RoomLimits {
+                entries: self.chat.replay_messages,
+                kept_ms: self.chat.replay_s * 1000,
+                ..store::live::RoomLimits::default()
+            },
         }
     }
 

@@ -13,7 +13,7 @@ mod query;
 pub mod router;
 pub mod trace;
 
-pub(crate) use client_ip::client_ip;
+pub(crate) use client_ip::{client_ip, is_from_proxy};
 pub use error::ApiError;
 pub use json::Json;
 pub use query::Query;

@@ -8,6 +8,7 @@ mod api;
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod calls;
 pub mod clock;
 pub mod config;
 pub mod dialler;

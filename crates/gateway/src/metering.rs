@@ -259,7 +259,7 @@ impl Meter {
             }
         }
         if let Some(tab) = tab {
-            tab.note(&used.units);
+            tab.note(used, cost);
         }
     }
 

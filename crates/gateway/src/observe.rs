@@ -2,6 +2,7 @@
 //! Fed by every other module through [`Metrics::emit`]; read by people and by Prometheus.
 //! Never carries a secret or a spoken word.
 
+pub mod calls;
 pub mod events;
 pub mod health;
 mod incidents;
@@ -14,6 +15,7 @@ pub mod logging;
 pub mod metrics;
 mod outgoing;
 pub mod redact;
+mod rooms;
 mod surveys;
 mod usage;
 mod work;

@@ -2,10 +2,14 @@
 //! The router's fallback.
 //! Never serves anything outside `portal/public` and never lets a page load code from elsewhere.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use rust_embed::RustEmbed;
 
+use crate::App;
 use crate::http::ApiError;
 
 #[derive(RustEmbed)]
@@ -16,12 +20,20 @@ struct Files;
 /// What the page may do: its own scripts and styles, its own sockets, audio from memory.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
 connect-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; \
-frame-ancestors 'none'";
+frame-ancestors ";
+
+/// The page that others may show in a frame, where `chat.embed_origins` names them.
+const EMBEDDABLE: &str = "chat.html";
 
 /// What `/` says in a build without the page.
 const NO_PAGE: &str = "Antiphon is running. This build has no page; see /docs for the interface and /health for its state.\n";
 
-pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn serve(
+    State(app): State<Arc<App>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     if !matches!(method, Method::GET | Method::HEAD) {
         return not_found(uri.path());
     }
@@ -30,13 +42,27 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
         path => path,
     };
     match Files::get(path) {
-        Some(file) => answer(path, &file, &headers),
+        Some(file) => answer(path, &file, &headers, &policy(&app, path)),
         None if path == "index.html" => NO_PAGE.into_response(),
         None => not_found(uri.path()),
     }
 }
 
-fn answer(path: &str, file: &rust_embed::EmbeddedFile, headers: &HeaderMap) -> Response {
+/// What the page may do, and who may show it.
+fn policy(app: &App, path: &str) -> String {
+    let origins = &app.config.chat.embed_origins;
+    if path == EMBEDDABLE && !origins.is_empty() {
+        return format!("{CSP}'self' {}", origins.join(" "));
+    }
+    format!("{CSP}'none'")
+}
+
+fn answer(
+    path: &str,
+    file: &rust_embed::EmbeddedFile,
+    headers: &HeaderMap,
+    policy: &str,
+) -> Response {
     let etag = etag(&file.metadata.sha256_hash());
     let known = headers
         .get(header::IF_NONE_MATCH)
@@ -57,10 +83,9 @@ fn answer(path: &str, file: &rust_embed::EmbeddedFile, headers: &HeaderMap) -> R
     );
     // names carry no hash, so every use asks whether the file is still the same
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    out.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CSP),
-    );
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        out.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     out.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

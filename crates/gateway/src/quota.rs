@@ -3,6 +3,7 @@
 //! Never drops anybody who is in: what is used up refuses the next conversation, response or request.
 
 mod levels;
+pub(crate) mod purse;
 mod tab;
 
 use std::collections::HashMap;

@@ -137,6 +137,12 @@ impl Owned {
         self.lease.as_ref().map(Lease::number)
     }
 
+    /// Leaves the end of the conversation to its edge, which is given what [`Owned::closing`] was: somebody on a telephone is
+    /// told good-bye first, and is not sent elsewhere.
+    pub fn leave_closing_to_edge(&mut self) -> CancellationToken {
+        std::mem::take(&mut self.closing)
+    }
+
     /// Cancelled once the conversation is to end: the server stops, or its tenant may not come in any more.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing

@@ -15,7 +15,7 @@ use crate::app::AppError;
 use crate::config::{Listener, Profile};
 use crate::lifecycle::{Drained, listen_to_signals};
 use crate::survey::SurveySettings;
-use crate::{App, Config, http, jobs, observe};
+use crate::{App, Config, edge, http, jobs, observe};
 
 /// How long the database may take for what was said last; the rest waits for the next start.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
@@ -54,6 +54,7 @@ impl RunError {
                     | AppError::Encryption(_)
                     | AppError::Mail(_)
                     | AppError::Survey(SurveySettings::File(_))
+                    | AppError::Chat(_)
             )
         )
     }
@@ -109,7 +110,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, RunError> {
         let main = config.server.listen.clone();
         let further = config.listeners.clone();
-        let app = App::open(config).await?;
+        let app = Box::pin(App::open(config)).await?;
         let (listener, address) = bind(&main).await?;
         let mut bound = Vec::with_capacity(further.len());
         for Listener { profile, address } in further {
@@ -117,6 +118,7 @@ impl Server {
         }
         app.load_catalog();
         jobs::start(&app);
+        edge::chat::start(&app);
         let delivery = deliver(&app);
         let house = house(&app);
         let serve =
@@ -171,7 +173,7 @@ impl Server {
 /// [`RunError`] when it cannot start.
 pub async fn run(config: Config) -> Result<(), RunError> {
     observe::logging::start(&config.log);
-    let server = Server::start(config).await?;
+    let server = Box::pin(Server::start(config)).await?;
     listen_to_signals(&server.app.lifecycle).map_err(RunError::Signals)?;
     announce(&server);
     server.app.lifecycle.soft().cancelled().await;

@@ -12,6 +12,7 @@ mod kokoro;
 mod llama;
 mod memory;
 pub mod models;
+pub mod mp3;
 pub mod phonemes;
 mod piper;
 pub mod runtime;

@@ -1,7 +1,7 @@
 //! Short-lived state: in the memory of this process, or in Redis for all gateways of an installation.
 //! Used by the gateway: client secrets by `auth`, the limiter before work is done, the health by `/ready`;
 //! work for workers by the remote providers and the workers; live sessions and letters by whoever holds or continues one;
-//! facts about keys by `auth`; codes and dialogues by the text survey.
+//! facts about keys by `auth`; chat rooms by their edge; codes and dialogues by the text survey.
 //! Never grows without bound, and never reads a clock: time is an argument, or that of Redis.
 
 pub mod facts;
@@ -9,6 +9,7 @@ pub mod leases;
 pub mod limiter;
 pub mod link;
 pub mod post;
+pub mod rooms;
 mod sealing;
 pub mod secrets;
 pub mod sessions;
@@ -20,6 +21,7 @@ pub use leases::Leases;
 pub use limiter::Limiter;
 pub use link::{AddressError, Health, Link};
 pub use post::{Letters, Post};
+pub use rooms::{RoomLimits, Rooms};
 pub use secrets::{ClientSecret, Secrets};
 pub use sessions::Sessions;
 pub use surveys::Surveys;
@@ -46,6 +48,8 @@ pub struct LiveOptions {
     pub share_percent: u64,
     /// What wraps the keys that seal live sessions and what is known of keys in Redis; plain without.
     pub keys: Option<KeySource>,
+    /// How much of each chat room is kept.
+    pub rooms: RoomLimits,
 }
 
 impl LiveOptions {
@@ -57,6 +61,7 @@ impl LiveOptions {
             max_client_secrets,
             share_percent: 100,
             keys: None,
+            rooms: RoomLimits::default(),
         }
     }
 }
@@ -72,6 +77,8 @@ pub struct Live {
     pub sessions: Sessions,
     /// Letters between gateways.
     pub post: Post,
+    /// What was told in chat rooms.
+    pub rooms: Rooms,
     /// How many conversations run.
     pub leases: Leases,
     /// What the database says of keys and tenants.
@@ -94,6 +101,7 @@ impl Live {
                 limiter: Limiter::memory(),
                 sessions: Sessions::memory(SESSION_BYTES),
                 post: Post::none(),
+                rooms: Rooms::memory(options.rooms),
                 leases: Leases::memory(),
                 facts: Facts::none(),
                 surveys: None,
@@ -107,6 +115,7 @@ impl Live {
             limiter: Limiter::redis(link.clone(), options.share_percent),
             sessions: Sessions::redis(link.clone(), sealer.clone()),
             post: Post::redis(link.clone()),
+            rooms: Rooms::redis(link.clone(), options.rooms),
             leases: Leases::redis(link.clone(), options.share_percent),
             facts: Facts::redis(link.clone(), sealer.clone()),
             surveys: Some(surveys::Shared::new(link.clone(), sealer)),

@@ -22,6 +22,7 @@ pub mod agents;
 pub mod callees;
 pub mod calls;
 mod changes;
+pub mod chat;
 mod data_keys;
 pub mod inbox;
 mod installation;
@@ -33,6 +34,7 @@ pub mod sessions;
 pub mod surveys;
 pub mod sweep;
 pub mod tenants;
+pub mod voice;
 pub mod webhooks;
 
 pub use settings::{Settings, check_address};

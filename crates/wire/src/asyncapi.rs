@@ -43,7 +43,7 @@ pub fn document() -> Value {
         })
         .collect();
     all.extend(survey::messages());
-    json!({
+    let mut document = json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "Antiphon realtime",
@@ -78,7 +78,10 @@ pub fn document() -> Value {
                     `openai-insecure-api-key.<key>` beside `realtime`.",
             } },
         },
-    })
+    });
+    crate::voice::extend(&mut document);
+    crate::chat::extend(&mut document);
+    document
 }
 
 fn channel(messages: &Map<String, Value>) -> Value {

@@ -3,8 +3,10 @@
 //! Never does I/O, never decides anything.
 
 pub mod asyncapi;
+pub mod chat;
 pub mod ids;
 pub mod realtime;
 pub mod rest;
 pub mod survey;
 pub mod telephony;
+pub mod voice;

@@ -266,3 +266,14 @@ def test_who_asks_is_told_of_another_voice(raw: Any, tap_of_fallen_voice: Any) -
         told = connection.until("tts.degraded")
         assert (told["from"], told["to"]) == ("nowhere", "scripted")
         assert connection.until("response.done")["response"]["status"] == "completed"
+
+
+def test_who_asks_is_told_of_pieces_and_of_what_is_heard_so_far(raw: Any, speech: bytes) -> None:
+    query = "model=gpt-4o-realtime-preview&extra_events=speech.piece,transcript.partial"
+    with raw(query=query, headers=BETA) as connection:
+        connection.next()
+        update(connection, input_audio_transcription={"model": "whisper-1", "prompt": "say: what is the weather"})
+        connection.send("input_audio_buffer.append", audio=b64(speech + silence(900)))
+        assert connection.until("transcript.partial")["text"] == "what is the weather"
+        assert connection.until("speech.piece")["text"]
+        assert connection.until("response.done")["response"]["status"] == "completed"

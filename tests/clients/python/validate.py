@@ -53,6 +53,8 @@ ONLY_NEW = frozenset({"input_audio_buffer.timeout_triggered"})
 OURS = {
     "session.resumed": {"type", "event_id", "session_id", "replayed", "complete", "items"},
     "tts.degraded": {"type", "event_id", "response_id", "item_id", "from", "to", "reason"},
+    "speech.piece": {"type", "event_id", "response_id", "item_id", "text"},
+    "transcript.partial": {"type", "event_id", "item_id", "text"},
 }
 # Fields of theirs that may be absent.
 OURS_MAY_LACK = {"tts.degraded": {"item_id"}}

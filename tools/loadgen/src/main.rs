@@ -11,6 +11,7 @@ mod event;
 mod idle;
 mod refuse;
 mod report;
+mod rooms;
 mod server;
 mod storm;
 mod stream;
@@ -86,6 +87,8 @@ enum Mode {
     Storm(Storm),
     /// Knock with bad keys of several shapes: time to the refusal
     Refuse(Refuse),
+    /// Chat rooms with many listeners: messages told a second, and how long each takes to reach everybody
+    Rooms(Rooms),
     /// SIGTERM in the middle of calls: turns lost, time to exit
     Drain(Voice),
 }
@@ -212,6 +215,38 @@ struct Refuse {
     known: Option<String>,
 }
 
+/// Chat rooms.
+#[derive(Debug, Clone, Args)]
+struct Rooms {
+    /// Rooms
+    #[arg(long, default_value_t = 1)]
+    rooms: usize,
+    /// Sockets in each; the first speaks as well
+    #[arg(long, default_value_t = 1000)]
+    listeners: usize,
+    /// Messages said in each room; 0 opens the sockets and reads memory
+    #[arg(long, default_value_t = 200)]
+    messages: usize,
+    /// Messages a second in each room; 0 is as fast as they come back
+    #[arg(long, default_value_t = 0.0)]
+    per_second: f64,
+    /// Messages of a room that may be on their way
+    #[arg(long, default_value_t = 32)]
+    window: usize,
+    /// Length of a message, in bytes
+    #[arg(long, default_value_t = 100)]
+    bytes: usize,
+    /// What tokens are signed with
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    secret: String,
+    /// Path of the rooms
+    #[arg(long, default_value = "/chat")]
+    path: String,
+    /// How long the sockets stay open before memory is read, in ms
+    #[arg(long, default_value_t = 2000)]
+    settle_ms: u64,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
@@ -242,6 +277,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 Mode::Stream(stream) => stream::run(&target, stream, &mut report).await,
                 Mode::Storm(storm) => storm::run(&target, storm, &mut report).await,
                 Mode::Refuse(refuse) => refuse::run(&target, refuse, &mut report).await,
+                Mode::Rooms(rooms) => rooms::run(&target, rooms, &mut report).await,
                 Mode::Drain(voice) => drain::run(&target, voice, &mut report).await,
             }
         };

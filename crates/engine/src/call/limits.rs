@@ -98,6 +98,22 @@ impl Timers {
         self.quiet_since_ms = Some(now_ms);
     }
 
+    /// Nobody speaks at `now_ms`; when somebody did a moment ago, silence counts from here.
+    pub const fn resting(&mut self, now_ms: u64) {
+        if self.quiet_since_ms.is_none() {
+            self.quiet_since_ms = Some(now_ms);
+        }
+    }
+
+    /// The call is to be over soon after `at_ms`, for a reason of ours: good-bye is said then, unless it was due earlier.
+    pub fn end_by(&mut self, at_ms: u64) {
+        let lasted_ms = at_ms.saturating_sub(self.answered_ms);
+        let farewell_ms = self.limits.hangup_ms.saturating_sub(self.limits.goodbye_ms);
+        self.limits.goodbye_ms = self.limits.goodbye_ms.min(lasted_ms);
+        let hangup_ms = self.limits.goodbye_ms + farewell_ms;
+        self.limits.hangup_ms = self.limits.hangup_ms.min(hangup_ms);
+    }
+
     /// What is due at `now_ms`, the most final first; ask again until nothing is.
     pub fn due(&mut self, now_ms: u64) -> Option<Due> {
         let lasted_ms = now_ms.saturating_sub(self.answered_ms);
@@ -196,6 +212,26 @@ mod tests {
         // whoever comes late says the last thing only
         assert_eq!(timers.due(295_000), Some(Due::Goodbye));
         assert_eq!(timers.due(295_000), None);
+    }
+
+    #[test]
+    fn a_call_can_be_ended_earlier_and_never_later() {
+        let mut timers = Timers::new(Limits::default(), 0);
+        timers.speaking();
+        timers.end_by(20_000);
+        assert_eq!(timers.due(19_999), None);
+        assert_eq!(timers.due(20_000), Some(Due::Goodbye));
+        timers.end_by(400_000);
+        assert_eq!(timers.due(30_000), Some(Due::HangUp));
+    }
+
+    #[test]
+    fn silence_counts_from_when_it_began() {
+        let mut timers = Timers::new(Limits::default(), 0);
+        timers.speaking();
+        timers.resting(5000);
+        timers.resting(9000);
+        assert_eq!(timers.next_ms(), Some(35_000));
     }
 
     #[test]

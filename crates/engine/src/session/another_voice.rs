@@ -1,11 +1,12 @@
-//! Another voice speaks: told once a reply, to clients that asked to be told.
-//! Noted where synthesis tells it, shown with whatever else of the reply becomes visible.
+//! Events of ours for clients that asked for them: another voice speaks, a piece was spoken whole, what is heard so far.
+//! Noted where providers tell it, shown with whatever else of the reply becomes visible.
 //! Never shown of a reply that the client does not see, and never an error: the reply goes on.
 
 use wire::realtime::ServerEvent;
 use wire::realtime::extra::{ExtraEvent, ExtraEvents};
 
 use super::Session;
+use super::input::UtteranceId;
 use super::output::Output;
 use super::reply::{Message, Reply};
 use crate::ask::AnotherVoice;
@@ -70,5 +71,37 @@ impl Session {
             to,
             reason,
         }));
+    }
+
+    /// What was spoken whole, behind its sound.
+    pub(super) fn show_piece(&self, reply: &mut Reply, out: &mut Vec<Output>) {
+        let Message::Open(item_id, _) = &reply.message else {
+            return;
+        };
+        if !self.extras.has(ExtraEvent::SpeechPiece) {
+            return;
+        }
+        let item_id = item_id.clone();
+        if let Some(text) = reply.take_spoken() {
+            out.push(Output::Send(ServerEvent::SpeechPiece {
+                response_id: reply.response.id.clone(),
+                item_id,
+                text,
+            }));
+        }
+    }
+
+    /// What transcription hears at present of an utterance that is not over.
+    pub(super) fn show_partial(&self, id: UtteranceId, text: &str, out: &mut Vec<Output>) {
+        let open = self.current_utterance().filter(|open| open.id == id);
+        if let Some(utterance) = open
+            && self.extras.has(ExtraEvent::TranscriptPartial)
+            && !text.trim().is_empty()
+        {
+            out.push(Output::Send(ServerEvent::TranscriptPartial {
+                item_id: utterance.item_id.clone(),
+                text: text.to_owned(),
+            }));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wire::realtime::response::RateLimit;
 
 use crate::ask::{Hears, ServerTool};
-use crate::audio::Vad;
+use crate::audio::{Format, Vad};
 
 /// Which voice activity detector listens.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -87,6 +87,8 @@ pub struct Policy {
     pub hears: Hears,
     /// Names of voices that may be asked for; `None` where any name may be right.
     pub voices: Option<Arc<[String]>>,
+    /// What the caller's `audio/pcm` is: 24 kHz in the realtime protocol, another rate where a door's callers send one.
+    pub caller_pcm: Format,
 }
 
 impl Default for Policy {
@@ -115,6 +117,7 @@ impl Default for Policy {
             upstream: Upstream::Stages,
             hears: Hears::AsSpoken,
             voices: None,
+            caller_pcm: Format::Pcm24k,
         }
     }
 }

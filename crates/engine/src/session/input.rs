@@ -40,6 +40,8 @@ pub enum Input {
     Duplex(DuplexNews),
     /// How the limits of whoever pays for the session stand.
     Limits(Box<Limits>),
+    /// Words to be said as they are, as soon as nobody speaks.
+    Say(Box<str>),
     /// Something outside the conversation went wrong that the client should know of.
     Problem(Box<ErrorBody>),
     /// A deadline of [`super::Session::next_deadline`] has passed.

@@ -153,7 +153,10 @@ pub(super) fn semantic_limits(eagerness: Eagerness) -> (u64, f32) {
 
 impl Session {
     pub(super) fn input_format(&self) -> Format {
-        format_of(self.settings.input.format)
+        match self.settings.input.format {
+            AudioFormat::Pcm24k(_) => self.policy.caller_pcm,
+            law => format_of(law),
+        }
     }
 
     /// Audio received so far, in ms.

@@ -54,7 +54,7 @@ use barge_in::Playback;
 use budget::TokenWindow;
 use duplex::Duplex;
 use items::Conversation;
-use listen::{Listener, format_of};
+use listen::Listener;
 use own_words::{Ending, Missing};
 use reply::Reply;
 use tools::Run;
@@ -106,6 +106,8 @@ pub struct Session {
     runs: Vec<Run>,
     /// The connection to a model that does everything, where one does.
     duplex: Option<Box<Duplex>>,
+    /// Words of the edge that wait until nobody speaks, oldest first.
+    to_say: Vec<Box<str>>,
     /// Whether the assistant has said goodbye.
     ending: Ending,
     /// What it does without at present.
@@ -150,6 +152,7 @@ impl Session {
             tool_sources: Vec::new(),
             runs: Vec::new(),
             duplex: (policy.upstream == Upstream::Duplex).then(Box::default),
+            to_say: Vec::new(),
             ending: Ending::default(),
             missing: Missing::default(),
             tokens: TokenWindow::new(policy.tokens_per_minute),
@@ -198,9 +201,11 @@ impl Session {
             Input::Tools(source) => self.learn_tools(*source, out),
             Input::Duplex(news) => self.on_duplex(news, out),
             Input::Limits(limits) => self.learn_limits(*limits, out),
+            Input::Say(words) => self.keep_words(words),
             Input::Problem(error) => send_error(*error, out),
             Input::Tick => {}
         }
+        self.say_kept_words(out);
         self.on_time(out);
         self.translate(from, out);
     }
@@ -296,15 +301,15 @@ impl Session {
                 .into(),
             speed: self.active_default().is_some().into(),
         };
-        let format = self.settings.input.format;
+        let format = self.input_format();
         let listened = self.settings.input.turn_detection.is_some();
         let truncation = self.settings.truncation.clone();
         let servers = self.mcp_servers();
         self.check_voice(update.voice.as_ref(), "session.audio.output.voice")?;
         settings::apply(&mut self.settings, update, locks)?;
         self.change_options();
-        if self.settings.input.format != format {
-            self.listener.change_format(format_of(format));
+        if self.input_format() != format {
+            self.listener.change_format(format);
         }
         if listened != self.settings.input.turn_detection.is_some() {
             self.change_turn_mode(out);

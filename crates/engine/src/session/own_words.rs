@@ -19,6 +19,9 @@ const REFUSED: &str = "provider_rejected";
 /// Characters of the caller's words that an apology repeats.
 const ECHOED: usize = 200;
 
+/// Words of the edge that wait at most; of more, the oldest are not said.
+const KEPT_WORDS: usize = 4;
+
 /// What the session does without at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Missing {
@@ -79,6 +82,35 @@ impl Session {
         push_work(&reply, work, out);
         self.replies.push(reply);
         self.advance(id, out);
+    }
+
+    /// What is said first, if anything is.
+    pub fn greeting(&self) -> Option<&str> {
+        self.policy.greeting.as_deref()
+    }
+
+    /// Says `words` first, in place of the greeting, and at once: there is no client whose settings might come. To be
+    /// called before [`Session::start`].
+    pub fn open_with(&mut self, words: String) {
+        self.policy.greeting = Some(words);
+        self.greets_at_ms = Some(0);
+    }
+
+    /// Words that the edge wants said.
+    pub(super) fn keep_words(&mut self, words: Box<str>) {
+        if self.to_say.len() == KEPT_WORDS {
+            self.to_say.remove(0);
+        }
+        self.to_say.push(words);
+    }
+
+    /// Says what the edge wants said, once nobody speaks.
+    pub(super) fn say_kept_words(&mut self, out: &mut Vec<Output>) {
+        let is_quiet = || self.active_default().is_none() && self.current_utterance().is_none();
+        if !self.to_say.is_empty() && is_quiet() {
+            let words = self.to_say.remove(0);
+            self.say(&words, out);
+        }
     }
 
     /// Says the greeting, unless somebody was faster; while somebody seems to speak it waits.

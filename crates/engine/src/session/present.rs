@@ -148,6 +148,7 @@ impl Session {
         reply.flush_speech();
         self.show_another_voice(&mut reply, out);
         self.show_message(&mut reply, out);
+        self.show_piece(&mut reply, out);
         if reply.message_complete() {
             // a message before a call was finished, whatever became of the call
             let status = if reply.calls.is_empty() {

@@ -87,6 +87,8 @@ pub(super) struct Reply {
     encoder: Option<(u32, Encoder)>,
     cutter: Cutter,
     pieces: Vec<PieceProgress>,
+    /// How many of them the client was told of.
+    told: usize,
     /// Piece behind each index given to synthesis.
     spoken: Vec<usize>,
     unspoken: VecDeque<(u32, String)>,
@@ -150,6 +152,7 @@ impl Reply {
             encoder: None,
             cutter: Cutter::new(CutRules::default()),
             pieces: Vec::new(),
+            told: 0,
             spoken: Vec::new(),
             unspoken: VecDeque::new(),
             synthesis: Synthesis::Unopened,

@@ -246,6 +246,7 @@ impl Session {
     pub(super) fn on_stt(&mut self, id: UtteranceId, news: SttNews, out: &mut Vec<Output>) {
         match news {
             SttNews::Partial(text) => {
+                self.show_partial(id, &text, out);
                 let Some(utterance) = self.paused_utterance_mut(id) else {
                     return;
                 };

@@ -16,6 +16,7 @@ mod degraded;
 mod duplex;
 mod editing;
 mod endings;
+mod extras;
 mod heard;
 mod ladder;
 mod limits;

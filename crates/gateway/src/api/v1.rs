@@ -6,12 +6,14 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
-mod call_requests;
-mod chat;
+mod calls;
+pub(crate) mod chat;
 mod consents;
 mod do_not_call;
 mod models;
+mod phone_numbers;
 mod realtime;
+mod rooms;
 mod sessions;
 mod surveys;
 mod usage;
@@ -38,6 +40,8 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audio::speech::create::create))
         .routes(routes!(chat::completions::create::create))
         .routes(routes!(sessions::usage::show::show))
+        .routes(routes!(rooms::tokens::create::create))
+        .routes(routes!(rooms::messages::list::list))
         .routes(routes!(usage::list::list))
         .routes(routes!(agents::list::list, agents::create::create))
         .routes(routes!(
@@ -51,15 +55,29 @@ pub(super) fn routes(limits: &Limits) -> OpenApiRouter<Arc<App>> {
         ))
         .routes(routes!(admin::keys::revoke::revoke))
         .routes(routes!(admin::keys::rotate::rotate))
+        .merge(telephone_routes())
         .merge(tenant_routes())
+        .merge(survey_routes())
         .merge(webhook_routes())
         .merge(people_routes())
-        .merge(survey_routes())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(audio::transcriptions::create::create))
                 .layer(upload),
         )
+}
+
+fn telephone_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(calls::list::list))
+        .routes(routes!(calls::show::show))
+        .routes(routes!(calls::hangup::hangup))
+        .routes(routes!(calls::events::events))
+        .routes(routes!(phone_numbers::list::list))
+        .routes(routes!(
+            phone_numbers::put::put,
+            phone_numbers::delete::delete
+        ))
 }
 
 fn tenant_routes() -> OpenApiRouter<Arc<App>> {
@@ -85,6 +103,16 @@ fn tenant_routes() -> OpenApiRouter<Arc<App>> {
             admin::projects::delete::delete
         ))
         .routes(routes!(admin::audit::list::list))
+}
+
+fn survey_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(surveys::list::list, surveys::create::create))
+        .routes(routes!(surveys::show::show, surveys::delete::delete))
+        .routes(routes!(surveys::activate::activate))
+        .routes(routes!(surveys::deactivate::deactivate))
+        .routes(routes!(surveys::results::show::show))
+        .routes(routes!(surveys::responses::export::export))
 }
 
 /// Whom a tenant may call.
@@ -115,16 +143,6 @@ fn webhook_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(webhook_endpoints::rotate::rotate))
         .routes(routes!(webhook_deliveries::list::list))
         .routes(routes!(webhook_deliveries::retry::retry))
-}
-
-fn survey_routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(surveys::list::list, surveys::create::create))
-        .routes(routes!(surveys::show::show, surveys::delete::delete))
-        .routes(routes!(surveys::activate::activate))
-        .routes(routes!(surveys::deactivate::deactivate))
-        .routes(routes!(surveys::results::show::show))
-        .routes(routes!(surveys::responses::export::export))
 }
 
 pub(super) fn realtime_routes() -> OpenApiRouter<Arc<App>> {

@@ -312,13 +312,19 @@ impl ApiKeys {
         let standing = self.records.standing(id, self.clock.utc()).await?;
         let standing = standing.filter(|standing| standing.key_works);
         let standing = standing.ok_or(AuthError::Revoked)?;
-        match standing.status {
-            TenantStatus::Active => Ok(Allowance {
-                plan: standing.plan,
-                limits: standing.limits,
-            }),
-            TenantStatus::Suspended => Err(AuthError::Suspended),
-            TenantStatus::Deleted => Err(AuthError::Revoked),
+        allowed(standing.status, standing.plan, standing.limits)
+    }
+
+    /// How much a tenant may have at this time that comes without a key, such as by a telephone number of its own.
+    ///
+    /// # Errors
+    /// [`AuthError::Revoked`] where there is no such tenant, [`AuthError::Suspended`], [`AuthError::Store`].
+    pub async fn allowance_of(&self, tenant: &str) -> Result<Allowance, AuthError> {
+        let found = self.sql.find_tenant(tenant).await?;
+        match found {
+            Some(found) => allowed(found.status, found.plan, found.limits),
+            None if tenant == DEFAULT_TENANT => Ok(bootstrap_principal().allowance),
+            None => Err(AuthError::Revoked),
         }
     }
 
@@ -402,6 +408,19 @@ impl ApiKeys {
         })
         .await
         .map_err(|_| AuthError::Hashing)
+    }
+}
+
+/// What a tenant in this state may have.
+fn allowed(
+    status: TenantStatus,
+    plan: String,
+    limits: TenantLimits,
+) -> Result<Allowance, AuthError> {
+    match status {
+        TenantStatus::Active => Ok(Allowance { plan, limits }),
+        TenantStatus::Suspended => Err(AuthError::Suspended),
+        TenantStatus::Deleted => Err(AuthError::Revoked),
     }
 }
 

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use store::{Place, TenantLimits};
 
-use super::DEFAULT_TENANT;
+use super::{DEFAULT_PLAN, DEFAULT_PROJECT, DEFAULT_TENANT};
 
 /// A permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,21 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// A part of this server, called `part`, that asks on its own account.
+    pub(crate) fn of_installation(part: &str) -> Self {
+        Self {
+            tenant: DEFAULT_TENANT.to_owned(),
+            project: DEFAULT_PROJECT.to_owned(),
+            key_id: part.to_owned(),
+            scopes: Scopes::default(),
+            allowance: Allowance {
+                plan: DEFAULT_PLAN.to_owned(),
+                limits: TenantLimits::default(),
+            },
+            stored_session: None,
+        }
+    }
+
     /// Where its agents are.
     pub fn place(&self) -> Place<'_> {
         Place {

@@ -70,6 +70,14 @@ pub(crate) fn allowed(config: &Config, allowance: &Allowance) -> Plan {
             .audio_minutes_per_day
             .unwrap_or(plan.audio_minutes_per_day),
         retention_days: own.retention_days.unwrap_or(plan.retention_days),
+        voice_session_budget_cents: own
+            .voice_session_budget_cents
+            .or(plan.voice_session_budget_cents),
+        voice_daily_budget_cents: own
+            .voice_daily_budget_cents
+            .or(plan.voice_daily_budget_cents),
+        voice_sessions_per_user: own.voice_sessions_per_user.or(plan.voice_sessions_per_user),
+        voice_session_s: own.voice_session_s.or(plan.voice_session_s),
     }
 }
 
@@ -125,6 +133,7 @@ pub(crate) const fn whose(kind: LevelKind) -> &'static str {
         LevelKind::Project => "this project",
         LevelKind::Key => "this API key",
         LevelKind::Ip => "this network address",
+        LevelKind::User => "this user",
         LevelKind::Mailbox => "this mailbox",
     }
 }

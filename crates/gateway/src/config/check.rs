@@ -14,8 +14,8 @@ use store::sql::check_address;
 use crate::retention::RETENTION_DAYS;
 
 use super::{
-    Config, Database, Secret, conversations, dialling, leadflip, listeners, named, plans, survey,
-    telephony,
+    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, telephony,
+    voice,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
@@ -36,6 +36,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_places(config)?;
     listeners::check(&config.listeners)?;
     named::check(config)?;
+    chat::check(&config.chat)?;
     plans::check(&config.plans)?;
     check_rates(config)?;
     conversations::check(&config.conversations, &config.retention, &config.encryption)?;
@@ -44,11 +45,12 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
         config.metering.retention_days,
         RETENTION_DAYS,
     )?;
+    let further = config.listeners.iter().map(|it| it.address.as_str());
+    let listen: Vec<&str> = further.chain([config.server.listen.as_str()]).collect();
+    voice::check(&config.voice, &listen)?;
     check_worker(config)?;
-    telephony::check(config)?;
-    dialling::check(config)?;
-    leadflip::check(config)?;
     survey::check(config)?;
+    telephony::check(config)?;
     check_ranges(config)
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Config, Secret, check::check, leadflip, listeners, named, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
-const SHORT_NAMES: [(&str, &str); 21] = [
+const SHORT_NAMES: [(&str, &str); 29] = [
     ("ANTIPHON_LISTEN", "server.listen"),
     ("ANTIPHON_DATA_DIR", "server.data_dir"),
     ("ANTIPHON_MODELS_DIR", "models.dir"),
@@ -20,6 +20,14 @@ const SHORT_NAMES: [(&str, &str); 21] = [
     ("REDIS_URL", "redis.url"),
     ("LOG_LEVEL", "log.level"),
     ("OPENAI_API_KEY", "llm.api_key"),
+    ("SUPABASE_URL", "voice.supabase_url"),
+    ("SUPABASE_ANON_KEY", "voice.supabase_anon_key"),
+    (
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "voice.supabase_service_role_key",
+    ),
+    ("SUPABASE_JWT_SECRET", "voice.token_secret"),
+    ("VOICE_CALLS_SOFT_LAUNCH", "voice.admits"),
     ("SMTP_HOST", "mail.host"),
     ("SMTP_PORT", "mail.port"),
     ("SMTP_USERNAME", "mail.username"),
@@ -34,6 +42,9 @@ const SHORT_NAMES: [(&str, &str); 21] = [
     ),
     ("PRE_AUTH_CODE_EXPIRY_SECONDS", "survey.code_ttl_s"),
     ("REDIS_SESSION_TTL_SECONDS", "survey.session_ttl_s"),
+    ("JWT_SECRET", "chat.jwt_secret"),
+    ("NEXT_API_URL", "chat.backend_url"),
+    ("INTERNAL_API_SECRET", "chat.backend_secret"),
 ];
 
 /// What alone means `0.0.0.0:PORT`: the first counts. The second is LeadFlip's.
@@ -243,13 +254,17 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
         });
     }
     let defaults = defaults();
-    let aliases = telephony::ALIASES.into_iter().chain(leadflip::ALIASES);
-    for (name, key) in SHORT_NAMES.into_iter().chain(aliases) {
+    for (name, key) in SHORT_NAMES.into_iter().chain(telephony::ALIASES) {
         if let Some(text) = get(name) {
             let default = lookup(&defaults, key, name).unwrap_or_default();
             settings.push(Setting {
                 key: key.to_owned(),
-                value: short(text, &default),
+                value: match (key, text.as_str()) {
+                    // the original takes both
+                    ("voice.admits", "1" | "true") => "soon".into(),
+                    ("voice.admits", "0" | "false") => "users".into(),
+                    _ => short(text, &default),
+                },
                 source: name.to_owned(),
             });
         }
@@ -391,6 +406,6 @@ fn set(tree: &mut Value, key: &str, value: Value) {
 /// Whether a key's value may not be shown.
 pub(super) fn secret(key: &str) -> bool {
     let ends = ["_key", "_token", "_secret"];
-    let named = ["database.url", "redis.url", "mail.password"];
-    ends.iter().any(|end| key.ends_with(end)) || named.contains(&key)
+    ends.iter().any(|end| key.ends_with(end))
+        || ["database.url", "redis.url", "mail.password"].contains(&key)
 }

@@ -18,19 +18,38 @@ const MOST: usize = 32;
 pub enum Profile {
     /// Everything that the main address answers.
     All,
+    /// The app voice socket, whatever the path.
+    Voice,
     /// The survey by text.
     Survey,
+    /// Chat rooms, as the original served them.
+    Chat,
+    /// What the bridge of LeadFlip answers: `/health` in its words, its webhooks, and media streams at any path.
+    Telephony,
+    /// `/metrics`, `/health` and `/ready`, for an address that only the operator reaches.
+    Metrics,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::All, Self::Survey];
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::Voice,
+        Self::Survey,
+        Self::Chat,
+        Self::Telephony,
+        Self::Metrics,
+    ];
 
     /// As in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::Voice => "voice",
             Self::Survey => "survey",
+            Self::Chat => "chat",
+            Self::Telephony => "telephony",
+            Self::Metrics => "metrics",
         }
     }
 }

@@ -26,6 +26,14 @@ pub struct Plan {
     pub audio_minutes_per_day: u64,
     /// Days that conversations are kept, 1 to 3650; 0 is as `conversations.retention_days` says.
     pub retention_days: u32,
+    /// What a voice session may cost, in cents of a dollar; as the section `voice` says when not set.
+    pub voice_session_budget_cents: Option<u64>,
+    /// What the voice sessions of one user may cost within any day, in cents of a dollar; as the section `voice` says when not set.
+    pub voice_daily_budget_cents: Option<u64>,
+    /// Voice sessions that one user may have at the same time; as the section `voice` says when not set.
+    pub voice_sessions_per_user: Option<u64>,
+    /// How long a voice session may last, in s; as the section `voice` says when not set.
+    pub voice_session_s: Option<u64>,
 }
 
 impl Plan {
@@ -37,6 +45,7 @@ impl Plan {
             concurrent_sessions: 1,
             audio_minutes_per_day: 10,
             retention_days: 30,
+            ..Self::default()
         };
         let pro = Self {
             requests_per_minute: 1000,
@@ -44,6 +53,7 @@ impl Plan {
             concurrent_sessions: 100,
             audio_minutes_per_day: 0,
             retention_days: 90,
+            ..Self::default()
         };
         let enterprise = Self {
             retention_days: 365,

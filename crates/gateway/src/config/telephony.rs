@@ -47,7 +47,7 @@ pub struct Telephony {
     pub inactivity_prompts: u32,
     /// How long a carrier may take from the socket to the start of its stream, in ms, 100 to 60000.
     pub start_timeout_ms: u64,
-    /// Said first in every call; when empty, the agent begins in its own words.
+    /// Said first in every call, where the agent has no greeting of its own; when empty, the agent begins in its own words.
     pub greeting: String,
     /// Said behind the greeting unless the greeting has said it: that it is a machine that speaks, which law wants within the
     /// first 10 s. Nothing when empty.
@@ -75,7 +75,7 @@ impl Default for Telephony {
             inactivity_s: 30,
             inactivity_prompts: 1,
             start_timeout_ms: 10_000,
-            greeting: String::new(),
+            greeting: "Hello, you are talking to an AI assistant. How can I help you?".to_owned(),
             disclosure: "I am an AI assistant.".to_owned(),
             time_warning: "We have half a minute left.".to_owned(),
             goodbye: "I have to end this call now. Good-bye.".to_owned(),

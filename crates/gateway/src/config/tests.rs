@@ -442,7 +442,7 @@ fn the_files_that_the_readme_shows_are_accepted() {
         .skip(1)
         .filter_map(|rest| rest.split_once("```").map(|(file, _)| file))
         .collect();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     for file in files {
         let config = load_file(file, &[("OPENAI_API_KEY", "sk-x")]).unwrap();
         config.catalog().unwrap();

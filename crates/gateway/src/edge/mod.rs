@@ -2,10 +2,12 @@
 //! Mounted by `http::router`; drives `session`.
 //! Never decides what a conversation does: that is `engine::Session`.
 
+pub mod chat;
 mod queue;
 pub mod realtime;
 pub mod survey;
 pub mod telephony;
+pub mod voice;
 
 use std::sync::Arc;
 
@@ -54,6 +56,8 @@ pub enum Inbound {
     Audio(Bytes),
     /// The next slice of the same append.
     MoreAudio(Bytes),
+    /// Words to be said as they are, as soon as nobody speaks.
+    Say(Box<str>),
     /// Something the decoder refused; the session answers with an error and goes on.
     Rejected(Box<ErrorBody>),
 }

@@ -21,6 +21,14 @@ pub(crate) fn client_ip(app: &App, parts: &Parts) -> Option<IpAddr> {
     Some(behind(peer.ip().to_canonical(), &parts.headers, trusted))
 }
 
+/// Whether a request comes from a trusted proxy: what that writes about the address it was called at is believed.
+pub(crate) fn is_from_proxy(app: &App, parts: &Parts) -> bool {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    let trusted = &app.config.http.trusted_proxies;
+    peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)))
+}
+
 /// Every proxy appends to `X-Forwarded-For` the address it was called from. Read from the end, the first address that
 /// is not a trusted proxy's is the client's: what stands before it, the client may have written itself.
 fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {

@@ -37,7 +37,10 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(rest)
         .merge(realtime)
         .merge(edge::survey::routes())
+        .merge(edge::telephony::routes())
         .merge(observe::health::routes())
+        .merge(edge::voice::routes())
+        .merge(edge::chat::routes())
         .route("/openapi.json", get(docs::openapi))
         .route("/asyncapi.json", get(docs::asyncapi))
         .route("/docs", get(docs::page))
@@ -50,7 +53,11 @@ pub fn router(app: Arc<App>) -> Router {
 pub fn of_profile(app: Arc<App>, profile: Profile) -> Router {
     match profile {
         Profile::All => router(app),
+        Profile::Voice => guarded(app, edge::voice::listener_routes()),
         Profile::Survey => guarded(app, edge::survey::listener_routes()),
+        Profile::Chat => guarded(app, edge::chat::listener_routes()),
+        Profile::Telephony => guarded(app, edge::telephony::bridge_routes()),
+        Profile::Metrics => guarded(app, observe::health::routes()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Removes what is over of the outbox, the inbox and the calls.
+//! Removes what is over of the outbox, the inbox, the calls and the voice sessions; ends voice sessions that were lost.
 //! Runs in every server, once at start and once a day; two at once find less to do.
 //! Never removes more than [`ROWS`] rows in one go: what is left comes a minute later.
 
@@ -14,6 +14,8 @@ use crate::retention;
 
 /// Rows of one pass: some seconds of the database's time.
 const ROWS: u64 = 50_000;
+/// How long nobody writes of a voice session beyond the longest that one lasts before it counts as lost.
+const LOST_FOR: TimeDelta = TimeDelta::minutes(10);
 const DAY: Duration = Duration::from_hours(24);
 /// While there is more to remove.
 const NEXT: Duration = Duration::from_mins(1);
@@ -32,6 +34,7 @@ pub(super) async fn run(app: Arc<App>) {
                     outbox = swept.outbox,
                     inbox = swept.inbox,
                     calls = swept.calls,
+                    voice = swept.voice,
                     "what is over was removed"
                 );
                 if swept.left == 0 { NEXT } else { DAY }
@@ -60,5 +63,10 @@ async fn sweep(app: &App) -> Result<Swept, StoreError> {
         rows: ROWS,
     };
     let retention = retention::of_all(&app.store.sql, &app.config).await?;
+    // a session that nobody has written for longer than one lasts was lost with its server
+    let lost = now - TimeDelta::seconds(app.config.sessions.max_duration_s as i64) - LOST_FOR;
+    for tenant in retention.tenants.keys() {
+        app.store.sql.end_lost_voice_sessions(tenant, lost).await?;
+    }
     app.store.sql.sweep(&retention, &cuts, now).await
 }

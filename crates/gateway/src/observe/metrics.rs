@@ -17,6 +17,7 @@ use engine::session::Part;
 use providers::guarded::Incident;
 use store::JournalState;
 
+use super::calls::Calls;
 use super::events::{Event, Stage};
 use super::incidents::Incidents;
 use super::kept::Kept;
@@ -25,6 +26,7 @@ use super::labels::label_names;
 use super::limits::Limits;
 use super::lines::log;
 use super::outgoing::Outgoing;
+use super::rooms::ChatNumbers;
 use super::surveys::Surveys;
 use super::usage::Usage;
 use super::work::Work;
@@ -89,11 +91,13 @@ struct Families {
     pipeline_ready: Gauge<i64, AtomicI64>,
     redis_away: Gauge<i64, AtomicI64>,
     queue_depth: Family<QueueLabel, Gauge<i64, AtomicI64>>,
+    calls: Calls,
     incidents: Incidents,
     kept: Kept,
     keys: Keys,
     limits: Limits,
     surveys: Surveys,
+    rooms: ChatNumbers,
     usage: Usage,
     work: Work,
     outgoing: Outgoing,
@@ -201,11 +205,13 @@ fn register(registry: &mut Registry, families: &Families) {
         "1 while Redis is configured and does not answer",
         families.redis_away.clone(),
     );
+    families.calls.register(r);
     families.incidents.register(r);
     families.kept.register(r);
     families.surveys.register(r);
     families.keys.register(r);
     families.limits.register(r);
+    families.rooms.register(r);
     families.usage.register(r);
     families.work.register(r);
     families.outgoing.register(r);
@@ -220,6 +226,16 @@ impl Metrics {
     /// The numbers about work for workers.
     pub(crate) fn work(&self) -> &Work {
         &self.0.families.work
+    }
+
+    /// The numbers about chat rooms.
+    pub(crate) fn chat(&self) -> &ChatNumbers {
+        &self.0.families.rooms
+    }
+
+    /// The numbers of the telephone.
+    pub fn calls(&self) -> &Calls {
+        &self.0.families.calls
     }
 
     /// The numbers of what goes out.
@@ -398,10 +414,12 @@ pub fn metrics_markdown() -> String {
         status: 200,
     }));
     drop(f.queue_depth.get_or_create(&QueueLabel { queue: "" }));
+    f.calls.show();
     f.incidents.show();
     f.keys.show();
     f.limits.show();
     f.surveys.show();
+    f.rooms.show();
     f.usage.show();
     f.work.show();
     f.outgoing.show();
@@ -493,6 +511,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 59);
+        assert_eq!(table.lines().count(), 2 + 80);
     }
 }

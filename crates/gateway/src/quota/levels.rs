@@ -48,7 +48,9 @@ impl Who {
             LevelKind::Tenant => self.tenant.clone(),
             LevelKind::Project => self.project.clone(),
             LevelKind::Key => self.key.clone(),
-            LevelKind::Global | LevelKind::Ip | LevelKind::Mailbox => "all".to_owned(),
+            LevelKind::Global | LevelKind::Ip | LevelKind::User | LevelKind::Mailbox => {
+                "all".to_owned()
+            }
         }
     }
 }

@@ -4,11 +4,12 @@
 //! server has not counted when it stops is not counted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::edge::Sender;
+use engine::ask::LlmRequest;
 use engine::guard::{Rate, Standing};
-use engine::meter::Units;
+use engine::meter::Cost;
 use engine::session::{Input, Limit, Limits};
 use store::live::Limiter;
 use store::live::limiter::{Decider, Demand, Left, Level, Measure, Refused, Reservation};
@@ -16,7 +17,9 @@ use tokio::runtime::Handle;
 use wire::realtime::ErrorBody;
 
 use super::levels::Who;
+use super::purse::{Held, Purse};
 use crate::clock::Clock;
+use crate::metering::Used;
 use crate::observe::{Event, Metrics};
 
 /// What a vendor counts a second of its own speech as, in tokens: one for every 50 ms.
@@ -48,6 +51,8 @@ pub(super) struct Shared {
     audio_ms: AtomicU64,
     /// Whether a task is counting.
     counting: AtomicBool,
+    /// What the conversation may cost, where it has a budget.
+    purse: OnceLock<Purse>,
     /// The conversation, while it lives: it is told how its limits stand.
     listener: Mutex<Option<Sender<Input>>>,
 }
@@ -72,6 +77,7 @@ impl Tab {
             tokens: AtomicU64::new(0),
             audio_ms: AtomicU64::new(0),
             counting: AtomicBool::new(false),
+            purse: OnceLock::new(),
             listener: Mutex::default(),
         };
         Self {
@@ -136,9 +142,28 @@ impl Tab {
         }))
     }
 
-    /// Counts what a provider did.
-    pub(crate) fn note(&self, units: &Units) {
-        let shared = &self.shared;
+    /// From now on the conversation pays from `purse`; one that has a purse keeps it.
+    pub(crate) fn pay_from(&self, purse: Purse) {
+        self.shared.purse.get_or_init(|| purse);
+    }
+
+    /// Money for one question, where the conversation has a budget; given back when the result is dropped.
+    ///
+    /// # Errors
+    /// The budget is used up: nobody may be asked.
+    pub(crate) async fn hold(&self, question: &LlmRequest) -> Result<Option<Held>, ErrorBody> {
+        match self.shared.purse.get() {
+            Some(purse) => purse.reserve(question).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Counts what a provider did; `cost` is what the price table says of it.
+    pub(crate) fn note(&self, used: &Used<'_>, cost: Option<Cost>) {
+        let (shared, units) = (&self.shared, &used.units);
+        if let Some(purse) = shared.purse.get() {
+            purse.note(used, cost);
+        }
         let levels = shared.state().levels.clone();
         let tokens = units.input_tokens
             + units.output_tokens

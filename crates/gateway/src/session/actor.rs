@@ -220,6 +220,7 @@ impl Actor {
                     Some(Inbound::MoreAudio(_)) if self.append_refused => continue,
                     Some(Inbound::Audio(bytes) | Inbound::MoreAudio(bytes)) => Input::Audio(bytes),
                     Some(Inbound::Event(event, _room)) => Input::Client(event),
+                    Some(Inbound::Say(words)) => Input::Say(words),
                     Some(Inbound::Rejected(error)) => {
                         outputs.push(Output::Send(ServerEvent::Error { error: *error }));
                         // a client that sends nothing else does not stop the session's time

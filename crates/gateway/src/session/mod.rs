@@ -12,6 +12,7 @@ mod toolbox;
 mod wiring;
 
 pub use actor::{Call, Left, run};
+pub(crate) use prepare::Door;
 pub use prepare::{Prepared, Wish, prepare};
 pub use record::{Entry, Record};
 pub(crate) use resume::{Resumed, resume};

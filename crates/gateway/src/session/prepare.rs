@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::audio::Format;
 use engine::session::settings::{self, Locks, Template};
 use engine::session::{Policy, Session, Upstream};
 use providers::{Catalog, Pipeline};
@@ -34,6 +35,17 @@ pub struct Wish<'a> {
     pub settings: SessionUpdate,
     /// The session that goes on, where none begins.
     pub(crate) going_on: Option<GoingOn>,
+    /// What the door asks for beyond what its clients may.
+    pub(crate) door: Door,
+}
+
+/// What a door asks for beyond what its clients may.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Door {
+    /// Longest session, in s, where it is shorter than others.
+    pub(crate) max_duration_s: Option<u64>,
+    /// What its callers' PCM is, where a pipeline hears it in stages; 24 kHz when absent.
+    pub(crate) caller_pcm: Option<Format>,
 }
 
 /// A session that can be started.
@@ -73,6 +85,9 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
     if let Some(own) = agent.as_ref().and_then(|agent| agent.max_duration_s) {
         duration_s = duration_s.min(own);
     }
+    if let Some(of_door) = wish.door.max_duration_s {
+        duration_s = duration_s.min(of_door);
+    }
     let now = app.clock.unix_s();
     let (id, expires_at) = match &wish.going_on {
         Some(going_on) => {
@@ -91,6 +106,9 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
     };
     let voices = pipeline.voice_names();
     let session = settings_of(template, agent.as_ref(), &wish, voices.as_deref())?;
+    let duplex = pipeline.duplex.is_some() && wish.kind == SessionKind::Realtime;
+    // a model that hears by itself is given the caller's bytes as they are, and those are of 24 kHz
+    let caller_pcm = wish.door.caller_pcm.filter(|_| !duplex);
     let mut policy = Policy {
         max_duration_ms: duration_s * 1000,
         retained_audio_bytes: sessions.retained_audio_bytes,
@@ -109,12 +127,13 @@ pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Pre
         unheard: sessions.unheard.clone(),
         llm_model: pipeline.llm_model.clone(),
         voices,
-        upstream: if pipeline.duplex.is_some() && wish.kind == SessionKind::Realtime {
+        upstream: if duplex {
             Upstream::Duplex
         } else {
             Upstream::Stages
         },
         hears: pipeline.stt.hears(),
+        caller_pcm: caller_pcm.unwrap_or_default(),
         ..Policy::default()
     };
     let (mut runnables, mut servers) = (HashMap::new(), Vec::new());

@@ -7,7 +7,7 @@ use store::Place;
 use store::live::sessions::{Hold, Kept};
 use wire::realtime::{ErrorBody, Item, SessionKind, decode};
 
-use super::prepare::{Prepared, Wish, prepare};
+use super::prepare::{Door, Prepared, Wish, prepare};
 use super::record::{Entry, Head, State};
 use crate::App;
 
@@ -123,6 +123,7 @@ async fn take_up(
             id: hold.id.clone(),
             expires_at,
         }),
+        door: Door::default(),
     };
     let mut prepared = prepare(app, catalog, wish).await?;
     prepared.session.recall(Past {

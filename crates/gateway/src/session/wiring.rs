@@ -302,6 +302,14 @@ impl Wiring {
                     return;
                 }
             };
+            let _held = match tab.hold(&request).await {
+                Ok(held) => held,
+                Err(error) => {
+                    let refused = LlmNews::Refused(Box::new(error));
+                    let _ = news.send(Input::Llm(id, refused)).await;
+                    return;
+                }
+            };
             let mut stream = match llm.ask(request).await {
                 Ok(stream) => stream,
                 Err(error) => {

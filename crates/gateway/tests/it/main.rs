@@ -9,16 +9,10 @@
 mod admission;
 mod agents;
 mod agents_stored;
+mod app_voice;
 mod callees;
 mod caller;
-// `test` tells the linter what this is
-#[cfg(test)]
-#[path = "../../../providers/tests/it/fakes/carriers/mod.rs"]
-#[expect(
-    dead_code,
-    reason = "these stories need less of the fakes than the providers' tests"
-)]
-mod carriers;
+mod carrier;
 mod chat;
 mod client_secrets;
 mod conversations;
@@ -31,6 +25,7 @@ mod clock;
 mod defects;
 mod dialling;
 mod duplex;
+mod eclipse;
 mod extra_events;
 mod faults_postgres;
 mod faults_redis;
@@ -44,6 +39,7 @@ mod mcp;
 mod mind;
 mod models;
 mod operations;
+mod phone;
 mod pipelines;
 mod polled;
 // `test` tells the linter what this is
@@ -70,6 +66,14 @@ mod redis_fleets;
 mod redis_servers;
 mod restored;
 mod resuming;
+mod room_guest;
+mod rooms;
+mod rooms_agent;
+mod rooms_backend;
+mod rooms_beyond;
+mod rooms_limits;
+mod rooms_redis;
+mod rooms_rest;
 mod session;
 mod slow_consumer;
 mod smtp;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use local::LocalError;
 
+/// MP3 files, where the machine can make them.
+pub use ::local::mp3;
 pub use llm::LocalLlm;
 pub use stt::LocalStt;
 pub use transcriber::LocalTranscriber;

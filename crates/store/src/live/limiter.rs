@@ -28,6 +28,8 @@ pub enum LevelKind {
     Key,
     /// Of one network address.
     Ip,
+    /// Of one person who uses a tenant's application.
+    User,
     /// Of one mailbox that codes are sent to.
     Mailbox,
 }
@@ -41,6 +43,7 @@ impl LevelKind {
             Self::Project => "project",
             Self::Key => "key",
             Self::Ip => "ip",
+            Self::User => "user",
             Self::Mailbox => "mailbox",
         }
     }

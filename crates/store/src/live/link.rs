@@ -16,7 +16,10 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, ToRedisArgs, cmd};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisResult, ToRedisArgs,
+    cmd,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 pub use self::address::AddressError;
@@ -120,7 +123,8 @@ impl Connection {
 enum Way {
     Node(Box<Client>),
     Sentinel(Box<AsyncMutex<SentinelClient>>),
-    Cluster(Box<ClusterClient>),
+    /// With its nodes as they are configured, for those who talk to one of them.
+    Cluster(Box<ClusterClient>, Vec<ConnectionInfo>),
 }
 
 impl Way {
@@ -131,14 +135,14 @@ impl Way {
                 Self::Sentinel(Box::new(AsyncMutex::new(sentinel.open()?)))
             }
             Target::Cluster(nodes) => {
-                let builder = ClusterClient::builder(nodes)
+                let builder = ClusterClient::builder(nodes.clone())
                     .retries(1)
                     .connection_timeout(CONNECT_WITHIN)
                     .response_timeout(ANSWER_WITHIN)
                     // of all attempts at one command, also of those that wait
                     .overall_response_timeout(Some(SEEK_WITHIN))
                     .connection_concurrency_limit(CONCURRENCY);
-                Self::Cluster(Box::new(builder.build()?))
+                Self::Cluster(Box::new(builder.build()?), nodes)
             }
         })
     }
@@ -158,7 +162,7 @@ impl Way {
                 let mut client = client.lock().await;
                 Connection::Node(client.get_async_connection_with_config(&config).await?)
             }
-            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Self::Cluster(client, _) => Connection::Cluster(client.get_async_connection().await?),
         })
     }
 }

@@ -8,12 +8,14 @@
 //! | news of carriers and of our own, calling off, ending once | [`progress`] |
 //! | what happened, in order | [`events`] |
 //! | what was said | [`turns`] |
+//! | what becomes known of a call while it lasts | [`notes`] |
 //! | where its recordings are | [`recordings`] |
 
 #[macro_use]
 mod columns;
 #[macro_use]
 pub mod events;
+pub mod notes;
 pub mod progress;
 pub mod queue;
 pub mod recordings;
@@ -330,6 +332,10 @@ impl Sql {
 }
 
 /// Where something sealed lies.
-pub(super) const fn spot<'a>(tenant: &'a str, table: &'static str, row: &'a [&'a str]) -> Spot<'a> {
+pub(in crate::sql) const fn spot<'a>(
+    tenant: &'a str,
+    table: &'static str,
+    row: &'a [&'a str],
+) -> Spot<'a> {
     Spot { tenant, table, row }
 }

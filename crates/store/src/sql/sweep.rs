@@ -1,4 +1,4 @@
-//! What is removed of the outbox, the inbox and the calls once its time is over, in small steps.
+//! What is removed of the outbox, the inbox, the calls, the voice sessions and the chat rooms once its time is over, in small steps.
 //! Called by the gateway's daily job.
 //! Never removes what is still to be done, and never holds a table for longer than a page of rows takes.
 
@@ -10,6 +10,12 @@ use crate::StoreError;
 
 /// Rows removed in one transaction.
 const PAGE: u64 = 500;
+
+const CHAT_MESSAGES: &str = "DELETE FROM chat_messages WHERE tenant = $1 AND (chat, id) IN \
+     (SELECT chat, id FROM chat_messages WHERE tenant = $1 AND created_at < $2 ORDER BY created_at LIMIT $3)";
+/// Rooms in which nothing was said since.
+const CHAT_ROOMS: &str = "DELETE FROM chat_rooms WHERE tenant = $1 AND id IN \
+     (SELECT id FROM chat_rooms WHERE tenant = $1 AND updated_at < $2 ORDER BY updated_at LIMIT $3)";
 
 /// What is old enough to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,12 @@ pub struct Swept {
     pub inbox: u64,
     /// Calls, with their turns.
     pub calls: u64,
+    /// Voice sessions, with what was said in them.
+    pub voice: u64,
+    /// Messages of chat rooms.
+    pub chat_messages: u64,
+    /// Chat rooms.
+    pub chat_rooms: u64,
     /// Rows that could have been removed beside those; 0 when there may be more to remove.
     pub left: u64,
 }
@@ -43,6 +55,9 @@ enum Old<'a> {
     Outbox(&'a Cuts),
     Inbox(&'a str, DateTime<Utc>),
     Calls(&'a str, DateTime<Utc>),
+    Voice(&'a str, DateTime<Utc>),
+    ChatMessages(&'a str, DateTime<Utc>),
+    ChatRooms(&'a str, DateTime<Utc>),
 }
 
 impl Sql {
@@ -68,6 +83,12 @@ impl Sql {
             swept.inbox += self.sweep_pages(old, left).await?;
             let old = Old::Calls(tenant, retention.cut(tenant, now));
             swept.calls += self.sweep_pages(old, left).await?;
+            let old = Old::Voice(tenant, retention.cut(tenant, now));
+            swept.voice += self.sweep_pages(old, left).await?;
+            let old = Old::ChatMessages(tenant, retention.cut(tenant, now));
+            swept.chat_messages += self.sweep_pages(old, left).await?;
+            let old = Old::ChatRooms(tenant, retention.cut(tenant, now));
+            swept.chat_rooms += self.sweep_pages(old, left).await?;
         }
         Ok(swept)
     }
@@ -85,6 +106,14 @@ impl Sql {
                 Old::Outbox(cuts) => self.sweep_outbox(cuts, rows).await?,
                 Old::Inbox(tenant, before) => self.sweep_inbox(tenant, before, rows).await?,
                 Old::Calls(tenant, before) => self.sweep_calls(tenant, before, rows).await?,
+                Old::Voice(tenant, before) => self.sweep_voice(tenant, before, rows).await?,
+                Old::ChatMessages(tenant, before) => {
+                    self.sweep_chats(CHAT_MESSAGES, tenant, before, rows)
+                        .await?
+                }
+                Old::ChatRooms(tenant, before) => {
+                    self.sweep_chats(CHAT_ROOMS, tenant, before, rows).await?
+                }
             };
             *left = left.saturating_sub(removed);
             all += removed;
@@ -134,6 +163,25 @@ impl Sql {
         })
     }
 
+    async fn sweep_chats(
+        &self,
+        query: &'static str,
+        tenant: &str,
+        before: DateTime<Utc>,
+        rows: i64,
+    ) -> Result<u64, StoreError> {
+        let action = "remove what was said in chat rooms and has outlived its time";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(query)
+                .bind(tenant)
+                .bind(before)
+                .bind(rows)
+                .execute(on)
+                .await
+                .map(|done| done.rows_affected())
+        })
+    }
+
     async fn sweep_calls(
         &self,
         tenant: &str,
@@ -147,6 +195,29 @@ impl Sql {
                 "DELETE FROM calls WHERE tenant = $1 AND id IN (SELECT id FROM calls \
                  WHERE tenant = $1 AND created_at < $2 AND finalized_at IS NOT NULL \
                  ORDER BY created_at, id LIMIT $3)",
+            )
+            .bind(tenant)
+            .bind(before)
+            .bind(rows)
+            .execute(on)
+            .await
+            .map(|done| done.rows_affected())
+        })
+    }
+
+    async fn sweep_voice(
+        &self,
+        tenant: &str,
+        before: DateTime<Utc>,
+        rows: i64,
+    ) -> Result<u64, StoreError> {
+        let action = "remove voice sessions that have outlived their time";
+        // what was said and used in them goes with them: it refers to them
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(
+                "DELETE FROM voice_sessions WHERE tenant = $1 AND session_id IN (SELECT session_id FROM voice_sessions \
+                 WHERE tenant = $1 AND created_at < $2 AND end_time IS NOT NULL \
+                 ORDER BY created_at, session_id LIMIT $3)",
             )
             .bind(tenant)
             .bind(before)

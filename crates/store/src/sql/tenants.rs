@@ -70,6 +70,18 @@ pub struct TenantLimits {
     /// Days that conversations are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    /// What a voice session may cost, in cents of a dollar; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_session_budget_cents: Option<u64>,
+    /// What the voice sessions of one user may cost within any day, in cents of a dollar; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_daily_budget_cents: Option<u64>,
+    /// Voice sessions that one user may have at the same time; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_sessions_per_user: Option<u64>,
+    /// How long a voice session may last, in s; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_session_s: Option<u64>,
 }
 
 /// A tenant as stored.
@@ -243,6 +255,7 @@ impl Sql {
                     "DELETE FROM projects WHERE tenant = $1",
                     "DELETE FROM sessions WHERE tenant = $1",
                     "DELETE FROM calls WHERE tenant = $1",
+                    "DELETE FROM chat_rooms WHERE tenant = $1",
                     "DELETE FROM outbox WHERE tenant = $1",
                     "DELETE FROM inbox WHERE tenant = $1",
                 ] {

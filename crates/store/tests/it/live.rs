@@ -10,7 +10,7 @@ use store::{LiveOptions, StoreError};
 
 use crate::redis_servers::{Servers, ask as ask_redis, until};
 use crate::sealing::{NEW, OLD, ring};
-use crate::{client_secrets, facts, leases, limits, live_sessions, surveys, work};
+use crate::{client_secrets, facts, leases, limits, live_sessions, rooms, surveys, work};
 
 /// Length of windows in tests: within a test nothing fades.
 const DAY_MS: u64 = 86_400_000;
@@ -33,6 +33,7 @@ impl Gateways {
             max_client_secrets,
             share_percent: 50,
             keys: None,
+            rooms: store::live::RoomLimits::default(),
         };
         let one = Live::open(&options).await.unwrap();
         let other = match url {
@@ -49,6 +50,7 @@ async fn all(url: Option<&str>) {
     limits::all(async |story| Gateways::open(url, story, 10).await).await;
     live_sessions::all(async |story| Gateways::open(url, story, 10).await).await;
     leases::all(async |story| Gateways::open(url, story, 10).await).await;
+    rooms::all(async |story| Gateways::open(url, story, 10).await).await;
     if url.is_some() {
         // work for other processes needs a place that they share
         work::all(async |story| Gateways::open(url, story, 10).await).await;

@@ -7,16 +7,26 @@
 pub enum ExtraEvent {
     /// `tts.degraded`: another voice speaks.
     TtsDegraded,
+    /// `speech.piece`: a stretch of speech is complete.
+    SpeechPiece,
+    /// `transcript.partial`: what the caller has said so far.
+    TranscriptPartial,
 }
 
 impl ExtraEvent {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::TtsDegraded];
+    pub const ALL: [Self; 3] = [
+        Self::TtsDegraded,
+        Self::SpeechPiece,
+        Self::TranscriptPartial,
+    ];
 
     /// Its `type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TtsDegraded => "tts.degraded",
+            Self::SpeechPiece => "speech.piece",
+            Self::TranscriptPartial => "transcript.partial",
         }
     }
 
@@ -45,6 +55,12 @@ impl ExtraEvents {
         Ok(asked)
     }
 
+    /// These.
+    pub fn of(events: impl IntoIterator<Item = ExtraEvent>) -> Self {
+        let bits = events.into_iter();
+        Self(bits.fold(0, |bits, event| bits | event.bit()))
+    }
+
     /// Whether `event` was asked for.
     pub const fn has(self, event: ExtraEvent) -> bool {
         self.0 & event.bit() != 0
@@ -66,6 +82,12 @@ mod tests {
             let asked = ExtraEvents::parse(list).unwrap();
             assert_eq!(asked.has(ExtraEvent::TtsDegraded), has, "{list}");
         }
+        let both = ExtraEvents::parse("speech.piece,transcript.partial").unwrap();
+        assert!(!both.has(ExtraEvent::TtsDegraded));
+        assert_eq!(
+            both,
+            ExtraEvents::of([ExtraEvent::TranscriptPartial, ExtraEvent::SpeechPiece])
+        );
         for (list, unknown) in [
             ("tts.degraded,stt.degraded", "stt.degraded"),
             ("TTS.degraded", "TTS.degraded"),

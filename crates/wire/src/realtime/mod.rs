@@ -13,6 +13,7 @@ pub mod item;
 pub mod response;
 pub mod server;
 pub mod session;
+mod transcription;
 mod weight;
 
 pub use audio::{AudioBytes, AudioFormat};

@@ -7,50 +7,8 @@ use utoipa::ToSchema;
 
 use super::response::{Part, RateLimit};
 use super::session::SessionSchema;
+pub use super::transcription::{LogProb, TranscriptionError, TranscriptionUsage};
 use super::{AudioBytes, ErrorBody, Item, Response, Session};
-
-/// What a transcription cost.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum TranscriptionUsage {
-    /// By length of audio.
-    Duration {
-        /// Seconds of audio.
-        seconds: f64,
-    },
-    /// By tokens, from models that count them.
-    Tokens {
-        /// Tokens of audio and prompt.
-        input_tokens: u32,
-        /// Tokens of the transcript.
-        output_tokens: u32,
-        /// The sum.
-        total_tokens: u32,
-    },
-}
-
-/// Why there is no transcript; absent fields are left out (nulls make agents-js drop the event).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TranscriptionError {
-    /// `server_error` and the like.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Machine-readable code.
-    pub code: String,
-    /// One sentence.
-    pub message: String,
-}
-
-/// One token of a transcript with its log probability.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct LogProb {
-    /// The token's text.
-    pub token: String,
-    /// Natural logarithm of its probability.
-    pub logprob: f64,
-    /// UTF-8 bytes of the token.
-    pub bytes: Vec<u8>,
-}
 
 /// A server event without its `event_id`, which the writer adds.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -104,6 +62,26 @@ pub enum ServerEvent {
         to: String,
         /// Why, as the code of an error, such as `provider_unavailable`.
         reason: String,
+    },
+    /// A clause or a sentence was spoken whole: all its sound has been sent. Ours; sent only to those who connect with
+    /// `extra_events=speech.piece`.
+    #[serde(rename = "speech.piece")]
+    SpeechPiece {
+        /// The response.
+        response_id: String,
+        /// The item that is spoken.
+        item_id: String,
+        /// What was said, as it stands in the transcript.
+        text: String,
+    },
+    /// What the caller has said so far, as transcription hears it at present; the next one replaces it. Ours; sent only to
+    /// those who connect with `extra_events=transcript.partial`.
+    #[serde(rename = "transcript.partial")]
+    TranscriptPartial {
+        /// The item that it will be.
+        item_id: String,
+        /// All of it.
+        text: String,
     },
     /// An item entered the conversation.
     #[serde(rename = "conversation.item.added")]
@@ -448,6 +426,8 @@ impl ServerEvent {
             Self::SessionUpdated { .. } => "session.updated",
             Self::SessionResumed { .. } => "session.resumed",
             Self::TtsDegraded { .. } => "tts.degraded",
+            Self::SpeechPiece { .. } => "speech.piece",
+            Self::TranscriptPartial { .. } => "transcript.partial",
             Self::ItemAdded { .. } => "conversation.item.added",
             Self::ItemDone { .. } => "conversation.item.done",
             Self::ItemRetrieved { .. } => "conversation.item.retrieved",

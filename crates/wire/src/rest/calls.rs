@@ -4,6 +4,7 @@
 
 pub mod leadflip;
 mod shown;
+pub mod transcript;
 pub mod webhook;
 
 #[cfg(test)]

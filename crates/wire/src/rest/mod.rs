@@ -10,6 +10,7 @@ pub mod client_secrets;
 pub mod error;
 pub mod keys;
 pub mod models;
+pub mod rooms;
 pub mod sessions;
 pub mod speech;
 pub mod status;

@@ -31,6 +31,22 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 3650)]
     pub retention_days: Option<u32>,
+    /// What a voice session may cost, in cents of a dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000)]
+    pub voice_session_budget_cents: Option<u64>,
+    /// What the voice sessions of one user may cost within any day, in cents of a dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000)]
+    pub voice_daily_budget_cents: Option<u64>,
+    /// Voice sessions that one user may have at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000)]
+    pub voice_sessions_per_user: Option<u64>,
+    /// How long a voice session may last, in s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000)]
+    pub voice_session_s: Option<u64>,
 }
 
 /// A tenant to make.

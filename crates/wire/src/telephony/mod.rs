@@ -312,6 +312,20 @@ impl Codec {
         }
     }
 
+    /// How the stream's sound looks, both ways. Ask after the start.
+    pub const fn format(&self) -> Format {
+        match self {
+            Self::Twilio(twilio) => twilio.stream.format,
+            Self::SignalWire(signalwire) => signalwire.twilio.stream.format,
+            Self::Telnyx(telnyx) => telnyx.stream.format,
+            Self::Plivo(plivo) => plivo.stream.format,
+            Self::Exotel(exotel) => exotel.stream.format,
+            Self::Vonage(vonage) => vonage.stream.format,
+            Self::AudioHook(audiohook) => audiohook.stream.format,
+            Self::Relay(relay) => relay.stream.format,
+        }
+    }
+
     /// What went by and what went wrong so far.
     pub const fn counters(&self) -> Counters {
         match self {

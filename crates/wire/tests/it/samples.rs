@@ -197,6 +197,15 @@ pub(crate) fn events() -> Vec<ServerEvent> {
             to: "joe".into(),
             reason: "model_broken".into(),
         },
+        ServerEvent::SpeechPiece {
+            response_id: "resp_1".into(),
+            item_id: "item_1".into(),
+            text: "Hello there.".into(),
+        },
+        ServerEvent::TranscriptPartial {
+            item_id: "item_1".into(),
+            text: "What is the".into(),
+        },
         ServerEvent::ItemRetrieved { item: retrieved() },
         ServerEvent::ItemDeleted {
             item_id: "item_1".into(),

@@ -1,6 +1,8 @@
-//! What a reply is made of: its message, its calls, what it asks of synthesis.
+//! What a reply is made of: its message, its calls, what it asks of synthesis, the pieces it is spoken in.
 //! Used by `reply` and by whoever shows one.
 //! Never holds a reply's progress.
+
+use super::Reply;
 
 /// The spoken or written message of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,4 +76,23 @@ pub(in super::super) enum SpeakWork {
     Open,
     Speak(u32, String),
     End,
+}
+
+impl Reply {
+    /// The text of pieces that were spoken whole and of which nobody was told yet.
+    pub(in super::super) fn take_spoken(&mut self) -> Option<String> {
+        let waiting = self.pieces.get(self.told..)?;
+        let done = waiting.iter().take_while(|piece| piece.done).count();
+        if done == 0 || self.speaks_by_itself() {
+            return None;
+        }
+        let bytes = |pieces: &[super::PieceProgress]| {
+            let lengths = pieces.iter().map(|piece| piece.text_bytes);
+            lengths.sum::<usize>()
+        };
+        let from = bytes(&self.pieces[..self.told]);
+        let until = from + bytes(&waiting[..done]);
+        self.told += done;
+        self.text.get(from..until).map(str::to_owned)
+    }
 }

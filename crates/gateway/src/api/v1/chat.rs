@@ -2,4 +2,4 @@
 //! Mounted by `v1`.
 //! Never keeps a conversation: the client sends all of it each time.
 
-pub(super) mod completions;
+pub(crate) mod completions;

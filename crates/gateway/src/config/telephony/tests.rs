@@ -133,7 +133,10 @@ fn carriers_are_believed_without_a_signature_on_loopback_only() {
 fn what_cannot_be_is_one_sentence() {
     let account = |keys: &str| format!("[telephony.accounts.a]\n{keys}");
     for (file, expected) in [
-        (account(""), "telephony.accounts.a.carrier is not set"),
+        (
+            account("calls_per_second = 1"),
+            "telephony.accounts.a.carrier is not set",
+        ),
         (account("carrier = \"bell\""), "twilio, signalwire, telnyx"),
         (account("carrier = \"relay\""), "telephony.accounts.a.carrier is relay"),
         (account("carrier = \"twilio\""), "telephony.accounts.a.account_id is not set"),

@@ -164,7 +164,7 @@ async fn part(writer: Writer, left: Left) {
 
 /// Reads over what a client sent before it saw the close. A connection that is closed with unread bytes is reset
 /// (RFC 1122 §4.2.2.13), and a reset destroys a close frame that the client has not read yet.
-pub(super) async fn linger(mut stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin) {
+pub(crate) async fn linger(mut stream: impl Stream<Item = Result<Message, axum::Error>> + Unpin) {
     let rest = async { while let Some(Ok(_)) = stream.next().await {} };
     // a client that goes on all the same has had its chance
     let _ = tokio::time::timeout(LINGER, rest).await;

@@ -8,6 +8,8 @@ mod read;
 mod upgrade;
 mod write;
 
+pub(crate) use converse::linger;
+pub(in crate::edge) use upgrade::call;
 pub use upgrade::routes;
 
 /// Which shape of the protocol a connection speaks (spec/realtime §1.12).

@@ -159,7 +159,7 @@ async fn upgrade(
 }
 
 /// A conversation that is ready to begin, with its place in the books and in the database.
-fn call(
+pub(in crate::edge) fn call(
     app: &App,
     principal: &Principal,
     (prepared, entry): (Prepared, Entry),
@@ -290,6 +290,7 @@ async fn prepare(
             ..stored
         },
         going_on: None,
+        door: session::Door::default(),
     };
     crate::session::prepare(app, catalog, wish).await
 }

@@ -235,7 +235,8 @@ fn kept_of(event: &ServerEvent, text: &Utf8Bytes) -> Utf8Bytes {
     match event {
         ServerEvent::SessionCreated { .. }
         | ServerEvent::SessionResumed { .. }
-        | ServerEvent::TtsDegraded { .. } => Utf8Bytes::default(),
+        | ServerEvent::TtsDegraded { .. }
+        | ServerEvent::TranscriptPartial { .. } => Utf8Bytes::default(),
         _ => text.clone(),
     }
 }

@@ -2,8 +2,9 @@
 //! Opened by readers of streams, one for each, because whatever is sent behind such a command waits as well.
 //! Never waits longer than [`BLOCK_MS`] at a time, so that who stops is not kept waiting.
 
+use redis::aio::PubSub;
 use redis::cluster::ClusterConfig;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Value};
 
 use super::{ANSWER_WITHIN, Away, CONNECT_WITHIN, Connection, Link, SEEK_WITHIN, Way};
 
@@ -39,7 +40,7 @@ impl Link {
                     let mut client = client.lock().await;
                     Connection::Node(client.get_async_connection_with_config(&config).await?)
                 }
-                Way::Cluster(client) => {
+                Way::Cluster(client, _) => {
                     let config = ClusterConfig::new()
                         .set_connection_timeout(CONNECT_WITHIN)
                         .set_response_timeout(within);
@@ -49,6 +50,36 @@ impl Link {
         };
         match tokio::time::timeout(SEEK_WITHIN, Box::pin(connecting)).await {
             Ok(Ok(connection)) => Ok(Waiting { connection }),
+            _ => Err(Away),
+        }
+    }
+}
+
+impl Link {
+    /// A connection that hears what is published.
+    pub(in crate::live) async fn pubsub(&self) -> Result<PubSub, Away> {
+        let connecting = async {
+            match &self.inner.way {
+                Way::Node(client) => client.get_async_pubsub().await,
+                Way::Sentinel(client) => {
+                    let primary = client.lock().await.async_get_client().await?;
+                    primary.get_async_pubsub().await
+                }
+                // what is published at one node of a cluster is heard at all of them
+                Way::Cluster(_, nodes) => {
+                    let mut last = None;
+                    for node in nodes {
+                        match Client::open(node.clone())?.get_async_pubsub().await {
+                            Ok(connected) => return Ok(connected),
+                            Err(error) => last = Some(error),
+                        }
+                    }
+                    Err(last.unwrap_or_else(|| (ErrorKind::Io, "there is no node").into()))
+                }
+            }
+        };
+        match tokio::time::timeout(SEEK_WITHIN, Box::pin(connecting)).await {
+            Ok(Ok(connected)) => Ok(connected),
             _ => Err(Away),
         }
     }

@@ -60,7 +60,12 @@ pub(super) fn entries(value: Value) -> Vec<Entry> {
         Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
         _ => None,
     };
-    let Some(Value::Array(entries)) = stream else {
+    stream.map_or_else(Vec::new, listed)
+}
+
+/// The entries in an answer that is nothing else.
+pub(in crate::live) fn listed(value: Value) -> Vec<Entry> {
+    let Value::Array(entries) = value else {
         return Vec::new();
     };
     entries.into_iter().filter_map(entry).collect()

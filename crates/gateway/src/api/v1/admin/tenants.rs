@@ -28,6 +28,8 @@ use crate::tenants::{self, TenantError};
 
 /// Largest limit of minutes of audio within a day.
 const MAX_AUDIO_MINUTES: u64 = 1_000_000;
+/// The largest limit of the voice door.
+const MAX_VOICE: u64 = 1_000_000;
 
 fn shown(tenant: Tenant) -> Shown {
     let limits = tenant.limits;
@@ -44,6 +46,10 @@ fn shown(tenant: Tenant) -> Shown {
             concurrent_sessions: limits.concurrent_sessions,
             audio_minutes_per_day: limits.audio_minutes_per_day,
             retention_days: limits.retention_days,
+            voice_session_budget_cents: limits.voice_session_budget_cents,
+            voice_daily_budget_cents: limits.voice_daily_budget_cents,
+            voice_sessions_per_user: limits.voice_sessions_per_user,
+            voice_session_s: limits.voice_session_s,
         },
         created_at: tenant.created_at.timestamp(),
         updated_at: tenant.updated_at.timestamp(),
@@ -91,6 +97,22 @@ fn limits(wanted: Limits) -> Result<TenantLimits, ApiError> {
             wanted.audio_minutes_per_day,
             MAX_AUDIO_MINUTES,
         ),
+        (
+            "voice_session_budget_cents",
+            wanted.voice_session_budget_cents,
+            MAX_VOICE,
+        ),
+        (
+            "voice_daily_budget_cents",
+            wanted.voice_daily_budget_cents,
+            MAX_VOICE,
+        ),
+        (
+            "voice_sessions_per_user",
+            wanted.voice_sessions_per_user,
+            MAX_VOICE,
+        ),
+        ("voice_session_s", wanted.voice_session_s, MAX_VOICE),
     ] {
         if value.is_some_and(|value| value > max) {
             let message = format!("This limit is 0, for none, to {max}.");
@@ -109,6 +131,10 @@ fn limits(wanted: Limits) -> Result<TenantLimits, ApiError> {
         concurrent_sessions: wanted.concurrent_sessions,
         audio_minutes_per_day: wanted.audio_minutes_per_day,
         retention_days: wanted.retention_days,
+        voice_session_budget_cents: wanted.voice_session_budget_cents,
+        voice_daily_budget_cents: wanted.voice_daily_budget_cents,
+        voice_sessions_per_user: wanted.voice_sessions_per_user,
+        voice_session_s: wanted.voice_session_s,
     })
 }
 

@@ -2,6 +2,6 @@
 //! Mounted by `chat`.
 //! Never answers by itself.
 
-mod agent;
+pub(crate) mod agent;
 pub(in crate::api::v1) mod create;
 mod question;

@@ -5,6 +5,8 @@
 //! still wants that: the client cannot hand back results that it has never seen. Never stops one of ours half-way,
 //! unless it changes nothing.
 
+pub(crate) mod inside;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

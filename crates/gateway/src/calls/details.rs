@@ -1,0 +1,85 @@
+//! What is kept sealed of a call: numbers of telephones, what it is for, what came of it in words.
+//! Written where a call begins and where it was summed up; read by the routes that show calls.
+//! Never shows any of it in `Debug`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use store::StoredCall;
+use wire::rest::calls::{CallSummary, RecordingPolicy, VoicemailPolicy};
+
+/// The `details` of a stored call.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// Who calls, in international form where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Who is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// What is to be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Instructions for this call alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// The called party's time zone, where it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// Longest call in s, where it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_s: Option<u32>,
+    /// What to do when a machine answers.
+    pub voicemail: VoicemailPolicy,
+    /// Whether it is recorded.
+    pub recording: RecordingPolicy,
+    /// The asker's own values.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// What it came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<CallSummary>,
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Details").finish_non_exhaustive()
+    }
+}
+
+impl Details {
+    /// Those of a call; none of them where they were written by another version and cannot be read.
+    pub fn of(call: &StoredCall) -> Self {
+        serde_json::from_slice(&call.details).unwrap_or_default()
+    }
+
+    /// As they are stored.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_read_as_they_were_written_and_shown_to_nobody() {
+        let details = Details {
+            from: Some("+14155550100".to_owned()),
+            objective: Some("confirm the visit".to_owned()),
+            max_duration_s: Some(60),
+            ..Details::default()
+        };
+        let mut call = StoredCall {
+            details: details.to_bytes(),
+            ..StoredCall::default()
+        };
+        assert_eq!(Details::of(&call), details);
+        assert!(!format!("{details:?}").contains("4155"));
+        call.details = b"of another version".to_vec();
+        assert_eq!(Details::of(&call), Details::default());
+    }
+}

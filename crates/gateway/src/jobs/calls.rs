@@ -1,0 +1,75 @@
+//! Deals with calls whose server died: nobody has looked after them for a minute.
+//! Runs in every server; of two that look at the same call, one deals with it.
+//! Never ends a call that somebody looks after: whoever does touches it every five seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use engine::call::state::{CallState, HangupReason, Outcome, Party, Step};
+use store::{CallNews, NewCallEvent, StoreError};
+use tokio::time::MissedTickBehavior;
+
+use crate::App;
+use crate::auth::chain;
+use crate::calls::book::LOST_AFTER;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(15);
+/// Calls dealt with in one look; more are a matter of the next.
+const AT_ONCE: u32 = 200;
+
+pub(super) async fn run(app: Arc<App>) {
+    let mut turns = tokio::time::interval(EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.lifecycle.soft().cancelled() => return,
+            _ = turns.tick() => {}
+        }
+        if let Err(error) = sweep(&app).await {
+            tracing::warn!(error = %chain(&error), "cannot look for calls that nobody looks after");
+        }
+    }
+}
+
+/// Deals with the calls that nobody looks after any more; says how many those were.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn sweep(app: &App) -> Result<usize, StoreError> {
+    let sql = &app.store.sql;
+    let now = app.clock.utc();
+    let before = now - TimeDelta::from_std(LOST_AFTER).unwrap_or_default();
+    let mut dealt_with = 0;
+    for (tenant, id) in sql.orphaned_calls(before, AT_ONCE).await? {
+        let Some(call) = sql.find_call(&tenant, &id).await? else {
+            continue;
+        };
+        // somebody may have looked at it since
+        if call.seen_at.is_none_or(|seen| seen >= before) {
+            continue;
+        }
+        // an outbound call that was not answered is for the dialler to look up and try again
+        let answered = call.session.is_some() || call.answered_at.is_some();
+        if call.direction == "outbound" && !answered {
+            continue;
+        }
+        let attempt = u32::try_from(call.attempt_number).unwrap_or(1);
+        let step =
+            Step::to(attempt, CallState::Ended).because(HangupReason::StreamLost, Party::System);
+        let mut event = NewCallEvent::new("sweep", "orphaned", now);
+        let key = format!("{attempt} orphaned");
+        event.source_key = Some(&key);
+        sql.tell_call((&tenant, &id), &CallNews::of(step, event), &[])
+            .await?;
+        let attempt = (tenant.as_str(), id.as_str(), call.attempt_number);
+        let outcome = Some(Outcome::Incomplete);
+        if sql.finalize_call(attempt, outcome, &[], now).await? {
+            dealt_with += 1;
+            app.metrics.calls().orphan();
+            tracing::warn!(call = id, "a call of a server that died is dealt with");
+        }
+    }
+    Ok(dealt_with)
+}
