@@ -9,21 +9,17 @@
 //! | the last look at a call, and the dial | [`place`] |
 //! | attempts of which nobody knows what became | [`lost`] |
 //! | what follows an attempt: another, or the end | [`after`] |
-//! | what a carrier reports | [`report`] |
 //! | a machine has answered | [`machine`] |
 //! | what it came to | [`summary`], for LeadFlip's pages [`tables`] |
 //! | how it is shown and told | [`view`], [`announce`] |
 
 mod addresses;
 pub mod after;
-mod announce;
-pub mod details;
+pub mod announce;
 pub mod intake;
-mod key;
 mod lost;
-mod machine;
+pub mod machine;
 mod place;
-pub mod report;
 pub mod summary;
 pub mod tables;
 pub mod view;
@@ -42,8 +38,7 @@ use store::{Lease, Pace, Sql};
 use tokio::sync::watch;
 use wire::telephony::Dialect;
 
-pub use self::details::Details;
-pub use self::key::CallKey;
+pub use crate::calls::{CallKey, Details};
 
 use crate::App;
 use crate::auth::{AuthError, chain};
@@ -245,6 +240,11 @@ async fn round(app: &Arc<App>, account: &str, owner: &str) -> Result<usize, stor
         });
     }
     Ok(count)
+}
+
+/// What names an attempt for a carrier.
+fn correlation(key: &CallKey) -> String {
+    format!("{}.{}.{}", key.tenant, key.id, key.attempt)
 }
 
 /// Any number.

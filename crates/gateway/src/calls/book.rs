@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{CallKey, Order};
 use crate::App;
 use crate::auth::chain;
+use crate::dialler::after;
 
 /// Entries that wait for the database; of more, the last are not written and are counted.
 const ENTRIES: usize = 512;
@@ -285,9 +286,9 @@ impl Writer {
         event.source_key = Some(&key);
         sql.tell_call(self.call.named(), &CallNews::of(step, event), &[])
             .await?;
-        sql.finalize_call(self.call.at_attempt(), ending.outcome, &[], now)
-            .await?;
-        Ok(())
+        after::conclude(&self.app, &self.call, ending.outcome)
+            .await
+            .map(drop)
     }
 
     /// Says that the call is looked after, and looks whether somebody wants it to end.

@@ -38,6 +38,9 @@ pub struct Details {
     /// The asker's own values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// A digest of what was asked for, where the request has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_print: Option<String>,
     /// What it came to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<CallSummary>,

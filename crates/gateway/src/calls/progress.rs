@@ -9,6 +9,7 @@ use wire::telephony::callback::Callback;
 
 use super::CallKey;
 use crate::App;
+use crate::dialler::{after, announce, machine};
 
 /// Takes in what a carrier reports of `call`; nothing to tell where the report says nothing of where the call is.
 ///
@@ -28,22 +29,39 @@ pub async fn told(
     event.source_key = Some(&key);
     event.content = &content;
     let (tenant, id) = call.named();
+    let sql = &app.store.sql;
     let Some(meaning) = meaning else {
-        app.store.sql.add_call_event((tenant, id), event).await?;
+        sql.add_call_event((tenant, id), event).await?;
+        recognised(app, call, report).await?;
         return Ok(None);
+    };
+    let step = meaning.step(call.engine_attempt());
+    let effects = match sql.find_call(tenant, id).await? {
+        Some(found) => announce::progress(app, call, &found, step.state, event.at).await?,
+        None => Vec::new(),
     };
     let news = CallNews {
         carrier_status: word,
         carrier_call_id: report.call_id.as_deref(),
-        ..CallNews::of(meaning.step(call.engine_attempt()), event)
+        ..CallNews::of(step, event)
     };
-    let told = app.store.sql.tell_call((tenant, id), &news, &[]).await?;
+    let told = sql.tell_call((tenant, id), &news, &effects).await?;
+    app.outbox.wake();
+    recognised(app, call, report).await?;
     if let Told::Changed(progress) = told
         && progress.state == CallState::Ended
     {
         settle(app, call).await?;
     }
     Ok(Some(told))
+}
+
+/// Acts on what the carrier says of who answered.
+async fn recognised(app: &App, call: &CallKey, report: &Callback) -> Result<(), StoreError> {
+    match &report.answered_by {
+        Some(who) => machine::answered(app, call, who).await,
+        None => Ok(()),
+    }
 }
 
 /// The call that a report is about, as the carrier calls it.
@@ -63,20 +81,15 @@ pub async fn reported(
 
 /// Deals with a call that is over and that nobody looks after: one that came in and never got as far as a conversation.
 /// Whoever holds its conversation deals with it when the last word is written down; an outbound call that nobody took is
-/// for the dialler to try again.
+/// tried again by the dialler.
 async fn settle(app: &App, call: &CallKey) -> Result<(), StoreError> {
     let found = app.store.sql.find_call(&call.tenant, &call.id).await?;
     let Some(found) = found else { return Ok(()) };
-    if found.direction == "outbound" || found.session.is_some() {
+    if found.session.is_some() {
         return Ok(());
     }
-    let now = app.clock.utc();
-    let outcome = Some(Outcome::Incomplete);
-    app.store
-        .sql
-        .finalize_call(call.at_attempt(), outcome, &[], now)
-        .await?;
-    Ok(())
+    let fallback = (found.direction == "inbound").then_some(Outcome::Incomplete);
+    after::conclude(app, call, fallback).await.map(drop)
 }
 
 /// What happened, in one word.

@@ -21,20 +21,44 @@ const ATTEMPTS_MAX: i64 = 50;
 /// # Errors
 /// [`StoreError`]; who calls it again does what was not done.
 pub async fn over(app: &App, key: &CallKey) -> Result<(), StoreError> {
+    conclude(app, key, None).await.map(drop)
+}
+
+/// As [`over`]; `fallback` is what came of the attempt where nobody has noted it. True for whoever has dealt with it.
+///
+/// # Errors
+/// As [`over`].
+pub async fn conclude(
+    app: &App,
+    key: &CallKey,
+    fallback: Option<Outcome>,
+) -> Result<bool, StoreError> {
     let Some(call) = app.store.sql.find_call(&key.tenant, &key.id).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let is_over = CallState::parse(&call.state).is_some_and(CallState::is_over);
     if !is_over || call.finalized_at.is_some() || call.attempt_number != key.attempt {
-        return Ok(());
+        return Ok(false);
     }
     let reason = call.hangup_reason.as_deref().and_then(HangupReason::parse);
-    let noted = call.outcome.as_deref().and_then(Outcome::parse);
-    let outcome = app.dialler.ladder.outcome(noted, reason, talked_ms(&call));
-    if call.direction == "outbound" && call.state == CallState::Ended.name() {
+    let noted = call
+        .outcome
+        .as_deref()
+        .and_then(Outcome::parse)
+        .or(fallback);
+    // who has called us and hangs up soon has declined nothing
+    let placed = call.direction == "outbound";
+    let talked_ms = talked_ms(&call).filter(|_| placed);
+    let outcome = app
+        .dialler
+        .ladder
+        .outcome(noted, reason, talked_ms)
+        .or(noted);
+    if placed && call.state == CallState::Ended.name() {
         let next = next_attempt(app, key, &call, (outcome, reason)).await?;
         if let Some((outcome, at)) = next {
-            return begin_next(app, key, outcome, at).await;
+            begin_next(app, key, outcome, at).await?;
+            return Ok(true);
         }
     }
     finish(app, key, &call, outcome).await
@@ -158,7 +182,7 @@ async fn finish(
     key: &CallKey,
     call: &StoredCall,
     outcome: Option<Outcome>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let now = app.clock.utc();
     let mut ended = call.clone();
     ended.outcome = ended
@@ -167,11 +191,8 @@ async fn finish(
     let mut effects: Vec<NewEffect> = announce::ended(app, key, &ended, now).await?;
     effects.push(summary::effect(key, now));
     let sql = &app.store.sql;
-    if sql
-        .finalize_call(key.at_attempt(), outcome, &effects, now)
-        .await?
-    {
-        app.outbox.wake();
-    }
-    Ok(())
+    let attempt = key.at_attempt();
+    let first = sql.finalize_call(attempt, outcome, &effects, now).await?;
+    app.outbox.wake();
+    Ok(first)
 }

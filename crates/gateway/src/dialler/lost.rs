@@ -10,7 +10,7 @@ use engine::call::state::{CallState, CarrierStatus, HangupReason, Outcome, Party
 use providers::carrier::{Found, Lost};
 use store::{CallNews, NewCallEvent, StoreError, StoredCall};
 
-use super::{CallKey, Details, Line, after};
+use super::{CallKey, Details, Line, after, correlation};
 use crate::App;
 use crate::auth::chain;
 
@@ -94,7 +94,7 @@ async fn ask(
             .map_err(|error| error.to_string());
     }
     let details = Details::of(call);
-    let correlation = key.correlation();
+    let correlation = correlation(key);
     let from = details.from.or_else(|| line.number.clone());
     let lost = Lost {
         to: details.to.as_deref().unwrap_or_default(),

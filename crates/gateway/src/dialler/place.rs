@@ -15,7 +15,7 @@ use store::{CallNews, ClaimedCall, Dial, NewCallEvent, StoreError, StoredCall, T
 use wire::rest::calls::{ConsentKind, VoicemailPolicy};
 use wire::telephony::Dialect;
 
-use super::{CallKey, Details, addresses, after, announce, chance};
+use super::{CallKey, Details, addresses, after, announce, chance, correlation};
 use crate::App;
 
 /// A call of a tenant that is suspended waits so long.
@@ -189,7 +189,7 @@ async fn dial(app: &Arc<App>, call: &ClaimedCall, read: &Read) -> Result<(), Sto
     } else {
         limit_s
     };
-    let correlation = key.correlation();
+    let correlation = correlation(&key);
     let asked = NewDial {
         to: to.as_str(),
         from: &from,

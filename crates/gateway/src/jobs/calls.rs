@@ -12,7 +12,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::App;
 use crate::auth::chain;
+use crate::calls::CallKey;
 use crate::calls::book::LOST_AFTER;
+use crate::dialler::after;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(15);
@@ -63,9 +65,13 @@ pub(crate) async fn sweep(app: &App) -> Result<usize, StoreError> {
         event.source_key = Some(&key);
         sql.tell_call((&tenant, &id), &CallNews::of(step, event), &[])
             .await?;
-        let attempt = (tenant.as_str(), id.as_str(), call.attempt_number);
-        let outcome = Some(Outcome::Incomplete);
-        if sql.finalize_call(attempt, outcome, &[], now).await? {
+        let key = CallKey {
+            tenant,
+            id,
+            attempt: call.attempt_number,
+        };
+        if after::conclude(app, &key, Some(Outcome::Incomplete)).await? {
+            let id = key.id;
             dealt_with += 1;
             app.metrics.calls().orphan();
             tracing::warn!(call = id, "a call of a server that died is dealt with");

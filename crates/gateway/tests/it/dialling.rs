@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use gateway::Config;
+use gateway::calls::{CallKey, progress};
 use gateway::config::{CarrierAccount, Secret};
-use gateway::dialler::{CallKey, report};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::Told;
@@ -133,7 +133,7 @@ pub(crate) async fn report(world: &World, call: &Placed, fields: &[(&str, &str)]
     form.append_pair("CallSid", &call.id).extend_pairs(fields);
     let fields = Fields::form(form.finish().as_bytes()).unwrap();
     let callback = Callback::read(Dialect::Twilio, &fields);
-    report::take(world.app(), &key, &callback).await.unwrap()
+    progress::told(world.app(), &key, &callback).await.unwrap()
 }
 
 /// A report of a status with its number.
