@@ -8,7 +8,6 @@ pub mod health;
 mod incidents;
 mod kept;
 mod keys;
-mod labels;
 mod limits;
 mod lines;
 pub mod logging;
