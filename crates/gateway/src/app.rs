@@ -19,6 +19,7 @@ use crate::auth::{self, ApiKeys, AuthError, Credential, Principal};
 use crate::calls::Phone;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dialler::Dialler;
 use crate::edge::chat::{Chat, ChatError};
 use crate::edge::voice;
 use crate::lifecycle::Lifecycle;

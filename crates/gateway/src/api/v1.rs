@@ -6,6 +6,7 @@ mod admin;
 mod agents;
 mod asking;
 mod audio;
+mod call_requests;
 mod calls;
 pub(crate) mod chat;
 mod consents;

@@ -14,8 +14,8 @@ use store::sql::check_address;
 use crate::retention::RETENTION_DAYS;
 
 use super::{
-    Config, Database, Secret, chat, conversations, listeners, named, plans, survey, telephony,
-    voice,
+    Config, Database, Secret, chat, conversations, dialling, leadflip, listeners, named, plans,
+    survey, telephony, voice,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
@@ -51,6 +51,8 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     check_worker(config)?;
     survey::check(config)?;
     telephony::check(config)?;
+    dialling::check(config)?;
+    leadflip::check(config)?;
     check_ranges(config)
 }
 

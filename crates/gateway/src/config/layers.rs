@@ -254,7 +254,8 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
         });
     }
     let defaults = defaults();
-    for (name, key) in SHORT_NAMES.into_iter().chain(telephony::ALIASES) {
+    let aliases = telephony::ALIASES.into_iter().chain(leadflip::ALIASES);
+    for (name, key) in SHORT_NAMES.into_iter().chain(aliases) {
         if let Some(text) = get(name) {
             let default = lookup(&defaults, key, name).unwrap_or_default();
             settings.push(Setting {

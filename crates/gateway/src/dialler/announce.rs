@@ -16,7 +16,7 @@ use crate::outbox;
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be sealed.
-pub async fn progress(
+pub(crate) async fn progress(
     app: &App,
     key: &CallKey,
     call: &StoredCall,
@@ -40,7 +40,7 @@ pub async fn progress(
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be sealed.
-pub async fn ended(
+pub(crate) async fn ended(
     app: &App,
     key: &CallKey,
     call: &StoredCall,
@@ -54,7 +54,7 @@ pub async fn ended(
 ///
 /// # Errors
 /// [`StoreError`] when it cannot be sealed.
-pub async fn summary(
+pub(crate) async fn summary(
     app: &App,
     key: &CallKey,
     news: SummaryNews,

@@ -29,7 +29,7 @@ const fn word(who: &AnsweredBy) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`StoreError`]; the carrier tells it again then.
-pub async fn answered(app: &App, key: &CallKey, who: &AnsweredBy) -> Result<(), StoreError> {
+pub(crate) async fn answered(app: &App, key: &CallKey, who: &AnsweredBy) -> Result<(), StoreError> {
     let Some(word) = word(who) else {
         return Ok(());
     };

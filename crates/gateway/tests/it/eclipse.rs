@@ -166,8 +166,9 @@ async fn send(
         });
         let payload = json!({ "type": "message", "data": data, "timestamp": message["createdAt"] });
         let (channel, payload) = (format!("chat:{chat}"), payload.to_string());
-        let published = ask::<u64>(port, &["PUBLISH", &channel, &payload]);
-        published.await.unwrap();
+        ask::<u64>(port, &["PUBLISH", &channel, &payload])
+            .await
+            .unwrap();
     }
     Json(json!({ "success": true, "message": message })).into_response()
 }

@@ -20,6 +20,10 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers, webhook_endpoints TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON question_sets, survey_codes, survey_dialogues TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON survey_responses, survey_answers TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON chat_rooms, chat_messages, chat_reads TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON voice_sessions TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT ON messages TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON usage_logs TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_months, antiphon_drop_months TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION antiphon_make_usage_months, antiphon_drop_usage_months TO %I', application);
     -- to see at start that the tables are those it knows
