@@ -21,7 +21,7 @@ pub const KINDS: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhookEndpoint {
-    /// Where messages are sent, `https://…`, up to 2,000 characters. It must be a public address.
+    /// Where messages are sent: an https or http address of up to 2,000 characters. It must be a public one.
     pub url: String,
     /// The kinds of messages that it wants, such as `call.ended`; all of them when absent or empty.
     #[serde(default)]
