@@ -284,7 +284,7 @@ mod tests {
             ("SUPABASE_URL", "https://project.supabase.co"),
             ("SUPABASE_ANON_KEY", "public"),
             ("SUPABASE_SERVICE_ROLE_KEY", "server"),
-            ("SUPABASE_JWT_SECRET", "signed"),
+            ("SUPABASE_JWT_SECRET", "hush-hush"),
             ("VOICE_CALLS_SOFT_LAUNCH", "1"),
         ]);
         let config = config.unwrap();
@@ -299,10 +299,10 @@ mod tests {
             &voice.token_secret,
         ];
         let secrets = secrets.map(|secret| secret.as_ref().map(Secret::reveal));
-        assert_eq!(secrets, [Some("public"), Some("server"), Some("signed")]);
+        assert_eq!(secrets, [Some("public"), Some("server"), Some("hush-hush")]);
         assert_eq!(voice.admits, VoiceAdmits::Soon);
         let printed = config.printed();
-        for secret in ["public\"", "\"server\"", "signed"] {
+        for secret in ["public\"", "\"server\"", "hush-hush"] {
             assert!(!printed.contains(secret), "{secret} in {printed}");
         }
         for (text, admits) in [
