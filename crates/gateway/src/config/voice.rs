@@ -282,9 +282,9 @@ mod tests {
         };
         let config = load(&[
             ("SUPABASE_URL", "https://project.supabase.co"),
-            ("SUPABASE_ANON_KEY", "public"),
-            ("SUPABASE_SERVICE_ROLE_KEY", "server"),
-            ("SUPABASE_JWT_SECRET", "hush-hush"),
+            ("SUPABASE_ANON_KEY", "hunter1"),
+            ("SUPABASE_SERVICE_ROLE_KEY", "hunter2"),
+            ("SUPABASE_JWT_SECRET", "hunter3"),
             ("VOICE_CALLS_SOFT_LAUNCH", "1"),
         ]);
         let config = config.unwrap();
@@ -299,12 +299,10 @@ mod tests {
             &voice.token_secret,
         ];
         let secrets = secrets.map(|secret| secret.as_ref().map(Secret::reveal));
-        assert_eq!(secrets, [Some("public"), Some("server"), Some("hush-hush")]);
+        assert_eq!(secrets, [Some("hunter1"), Some("hunter2"), Some("hunter3")]);
         assert_eq!(voice.admits, VoiceAdmits::Soon);
         let printed = config.printed();
-        for secret in ["public\"", "\"server\"", "hush-hush"] {
-            assert!(!printed.contains(secret), "{secret} in {printed}");
-        }
+        assert!(!printed.contains("hunter"), "{printed}");
         for (text, admits) in [
             ("true", VoiceAdmits::Soon),
             ("false", VoiceAdmits::Users),

@@ -54,15 +54,17 @@ async fn a_call_goes_through_its_phases_and_speaks_both_dialects() {
     let complete = app.all("ai_response_complete")[0];
     assert_eq!(complete["text"], WORDS.strip_prefix("say: ").unwrap());
     assert_eq!(complete["interrupted"], false);
-    // deltas of an answer add up, and each has what was said so far
+    // deltas add up, and each has what was said so far
     let mut so_far = String::new();
     for chunk in app.all("ai_response_chunk") {
-        if chunk["text"] == chunk["fullText"] {
-            so_far.clear();
-        }
         so_far += chunk["text"].as_str().unwrap();
         assert_eq!(chunk["fullText"], so_far);
+        if complete["text"] == so_far {
+            // the next one begins anew
+            so_far.clear();
+        }
     }
+    assert!(so_far.is_empty(), "both answers are whole: {so_far}");
     let spoken = app.all("tts_audio");
     let chunks = app.all("audio_chunk");
     assert_eq!(spoken.len(), chunks.len());
