@@ -239,7 +239,7 @@ mod tests {
     async fn a_key_may_do_no_more_than_was_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let made = async |args: CreateArgs| -> anyhow::Result<Vec<String>> {
-            let text = run_in(dir.path(), KeysCommand::Create(args)).await?;
+            let text = Box::pin(run_in(dir.path(), KeysCommand::Create(args))).await?;
             let made: serde_json::Value = serde_json::from_str(&text)?;
             Ok(serde_json::from_value(made["scopes"].clone())?)
         };

@@ -29,7 +29,7 @@ const AGAIN_AFTER: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
     Duration::from_secs(20),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 
 /// Why mail cannot be set up.

@@ -238,8 +238,8 @@ fn in_words(words: &[String]) -> (u32, usize) {
 /// Whether a word of this value goes on with a number that has come to `so_far`: "twenty" with "five", not with "thirty".
 const fn fits(so_far: u32, value: u32) -> bool {
     match value {
-        1..=9 => so_far % 100 == 0 && so_far > 0 || so_far % 100 >= 20 && so_far % 10 == 0,
-        _ => so_far > 0 && so_far % 100 == 0,
+        1..=9 if so_far % 100 >= 20 => so_far.is_multiple_of(10),
+        _ => so_far > 0 && so_far.is_multiple_of(100),
     }
 }
 

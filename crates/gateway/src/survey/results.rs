@@ -34,8 +34,9 @@ pub(crate) fn results(
             QuestionKind::Number { .. } | QuestionKind::Text { .. } => Vec::new(),
         };
         let count_of = |name: &String| {
-            let mut named = counted.clone();
-            let found = named.find(|count| count.choice.as_ref() == Some(name));
+            let found = counted
+                .clone()
+                .find(|count| count.choice.as_ref() == Some(name));
             found.map_or(0, |count| count.count)
         };
         let sum = sums.iter().find(|sum| sum.question == at);

@@ -62,6 +62,14 @@ pub(crate) async fn request_code(world: &World, email: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
+/// A client of addresses that are no world's.
+pub(crate) fn plain() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .build()
+        .unwrap()
+}
+
 /// One dialogue.
 pub(crate) struct Agent {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -129,8 +137,6 @@ impl Agent {
 
     async fn next(&mut self) -> Message {
         let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-        next.expect("a frame in time")
-            .expect("the connection is open")
-            .unwrap()
+        next.unwrap().unwrap().unwrap()
     }
 }

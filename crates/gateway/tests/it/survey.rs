@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::polled::{Agent, ask, asked, mails_to, mixed, request_code, three};
+use crate::polled::{Agent, ask, asked, mails_to, mixed, plain, request_code, three};
 use crate::smtp::{Protection, Sink};
 use crate::world::World;
 
@@ -208,7 +208,8 @@ async fn the_plain_routes_answer_as_they_always_did() {
     // at an address of its own the door is at the root
     let (_, own) = world.server().listeners[0];
     let ask = async |path: &str| {
-        let answer = reqwest::get(format!("http://{own}{path}")).await.unwrap();
+        let answer = plain().get(format!("http://{own}{path}"));
+        let answer = answer.send().await.unwrap();
         (answer.status(), answer.text().await.unwrap())
     };
     assert_eq!(ask("/health").await, (StatusCode::OK, "OK".to_owned()));
@@ -345,10 +346,7 @@ async fn who_is_too_fast_or_too_many_is_told_so() {
         assert!(agent.say("hello").await.starts_with("Invalid email"));
     }
     assert!(agent.say("hello").await.starts_with("That was too fast"));
-    world
-        .app()
-        .clock
-        .advance(std::time::Duration::from_secs(120));
+    world.app().clock.advance(std::time::Duration::from_mins(2));
     assert!(agent.say("hello").await.starts_with("Invalid email"));
 
     let from = async |ip: &str| {

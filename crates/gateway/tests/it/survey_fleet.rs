@@ -7,7 +7,7 @@ use gateway::{Config, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::polled::{Agent, ask, mails_to, request_code, three};
+use crate::polled::{Agent, ask, mails_to, plain, request_code, three};
 use crate::postgres::{APPLICATION, Database, OWNER, Server as Postgres};
 use crate::redis_servers::Servers;
 use crate::smtp::{Protection, Sink};
@@ -35,8 +35,9 @@ async fn dial(server: &Server, path: &str) -> (Agent, String) {
 }
 
 async fn post(server: &Server, path: &str, body: &Value) -> u16 {
-    let client = reqwest::Client::new();
-    let request = client.post(at(server, path)).bearer_auth(crate::world::KEY);
+    let request = plain()
+        .post(at(server, path))
+        .bearer_auth(crate::world::KEY);
     request.json(body).send().await.unwrap().status().as_u16()
 }
 

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::polled::{Agent, ask, asked, mixed, three};
+use crate::polled::{Agent, ask, asked, mixed, plain, three};
 use crate::world::{KEY, World, config};
 
 async fn call(world: &World, method: Method, path: &str) -> (u16, Value) {
@@ -208,7 +208,7 @@ async fn questions_and_texts_come_from_files() {
     let mut agent = Agent::dial(&format!("{url}/survey")).await;
     agent.frame().await;
     assert_eq!(agent.say("quit").await, "Ciao.");
-    let shown = reqwest::Client::new().get(format!("{url}/v1/surveys/default-v1"));
+    let shown = plain().get(format!("{url}/v1/surveys/default-v1"));
     let shown: Value = shown
         .bearer_auth(KEY)
         .send()

@@ -144,8 +144,9 @@ impl Surveys {
         match &self.shared {
             Some(shared) => shared.check_code(tenant, guess, attempts, now).await,
             None => {
-                let checked = self.sql.check_survey_code(tenant, guess, attempts, now);
-                checked.await
+                self.sql
+                    .check_survey_code(tenant, guess, attempts, now)
+                    .await
             }
         }
     }
@@ -159,8 +160,9 @@ impl Surveys {
         match &self.shared {
             Some(shared) => shared.withdraw_code(tenant, (&mailbox, &code)).await,
             None => {
-                let withdrawn = self.sql.withdraw_survey_code(tenant, (&mailbox, &code));
-                withdrawn.await
+                self.sql
+                    .withdraw_survey_code(tenant, (&mailbox, &code))
+                    .await
             }
         }
     }
@@ -193,9 +195,9 @@ impl Surveys {
                     .await
             }
             None => {
-                let place = (&*held.id, held.version);
-                let kept = self.sql.keep_survey_dialogue(tenant, place, content, times);
-                kept.await
+                self.sql
+                    .keep_survey_dialogue(tenant, (&held.id, held.version), content, times)
+                    .await
             }
         }
     }
@@ -233,10 +235,9 @@ impl Surveys {
         match &self.shared {
             Some(shared) => shared.forget(tenant, (&held.id, held.version)).await,
             None => {
-                let forgotten = self
-                    .sql
-                    .forget_survey_dialogue(tenant, &held.id, held.version);
-                forgotten.await
+                self.sql
+                    .forget_survey_dialogue(tenant, &held.id, held.version)
+                    .await
             }
         }
     }

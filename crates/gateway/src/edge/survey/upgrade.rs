@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use engine::survey::Dialect;
 use serde::Deserialize;
@@ -33,15 +33,14 @@ struct Wanted {
 
 /// Whether a request wants to become a WebSocket.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(header::UPGRADE).map(|it| it.as_bytes());
+    let upgrade = headers.get(header::UPGRADE).map(HeaderValue::as_bytes);
     upgrade.is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Becomes a dialogue.
 pub(super) async fn upgrade(app: Arc<App>, parts: &mut Parts) -> Response {
-    let socket = match WebSocketUpgrade::from_request_parts(parts, &app).await {
-        Ok(socket) => socket,
-        Err(_) => return plain(StatusCode::BAD_REQUEST, "WebSocket upgrade failed"),
+    let Ok(socket) = WebSocketUpgrade::from_request_parts(parts, &app).await else {
+        return plain(StatusCode::BAD_REQUEST, "WebSocket upgrade failed");
     };
     if app.lifecycle.stopping() {
         return retry("This server is shutting down. Connect again in a moment.\n");
@@ -98,6 +97,6 @@ fn retry(text: &str) -> Response {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
     response
         .headers_mut()
-        .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

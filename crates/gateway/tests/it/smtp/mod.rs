@@ -184,6 +184,10 @@ fn acceptor() -> TlsAcceptor {
 }
 
 /// What one client has said so far.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two independent facts of a connection"
+)]
 struct Dialogue {
     shared: Arc<Shared>,
     protection: Protection,
