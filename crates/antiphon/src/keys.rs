@@ -217,7 +217,7 @@ mod tests {
         let mut config = Config::default();
         config.server.data_dir = Some(dir.display().to_string());
         let mut out = Vec::new();
-        run(command, &config, &mut out).await?;
+        Box::pin(run(command, &config, &mut out)).await?;
         Ok(String::from_utf8(out)?)
     }
 

@@ -228,7 +228,7 @@ async fn round(app: &Arc<App>, account: &str, owner: &str) -> Result<usize, stor
         let lifecycle = app.lifecycle.clone();
         // a carrier that takes its time keeps nobody else waiting; the lease bounds how many there are
         lifecycle.spawn(async move {
-            if let Err(error) = place::place(&app, &call, &owner).await {
+            if let Err(error) = Box::pin(place::place(&app, &call, &owner)).await {
                 let error = chain(&error);
                 tracing::warn!(
                     call = call.id,

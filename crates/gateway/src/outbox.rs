@@ -220,22 +220,21 @@ async fn one(app: &Arc<App>, work: &dyn Work, owner: &str, effect: Effect) {
     };
     app.metrics.outgoing().worked(topic, result);
     let problem = failed.problem.as_str();
-    match result {
-        EffectResult::Dead => {
-            tracing::error!(
-                topic,
-                effect = effect.id,
-                tries = effect.tries,
-                problem,
-                "given up"
-            );
-        }
-        _ => tracing::warn!(
+    if result == EffectResult::Dead {
+        tracing::error!(
+            topic,
+            effect = effect.id,
+            tries = effect.tries,
+            problem,
+            "given up"
+        );
+    } else {
+        tracing::warn!(
             topic,
             effect = effect.id,
             tries = effect.tries,
             problem,
             "failed"
-        ),
+        );
     }
 }

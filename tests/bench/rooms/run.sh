@@ -23,16 +23,7 @@ redis-server --port "$redis_port" --bind 127.0.0.1 --save "" --appendonly no --d
 redis=$!
 
 answers() { # PATH
-  python3 - "$port" "$1" <<'PY'
-import sys, time, urllib.request
-for _ in range(600):
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}{sys.argv[2]}", timeout=5)
-        sys.exit(0)
-    except OSError:
-        time.sleep(0.1)
-sys.exit("the server does not answer")
-PY
+  curl -fsS -o /dev/null --retry 60 --retry-delay 1 --retry-connrefused "http://127.0.0.1:$port$1"
 }
 
 ours() {

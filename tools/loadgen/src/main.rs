@@ -217,6 +217,7 @@ struct Refuse {
 
 /// Chat rooms.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_field_names, reason = "a field is the name of its flag")]
 struct Rooms {
     /// Rooms
     #[arg(long, default_value_t = 1)]

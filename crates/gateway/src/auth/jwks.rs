@@ -14,9 +14,9 @@ use super::jwt::TokenError;
 use crate::clock::Clock;
 
 /// Keys are asked for again after this time, so that a withdrawn one ends.
-const FRESH_FOR: Duration = Duration::from_secs(600);
+const FRESH_FOR: Duration = Duration::from_mins(10);
 /// While the issuer cannot be reached its keys hold for so long.
-const HELD_FOR: Duration = Duration::from_secs(24 * 3600);
+const HELD_FOR: Duration = Duration::from_hours(24);
 /// Time between two questions, so that tokens with made-up keys make no traffic.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// How long the issuer may take.
@@ -135,14 +135,12 @@ impl KeySet {
 /// The key of this name among those that may check such a signature.
 fn pick(keys: &[Jwk], kid: Option<&str>, algorithm: Algorithm) -> Option<Jwk> {
     let mut fit = keys.iter().filter(|key| fits(key, algorithm));
-    match kid {
-        Some(kid) => fit
-            .find(|key| key.common.key_id.as_deref() == Some(kid))
-            .cloned(),
-        None => {
-            let only = fit.next()?;
-            fit.next().is_none().then(|| only.clone())
-        }
+    if let Some(kid) = kid {
+        fit.find(|key| key.common.key_id.as_deref() == Some(kid))
+            .cloned()
+    } else {
+        let only = fit.next()?;
+        fit.next().is_none().then(|| only.clone())
     }
 }
 

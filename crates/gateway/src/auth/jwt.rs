@@ -22,7 +22,7 @@ pub const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 pub struct Settings {
     /// Shared with the issuer; for HS256, HS384 and HS512.
     pub secret: Option<Secret>,
-    /// Where the issuer publishes its keys (RFC 7517); for RS, PS, ES and EdDSA.
+    /// Where the issuer publishes its keys (RFC 7517); for RS, PS, ES and `EdDSA`.
     pub keys_url: Option<String>,
     /// Must be in `iss`.
     pub issuer: Option<String>,

@@ -23,7 +23,7 @@ const ENTRIES: usize = 512;
 /// Between two signs of life of a call. One that gives none for [`LOST_AFTER`] is ended by another server.
 const TOUCH_EVERY: Duration = Duration::from_secs(5);
 /// A call without a sign of life for so long is nobody's.
-pub const LOST_AFTER: Duration = Duration::from_secs(60);
+pub const LOST_AFTER: Duration = Duration::from_mins(1);
 /// Pauses before an entry is written again.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),

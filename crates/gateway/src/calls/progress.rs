@@ -20,7 +20,10 @@ pub async fn told(
     call: &CallKey,
     report: &Callback,
 ) -> Result<Option<Told>, StoreError> {
-    let word = report.status.as_ref().map(|status| status.word());
+    let word = report
+        .status
+        .as_ref()
+        .map(wire::telephony::callback::CallStatus::word);
     let meaning = word.and_then(CarrierStatus::parse);
     let kind = kind_of(report);
     let key = source_key(call, report, &kind);
@@ -132,7 +135,7 @@ fn content_of(report: &Callback) -> String {
         .as_ref()
         .and_then(|stream| stream.error.clone());
     let all = json!({
-        "status": report.status.as_ref().map(|status| status.word()),
+        "status": report.status.as_ref().map(wire::telephony::callback::CallStatus::word),
         "cause": report.cause,
         "duration_s": report.duration_s,
         "answered_by": answered_by,

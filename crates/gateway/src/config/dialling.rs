@@ -21,6 +21,10 @@ const SPREAD: TimeDelta = TimeDelta::minutes(10);
 /// allow for calls that want to sell something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the file"
+)]
 pub struct Dialling {
     /// Whether this server places calls that wait; they are taken in either way, and one server that does is enough.
     pub enabled: bool,

@@ -12,7 +12,7 @@ use super::{Config, Secret};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Leadflip {
-    /// Address of the PostgREST endpoint with the tables `calls` and `leads`, such as `https://PROJECT.supabase.co`: they follow
+    /// Address of the `PostgREST` endpoint with the tables `calls` and `leads`, of a Supabase project for example: they follow
     /// calls that are over. Nothing happens when unset. Also `NEXT_PUBLIC_SUPABASE_URL`.
     pub tables_url: Option<String>,
     /// The key that may change them; also `SUPABASE_SERVICE_ROLE_KEY`.
@@ -37,6 +37,6 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     Err(Problem {
         key: "leadflip.tables_url".into(),
         value: url.clone(),
-        expected: "an http or https address such as https://PROJECT.supabase.co".into(),
+        expected: "an http or https address, without a path".into(),
     })
 }

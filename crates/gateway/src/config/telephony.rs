@@ -30,7 +30,7 @@ pub struct Telephony {
     /// answer documents point to it. From the request's `Host`, and of trusted proxies `X-Forwarded-*`, when unset; also
     /// `NEXT_PUBLIC_APP_URL`.
     pub external_url: Option<String>,
-    /// The address that answer documents send media streams to, `wss://…`; `external_url` and the carrier's path when unset.
+    /// The address that answer documents send media streams to (`wss`); `external_url` and the carrier's path when unset.
     /// Also `WEBSOCKET_SERVER_URL`.
     pub stream_url: Option<String>,
     /// Whether carriers without a signature are believed, for trying things out: anybody who reaches this server can make calls
@@ -149,7 +149,7 @@ pub struct CarrierAccount {
     pub space_url: Option<String>,
     /// Address of the carrier's REST interface up to its version, in place of the carrier's own.
     pub base_url: Option<String>,
-    /// Address of the Exotel flow that calls of ours are connected with, `http://my.exotel.com/ACCOUNT/exoml/start_voice/APP`.
+    /// Address of the Exotel flow that calls of ours are connected with, which ends in `/exoml/start_voice/APP`.
     pub flow_url: Option<String>,
     /// Calls that the carrier lets us place within a second, 1 to 1000.
     pub calls_per_second: u32,
@@ -303,6 +303,10 @@ fn check_address(
     problem(key, shown, expected)
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one rule after the other, each with its own words"
+)]
 fn check_account(name: &str, account: &CarrierAccount) -> Result<(), Problem> {
     let key = |key: &str| format!("telephony.accounts.{name}.{key}");
     let Some(dialect) = account.dialect(name) else {

@@ -102,6 +102,10 @@ fn invalid(field: &'static str, message: impl Into<String>) -> NotTaken {
 ///
 /// # Errors
 /// [`NotTaken`] says what to do.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one field of a request after the other"
+)]
 pub async fn take(app: &App, asker: Asker<'_>, new: NewCall) -> Result<Taken, NotTaken> {
     let now = app.clock.utc();
     let print = print_of(&new);

@@ -1,4 +1,4 @@
-//! LeadFlip's tables `calls` and `leads`, kept through a PostgREST endpoint such as Supabase's (spec: telephony §6).
+//! LeadFlip's tables `calls` and `leads`, kept through a `PostgREST` endpoint such as Supabase's (spec: telephony §6).
 //! Put into the outbox with a call's summary, and worked off there.
 //! Never moves a lead back, never changes a row that somebody has moved on meanwhile, and never calls a failure a contact.
 
@@ -117,7 +117,7 @@ fn row(call: &StoredCall, details: &Details, transcript: &str) -> Value {
     })
 }
 
-/// A PostgREST endpoint.
+/// A `PostgREST` endpoint.
 struct Endpoint {
     http: reqwest::Client,
     base: Url,
@@ -220,7 +220,7 @@ async fn read(request: RequestBuilder) -> Result<Value, Failed> {
     if status.is_success() {
         return Ok(body);
     }
-    // the code is a word of PostgREST's or of PostgreSQL's; the message may quote the row
+    // the code is a word of `PostgREST`'s or of PostgreSQL's; the message may quote the row
     let code = body["code"].as_str().unwrap_or("no code");
     let problem = format!("the tables answered {} with {code}", status.as_u16());
     Err(match status.as_u16() {

@@ -111,6 +111,7 @@ impl Default for Calls {
 }
 
 impl Calls {
+    #[expect(clippy::too_many_lines, reason = "one family after the other")]
     pub(super) fn register(&self, registry: &mut Registry) {
         let r = registry.sub_registry_with_prefix("tel");
         r.register(

@@ -20,7 +20,7 @@ use providers::guarded::Incident;
 use store::JournalState;
 
 use super::calls::Calls;
-use super::events::{Event, Stage};
+use super::events::Event;
 use super::incidents::Incidents;
 use super::kept::Kept;
 use super::keys::{Keys, Layer};
@@ -398,7 +398,7 @@ pub(super) const fn part_name(part: Part) -> &'static str {
 mod tests {
     use std::time::Duration;
 
-    use super::super::events::Outcome;
+    use super::super::events::{Outcome, Stage};
     use super::*;
 
     #[test]

@@ -62,6 +62,10 @@ pub struct Prepared {
 ///
 /// # Errors
 /// A typed error for the client, which lists what there is where a name is unknown.
+#[expect(
+    clippy::too_many_lines,
+    reason = "what a session needs is put together once"
+)]
 pub async fn prepare(app: &App, catalog: &Catalog, wish: Wish<'_>) -> Result<Prepared, ErrorBody> {
     let mut agent = match wish.model.as_deref().and_then(agents::named) {
         None => None,

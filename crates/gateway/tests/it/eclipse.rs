@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -106,10 +105,7 @@ async fn moody(mood: Mood) -> Option<Response> {
             let body = json!({ "error": "Failed to send message", "details": "password of the database: hunter2" });
             Some((StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response())
         }
-        Mood::Silent => {
-            tokio::time::sleep(Duration::from_mins(10)).await;
-            None
-        }
+        Mood::Silent => std::future::pending().await,
         Mood::Babbling => Some("<html>".into_response()),
     }
 }

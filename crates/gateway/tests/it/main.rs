@@ -3,7 +3,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::assigning_clones,
-    reason = "tests; a failed step ends them with its line, and a configuration is changed field by field"
+    clippy::expect_used,
+    clippy::too_many_lines,
+    clippy::similar_names,
+    clippy::items_after_statements,
+    clippy::large_futures,
+    clippy::type_complexity,
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    clippy::unused_self,
+    reason = "tests; a failed step ends them with its line, a story is told in one piece, and a configuration is changed field by field"
 )]
 
 mod admission;
@@ -48,6 +57,7 @@ mod mind;
 mod models;
 mod operations;
 mod phone;
+mod phone_desk;
 mod pipelines;
 mod polled;
 // `test` tells the linter what this is

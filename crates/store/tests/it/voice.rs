@@ -61,7 +61,7 @@ async fn a_session_is_written_over_as_it_goes_on(on: Backend) {
     assert_eq!(read, row);
     assert_eq!((usage.tokens_used, usage.cost_micros), (1500, 20_175));
     assert_eq!(usage.tier, "studio");
-    row.status = "ended".to_owned();
+    row.status = String::from("ended");
     row.end_time = Some(at(60));
     row.total_micros = 40_350;
     row.error_message = Some("STT error: the line is bad".to_owned());

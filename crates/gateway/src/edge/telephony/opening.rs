@@ -114,12 +114,11 @@ impl Opening {
                         self.turn_away("stop_without_start", 1000).await;
                         return None;
                     }
-                    Ok(_) => {}
                     Err(refused) if refused.ends_the_stream() => {
                         self.turn_away("refused_start", refused.close_code()).await;
                         return None;
                     }
-                    Err(_) => {}
+                    Ok(_) | Err(_) => {}
                 }
             }
         }

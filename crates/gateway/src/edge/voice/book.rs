@@ -103,7 +103,7 @@ impl Book {
         heading: Heading,
         purse: Purse,
     ) -> Self {
-        let (lines, waiting) = mpsc::channel(LINES);
+        let (lines, queued) = mpsc::channel(LINES);
         let progress = Progress {
             status: "connected",
             ..Progress::default()
@@ -117,8 +117,8 @@ impl Book {
             progress: Mutex::new(progress),
             dirty: watch::Sender::new(()),
         });
-        let writing = keep(Arc::clone(&shared), shared.dirty.subscribe(), waiting);
-        app.lifecycle.spawn(writing);
+        let keeping = keep(Arc::clone(&shared), shared.dirty.subscribe(), queued);
+        app.lifecycle.spawn(keeping);
         Self { shared, lines }
     }
 
@@ -237,7 +237,7 @@ impl Shared {
             .sql
             .put_voice_session(&self.tenant, &row, self.mirrors())
             .await;
-        note(written)
+        note(&written)
     }
 
     async fn write_line(&self, line: &VoiceMessage) -> bool {
@@ -247,12 +247,12 @@ impl Shared {
             .sql
             .add_voice_message(&self.tenant, line, self.mirrors())
             .await;
-        note(written)
+        note(&written)
     }
 }
 
-fn note(written: Result<(), store::StoreError>) -> bool {
-    if let Err(error) = &written {
+fn note(written: &Result<(), store::StoreError>) -> bool {
+    if let Err(error) = written {
         tracing::warn!(error = %chain(error), "cannot write the rows of a voice session yet");
     }
     written.is_ok()

@@ -192,9 +192,9 @@ impl Reader {
             Some(resampler) => {
                 let pairs = bytes.as_chunks::<2>().0.iter();
                 let samples: Vec<i16> = pairs.map(|pair| i16::from_le_bytes(*pair)).collect();
-                let mut resampled = Vec::new();
-                resampler.push(&samples, &mut resampled);
-                let bytes = resampled.iter().flat_map(|sample| sample.to_le_bytes());
+                let mut converted = Vec::new();
+                resampler.push(&samples, &mut converted);
+                let bytes = converted.iter().flat_map(|sample| sample.to_le_bytes());
                 bytes.collect::<Vec<u8>>().into()
             }
         };

@@ -66,7 +66,7 @@ impl Packing {
                     };
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot pack speech as mp3: it is sent as wav")
+                    tracing::error!(%error, "cannot pack speech as mp3: it is sent as wav");
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! Asked by `identity` and by the job that mirrors rows.
 //! Never follows a redirect, never logs a token or a row, and never takes an outage for a user who is gone.
 //!
-//! Paths and headers: Supabase Auth (`GET /auth/v1/user`) and PostgREST (`/rest/v1/TABLE`, `Prefer`, `on_conflict`).
+//! Paths and headers: Supabase Auth (`GET /auth/v1/user`) and `PostgREST` (`/rest/v1/TABLE`, `Prefer`, `on_conflict`).
 
 use std::time::Duration;
 

@@ -205,7 +205,7 @@ impl Writer {
                 self.pen.muted = muted;
                 self.show_status().await?;
             }
-            Note::Interrupt => self.interrupt().await,
+            Note::Interrupt => self.interrupt(),
             Note::StartAgain(start) => match self.pen.renewal.renew(*start).await {
                 Ok(()) => self.say(&self.pen.started()).await?,
                 Err(sentence) => {
@@ -226,7 +226,7 @@ impl Writer {
     }
 
     /// Whoever speaks stops, and the conversation goes on from what the caller has heard.
-    async fn interrupt(&mut self) {
+    fn interrupt(&mut self) {
         let heard = self.pen.told.heard(self.pen.clock.now());
         let mut actions = Vec::new();
         if self.pen.reply.is_some() {

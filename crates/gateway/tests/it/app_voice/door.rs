@@ -227,10 +227,10 @@ async fn a_call_that_outlives_its_token_ends_unless_it_shows_another() {
     app.until("pong").await;
     app.send(&start(&token(&world, "u1", 100))).await;
     app.until("session_started").await;
-    world.app().clock.advance(Duration::from_secs(120));
+    world.app().clock.advance(Duration::from_mins(2));
     app.send(&json!({ "type": "ping" })).await;
     app.until("pong").await;
-    world.app().clock.advance(Duration::from_secs(60));
+    world.app().clock.advance(Duration::from_mins(1));
     app.send(&json!({ "type": "ping" })).await;
     let error = app.until("error").await;
     assert_eq!(error["code"], "AUTH_INVALID");

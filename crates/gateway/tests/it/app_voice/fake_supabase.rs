@@ -1,9 +1,9 @@
-//! A Supabase project as far as the voice door knows one: Auth's `GET /auth/v1/user` and PostgREST's tables, with the keys,
+//! A Supabase project as far as the voice door knows one: Auth's `GET /auth/v1/user` and `PostgREST`'s tables, with the keys,
 //! columns, constraints and errors that the real ones insist on.
 //! Stories start one, look at its tables, and let it fail.
 //! It never takes a row that the original's tables would refuse.
 //!
-//! Contract: Supabase Auth (`error_code` in error bodies), PostgREST (`Prefer: resolution=…`, `on_conflict`, PGRST codes),
+//! Contract: Supabase Auth (`error_code` in error bodies), `PostgREST` (`Prefer: resolution=…`, `on_conflict`, PGRST codes),
 //! PostgreSQL's SQLSTATE, and the migration of the original's `voice_sessions`.
 
 use std::collections::{BTreeMap, HashMap};

@@ -60,7 +60,7 @@ async fn the_tier_is_read_with_the_key_that_may_see_it() {
     let fake = Fake::start().await;
     fake.user(TOKEN, USER, "core");
     let world = world(&fake, |config| {
-        config.voice.tiers = vec!["studio".to_owned()]
+        config.voice.tiers = vec!["studio".to_owned()];
     })
     .await;
     let (error, code) = answered(&world, TOKEN).await;

@@ -18,7 +18,7 @@ async fn an_answer_that_was_lost_is_looked_for_and_nobody_is_rung_twice() {
         assert_eq!(dialing.carrier_call_id, None);
         // the carrier knows it, and how it ended
         fake.becomes(&call.id, "busy");
-        world.app().clock.advance(Duration::from_secs(120));
+        world.app().clock.advance(Duration::from_mins(2));
         let next = becomes(&world, &id, |call| call.attempt_number == 2).await;
         assert_eq!(next.state, "scheduled");
         let attempts = world
@@ -44,7 +44,7 @@ async fn an_attempt_that_the_carrier_never_saw_counts_as_failed_and_is_made_once
     fake.fault(Fault::Status(503));
     let id = place(&world, &wanted()).await;
     becomes(&world, &id, |call| call.state == "dialing").await;
-    world.app().clock.advance(Duration::from_secs(120));
+    world.app().clock.advance(Duration::from_mins(2));
     let again = becomes(&world, &id, |call| call.attempt_number == 2).await;
     let pause = again.due_at.unwrap() - world.app().clock.utc();
     assert!((4..=6).contains(&pause.num_minutes()), "{pause}");
@@ -123,7 +123,7 @@ async fn an_attempt_whose_dialler_died_is_found_and_made_once_more() {
         .await
         .unwrap();
     assert_eq!(begun, store::Dial::Go);
-    world.app().clock.advance(Duration::from_secs(120));
+    world.app().clock.advance(Duration::from_mins(2));
     // a second failure is the last
     let over = becomes(&world, &id, |call| call.finalized_at.is_some()).await;
     assert_eq!(

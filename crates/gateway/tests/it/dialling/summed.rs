@@ -127,7 +127,7 @@ async fn talk(world: &World, fake: &Fake, body: &Value) -> String {
             .await
             .unwrap();
     }
-    world.app().clock.advance(Duration::from_secs(60));
+    world.app().clock.advance(Duration::from_mins(1));
     status(world, &call, "completed", 3).await;
     id
 }
@@ -193,7 +193,7 @@ async fn a_model_that_fails_leaves_the_call_unsummed_and_the_lead_where_it_is() 
     let id = talk(&world, &fake, &body).await;
     becomes(&world, &id, |call| call.finalized_at.is_some()).await;
     for _ in 0..40 {
-        world.app().clock.advance(Duration::from_secs(60));
+        world.app().clock.advance(Duration::from_mins(1));
         world.app().outbox.wake();
         tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>())
             .await
@@ -211,7 +211,7 @@ async fn a_model_that_fails_leaves_the_call_unsummed_and_the_lead_where_it_is() 
     assert_eq!(tables.lead(), "pending");
 }
 
-/// Two tables behind PostgREST: known columns only, filters, the service key, and the representation when it is asked for.
+/// Two tables behind `PostgREST`: known columns only, filters, the service key, and the representation when it is asked for.
 struct Tables {
     url: String,
     rows: Arc<Mutex<Rows>>,

@@ -60,7 +60,7 @@ pub(crate) async fn list(
         direction: query.direction.as_deref(),
         agent: query.agent.as_deref(),
         lead: query.lead_id.as_deref(),
-        callee: callee.as_ref().map(|callee| callee.as_str()),
+        callee: callee.as_ref().map(store::Callee::as_str),
         from: moment(query.from_time),
         until: moment(query.until_time),
         project: None,

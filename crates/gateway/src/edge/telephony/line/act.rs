@@ -3,20 +3,20 @@
 //! Never awaits the session or the database: what they are told waits in queues.
 
 use axum::extract::ws::Message;
-use engine::call::dtmf::{self, Gathered, Key};
+use engine::call::dtmf::Key;
 use engine::call::ledger::{Cut, Marks};
 use engine::call::limits::Due;
 use engine::call::state::{HangupReason, Party};
 use serde_json::{Value, json};
 use wire::realtime::ServerEvent;
 use wire::realtime::client::{ClientAction, ClientEvent, Position};
-use wire::realtime::item::{ContentPart, ItemBody, Role};
 use wire::realtime::session::TurnDetection;
-use wire::telephony::{Dialect, Heard, Media, Say, Track, Words as Spoken};
+use wire::telephony::{Dialect, Heard, Media, Say, Track};
 
 use super::super::bind::Opens;
 use super::super::opening::incoming;
 use super::sound::Queued;
+use super::texts::{system, transcript_of};
 use super::{Awaited, Caller, LAST_WORDS_MS, Leaving, Line, Replying, ending};
 use crate::calls::{Ending, Entry};
 use crate::edge::{Closing, Inbound, Outbound};
@@ -57,7 +57,7 @@ impl Line {
     }
 
     /// Asks for a response.
-    fn answer(&mut self) {
+    pub(super) fn answer(&mut self) {
         self.hand_on_event(ClientAction::ResponseCreate(Box::default()));
     }
 
@@ -123,7 +123,7 @@ impl Line {
         None
     }
 
-    fn on_media(&mut self, media: &Media<'_>, now_ms: u64) {
+    pub(super) fn on_media(&mut self, media: &Media<'_>, now_ms: u64) {
         if media.track != Track::Inbound {
             return;
         }
@@ -154,7 +154,7 @@ impl Line {
     }
 
     /// Silence in pieces of the length of a frame, so that the queue of the session can be counted in frames.
-    fn hand_on_silence(&mut self, silence: &bytes::Bytes) {
+    pub(super) fn hand_on_silence(&mut self, silence: &bytes::Bytes) {
         let piece = crate::edge::SLICE_BYTES.min(silence.len().max(1));
         let mut rest = silence.clone();
         while !rest.is_empty() {
@@ -172,7 +172,8 @@ impl Line {
         }
     }
 
-    fn on_event(&mut self, event: ServerEvent) {
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
+    pub(super) fn on_event(&mut self, event: ServerEvent) {
         let now_ms = self.now_ms();
         match event {
             ServerEvent::SpeechStarted { item_id, .. } => self.on_speech(&item_id, now_ms),
@@ -260,7 +261,7 @@ impl Line {
     }
 
     /// The caller begins to speak.
-    fn on_speech(&mut self, item_id: &str, now_ms: u64) {
+    pub(super) fn on_speech(&mut self, item_id: &str, now_ms: u64) {
         self.words.caller_begins(item_id, now_ms);
         self.caller = Caller::Speaks;
         self.timers.caller_active(now_ms);
@@ -270,7 +271,7 @@ impl Line {
 
     /// Whoever is spoken over is silent at once: the carrier throws away what it has, and the conversation ends where it was
     /// heard (spec/telephony §4.5).
-    fn barge_in(&mut self, now_ms: u64) {
+    pub(super) fn barge_in(&mut self, now_ms: u64) {
         let interrupts = self.turn_detection.as_ref();
         let mut cuts = Vec::new();
         if !interrupts.is_some_and(TurnDetection::interrupts)
@@ -289,7 +290,7 @@ impl Line {
     }
 
     /// Tells the session what was heard of an item, and asks what is left of its words.
-    fn cut(&mut self, cut: &Cut) {
+    pub(super) fn cut(&mut self, cut: &Cut) {
         self.words.agent_cut(&cut.item, cut.heard_ms);
         self.hand_on_event(ClientAction::ItemTruncate {
             item_id: cut.item.clone(),
@@ -315,7 +316,7 @@ impl Line {
         }
     }
 
-    fn on_sound(&mut self, part: (&str, u32), sound: &bytes::Bytes, now_ms: u64) {
+    pub(super) fn on_sound(&mut self, part: (&str, u32), sound: &bytes::Bytes, now_ms: u64) {
         match self.sound.play(part, sound, now_ms) {
             Queued::Yes => {
                 let ms = self.sound.duration_ms(sound.len());
@@ -333,7 +334,7 @@ impl Line {
     }
 
     /// Writes down the turns that are complete by the marks that came back.
-    fn complete_turns(&mut self) {
+    pub(super) fn complete_turns(&mut self) {
         if self.sound.marks() == Marks::Sent {
             let mut turns = std::mem::take(&mut self.turns);
             self.words.complete(&mut turns);
@@ -345,7 +346,7 @@ impl Line {
     }
 
     /// Everything before mark `number` was heard.
-    fn heard_up_to(&mut self, number: u64) {
+    pub(super) fn heard_up_to(&mut self, number: u64) {
         let mut turns = std::mem::take(&mut self.turns);
         self.words.heard_up_to(number, &mut turns);
         for turn in turns.drain(..) {
@@ -355,7 +356,7 @@ impl Line {
     }
 
     /// The session ends the conversation.
-    fn on_close(&mut self, closing: &Closing) {
+    pub(super) fn on_close(&mut self, closing: &Closing) {
         self.session_over = true;
         let by_agent = closing.reason == "call_ended";
         let over = if by_agent {
@@ -413,7 +414,7 @@ impl Line {
     }
 
     /// Writes down the frames that are due.
-    fn send_due(&mut self, now_ms: u64) {
+    pub(super) fn send_due(&mut self, now_ms: u64) {
         let (codec, frames, out) = (&mut self.codec, &mut self.frames, &mut self.out);
         self.sound.due(now_ms, |say| {
             if let Ok(sent) = codec.write(say, out) {
@@ -423,7 +424,7 @@ impl Line {
     }
 
     /// A carrier that stops sending while the caller speaks would leave the turn open for ever.
-    fn fill_stall(&mut self, now_ms: u64) {
+    pub(super) fn fill_stall(&mut self, now_ms: u64) {
         let stalled = self.caller == Caller::Speaks
             && self.filled == 0
             && now_ms.saturating_sub(self.heard_at_ms) >= STALLED_MS;
@@ -434,7 +435,7 @@ impl Line {
         }
     }
 
-    fn on_limit(&mut self, due: Due) {
+    pub(super) fn on_limit(&mut self, due: Due) {
         let telephony = &self.app.config.telephony;
         match due {
             Due::Warn => {
@@ -465,7 +466,7 @@ impl Line {
         }
     }
 
-    fn time_is_up(&self) -> Ending {
+    pub(super) fn time_is_up(&self) -> Ending {
         if self.app.lifecycle.stopping() {
             super::shutdown()
         } else {
@@ -474,186 +475,13 @@ impl Line {
     }
 
     /// Says words of our own, as soon as nobody speaks.
-    fn speak(&mut self, words: String) {
+    pub(super) fn speak(&mut self, words: String) {
         if !words.trim().is_empty() {
             self.hand_on(Inbound::Say(words.into()));
         }
     }
 
-    fn note(&mut self, kind: &'static str, details: Value) {
+    pub(super) fn note(&mut self, kind: &'static str, details: Value) {
         self.book.note(Entry::Event { kind, details });
     }
-
-    /// A key is pressed: whoever presses one wants to be listened to.
-    fn on_key(&mut self, key: Key, now_ms: u64) {
-        self.app.metrics.calls().key("in");
-        self.timers.caller_active(now_ms);
-        self.cut_short(now_ms);
-        if let Some(gathered) = self.keys.press(key, now_ms) {
-            self.on_keys(&gathered);
-        }
-    }
-
-    /// Keys were pressed, and no more follow.
-    fn on_keys(&mut self, gathered: &Gathered) {
-        if gathered.keys.is_empty() {
-            return;
-        }
-        self.note("dtmf", json!({ "keys": gathered.keys }));
-        self.hand_on_event(ClientAction::ItemCreate {
-            position: Position::End,
-            id: None,
-            body: user(&format!("DTMF: {}", gathered.keys)),
-        });
-        self.answer();
-    }
-
-    /// A function that only whoever holds the line can do.
-    fn on_function(&mut self, call_id: String, name: &str, arguments: &str) {
-        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
-        let output = match name {
-            "send_dtmf" => self.press(arguments["digits"].as_str().unwrap_or_default()),
-            _ => json!({ "error": format!("{name} cannot be done in this call") }),
-        };
-        self.note("tool", json!({ "name": name, "output": output }));
-        self.hand_on_event(ClientAction::ItemCreate {
-            position: Position::End,
-            id: None,
-            body: ItemBody::FunctionCallOutput {
-                call_id,
-                output: output.to_string(),
-            },
-        });
-        // the response that called the function is still being made
-        self.owed_answers += 1;
-    }
-
-    /// Presses keys: with the carrier's own frame, or as sound where it has none.
-    fn press(&mut self, digits: &str) -> Value {
-        let presses = match dtmf::presses(digits) {
-            Ok(presses) => presses,
-            Err(error) => return json!({ "error": error.to_string() }),
-        };
-        self.app.metrics.calls().key("out");
-        let plain: String = digits
-            .chars()
-            .filter(|face| Key::of(*face).is_some())
-            .collect();
-        let has_pauses = plain.len() != digits.len();
-        let upper = plain.to_ascii_uppercase();
-        if has_pauses || !self.say(Say::Dtmf(&upper)) {
-            let mut samples = Vec::new();
-            dtmf::sound(&presses, self.sound.rate_hz(), &mut samples);
-            self.sound.play_samples(&samples);
-        }
-        json!({ "sent": digits })
-    }
-
-    /// Text mode: what the caller said.
-    fn on_prompt(&mut self, text: &str, now_ms: u64) {
-        self.timers.caller_active(now_ms);
-        if text.trim().is_empty() {
-            return;
-        }
-        // what was said before was heard to its end
-        self.heard_up_to(0);
-        if let Some(turn) = self.words.caller_said("", text, now_ms) {
-            self.book.note(Entry::Turn(turn));
-        }
-        if self.replying == Replying::Yes {
-            self.hand_on_event(ClientAction::ResponseCancel { response_id: None });
-        }
-        self.hand_on_event(ClientAction::ItemCreate {
-            position: Position::End,
-            id: None,
-            body: user(text),
-        });
-        self.answer();
-    }
-
-    /// Text mode: the caller spoke over us, and has heard this much.
-    fn on_interrupted(&mut self, heard: &str, now_ms: u64) {
-        self.timers.caller_active(now_ms);
-        let carrier = self.codec.dialect().name();
-        self.app.metrics.calls().barged_in(carrier);
-        if self.replying == Replying::Yes {
-            self.hand_on_event(ClientAction::ResponseCancel { response_id: None });
-        }
-        if let Some(turn) = self.words.agent_interrupted(heard, now_ms) {
-            self.book.note(Entry::Turn(turn));
-        }
-        self.hand_on_event(ClientAction::ItemCreate {
-            position: Position::End,
-            id: None,
-            body: system(&format!(
-                "The caller interrupted you. Of your last answer they heard only: {heard}"
-            )),
-        });
-    }
-
-    fn speak_text(&mut self, token: &str, last: bool) {
-        if self.codec.dialect() == Dialect::Relay {
-            self.say(Say::Text(Spoken { token, last }));
-        }
-    }
-
-    /// Asks the session what was heard of words that are being said, and waits for it.
-    pub(super) async fn tell_heard(&mut self) {
-        let now_ms = self.now_ms();
-        if self.codec.dialect() == Dialect::Relay {
-            self.heard_up_to(0);
-            return;
-        }
-        let mut cuts = Vec::new();
-        self.sound.interrupt(now_ms, &mut cuts);
-        for cut in cuts {
-            self.cut(&cut);
-        }
-        while self.words.awaits_words() && !self.session_over {
-            self.offer();
-            match self.from_session.recv().await {
-                Some(Outbound::Event(event, _)) => {
-                    if let ServerEvent::ItemRetrieved { .. }
-                    | ServerEvent::TranscriptionCompleted { .. }
-                    | ServerEvent::OutputTranscriptDone { .. } = &*event
-                    {
-                        self.on_event(*event);
-                    }
-                }
-                Some(_) => {}
-                None => self.session_over = true,
-            }
-        }
-    }
-}
-
-/// A message of whoever runs the call.
-fn system(text: &str) -> ItemBody {
-    message(Role::System, text)
-}
-
-/// A message of the caller's.
-fn user(text: &str) -> ItemBody {
-    message(Role::User, text)
-}
-
-fn message(role: Role, text: &str) -> ItemBody {
-    ItemBody::Message {
-        role,
-        content: vec![ContentPart::InputText {
-            text: text.to_owned(),
-        }],
-    }
-}
-
-/// What was said in an item.
-fn transcript_of(body: &ItemBody) -> String {
-    let ItemBody::Message { content, .. } = body else {
-        return String::new();
-    };
-    let spoken = content.iter().find_map(|part| match part {
-        ContentPart::OutputAudio { transcript, .. } => transcript.clone(),
-        _ => None,
-    });
-    spoken.unwrap_or_default()
 }

@@ -4,7 +4,10 @@
 //! Never lets a slow database or a slow model hold up a frame of sound, and never ends a call twice.
 
 mod act;
+mod keys;
+mod part;
 mod sound;
+mod texts;
 mod words;
 
 use std::collections::VecDeque;
@@ -16,7 +19,7 @@ use bytes::BytesMut;
 use engine::call::disclosure::Disclosed;
 use engine::call::dtmf::{Collector, Gather};
 use engine::call::limits::Timers;
-use engine::call::state::{HangupReason, Outcome, Party};
+use engine::call::state::{HangupReason, Party};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
@@ -24,14 +27,15 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wire::realtime::session::TurnDetection;
-use wire::telephony::{Codec, HangUp, Say, Start, Why};
+use wire::telephony::{Codec, Say, Start};
 
+use self::part::{ending, lost, part, shutdown};
 use self::sound::{Ear, Sound};
 use self::words::Words;
 use super::bind::Bound;
 use super::opening::{self, Gone, Opening};
 use crate::App;
-use crate::calls::{Book, Ending, Entry, Order, Place};
+use crate::calls::{Book, Ending, Entry, Order};
 use crate::edge::{self, Inbound, Outbound, Receiver, Sender};
 use crate::session;
 
@@ -127,6 +131,10 @@ struct Line {
 }
 
 /// Holds a call from its start to its end.
+#[expect(
+    clippy::too_many_lines,
+    reason = "what a call holds is put together once"
+)]
 pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: Bound) {
     let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
     let Bound {
@@ -216,63 +224,6 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         }
     }))
     .await;
-}
-
-/// Hangs up, lets the session end, and deals with the call.
-async fn part(line: Box<Line>, place: Place, ending: Ending, session: impl Future<Output = ()>) {
-    let Line {
-        app,
-        direction,
-        mut codec,
-        mut sink,
-        stream,
-        mut out,
-        to_session,
-        from_session,
-        book,
-        began,
-        orders,
-        ..
-    } = *line;
-    let saying = async {
-        let why = match ending.reason {
-            HangupReason::UpstreamError | HangupReason::CarrierError => Why::Error,
-            _ => Why::Completed,
-        };
-        let note = Some(ending.reason.name());
-        if let Ok(sent) = codec.write(Say::HangUp(HangUp { why, note }), &mut out) {
-            let _ = sink.send(opening::message(sent, &mut out)).await;
-        }
-        while let Some(sent) = codec.owed(&mut out) {
-            let _ = sink.send(opening::message(sent, &mut out)).await;
-        }
-        let frame = CloseFrame {
-            code: 1000,
-            reason: ending.reason.name().into(),
-        };
-        let _ = sink.send(Message::Close(Some(frame))).await;
-    };
-    let _ = tokio::time::timeout(LINGER, saying).await;
-    drop((to_session, from_session, orders));
-    session.await;
-    let carrier = codec.dialect().name();
-    let lasted = app.clock.now().saturating_duration_since(began);
-    let calls = app.metrics.calls();
-    calls.live(carrier, direction, -1);
-    calls.ended((carrier, direction), &ending, lasted);
-    calls.stream(carrier, codec.counters());
-    tracing::info!(
-        reason = ending.reason.name(),
-        by = ending.by.name(),
-        lasted_s = lasted.as_secs(),
-        "call ended"
-    );
-    book.close(ending).await;
-    drop(place);
-    // unread bytes would make a reset of the close, and the carrier would not see it
-    let mut stream = stream;
-    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
-    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 impl Line {
@@ -507,30 +458,4 @@ impl Line {
         }
         ending
     }
-}
-
-/// A call that ends for this reason.
-fn ending(reason: HangupReason, by: Party) -> Ending {
-    let outcome = match reason {
-        HangupReason::UpstreamError | HangupReason::CarrierError => Some(Outcome::Error),
-        HangupReason::StreamLost | HangupReason::Shutdown => Some(Outcome::Incomplete),
-        HangupReason::Transfer => Some(Outcome::Transferred),
-        HangupReason::Voicemail => Some(Outcome::Voicemail),
-        _ => None,
-    };
-    Ending {
-        reason,
-        by,
-        outcome,
-        error: None,
-        disclosed_ms: None,
-    }
-}
-
-fn lost() -> Ending {
-    ending(HangupReason::StreamLost, Party::Carrier)
-}
-
-fn shutdown() -> Ending {
-    ending(HangupReason::Shutdown, Party::System)
 }
