@@ -4,14 +4,14 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | taking a call in | [`intake`] |
+//! | taking a call in | `intake` |
 //! | taking what is due, at the account's pace | here |
-//! | the last look at a call, and the dial | [`place`] |
-//! | attempts of which nobody knows what became | [`lost`] |
-//! | what follows an attempt: another, or the end | [`after`] |
-//! | a machine has answered | [`machine`] |
-//! | what it came to | [`summary`], for LeadFlip's pages [`tables`] |
-//! | how it is shown and told | [`view`], [`announce`] |
+//! | the last look at a call, and the dial | `place` |
+//! | attempts of which nobody knows what became | `lost` |
+//! | what follows an attempt: another, or the end | `after` |
+//! | a machine has answered | `machine` |
+//! | what it came to | `summary`, for LeadFlip's pages `tables` |
+//! | how it is shown and told | `view`, `announce` |
 
 mod addresses;
 pub mod after;

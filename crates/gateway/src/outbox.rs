@@ -3,7 +3,7 @@
 //! Never gives up a piece of work silently: what has failed for good stays, dead, and is counted and logged.
 //!
 //! Who wants something done writes a [`store::NewEffect`] in the transaction of its change and calls [`Outbox::wake`]; who does
-//! it implements [`Work`] and is listed in [`works`].
+//! it implements [`Work`] and is listed in `works`.
 
 mod webhooks;
 

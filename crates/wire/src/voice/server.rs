@@ -88,7 +88,7 @@ pub struct Metrics {
     pub total_latency: u64,
 }
 
-/// A message without what every message has; see [`write`].
+/// A message without what every message has; see `write`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = VoiceServerMessage)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -4,10 +4,10 @@
 //!
 //! | who asks | answered by |
 //! |---|---|
-//! | a carrier, what to do with a call | [`answer`] |
-//! | a carrier, telling how a call stands | [`status`] |
-//! | a carrier's media stream | [`upgrade`], which hands it to [`opening`], [`bind`] and [`line`] in turn |
-//! | a LeadFlip deployment | [`leadflip`] |
+//! | a carrier, what to do with a call | `answer` |
+//! | a carrier, telling how a call stands | `status` |
+//! | a carrier's media stream | `upgrade`, which hands it to `opening`, `bind` and `line` in turn |
+//! | a LeadFlip deployment | `leadflip` |
 
 pub mod addresses;
 mod answer;
