@@ -21,9 +21,11 @@ ALTER TABLE webhook_endpoints FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_the_tenant ON webhook_endpoints
     USING (tenant = NULLIF(current_setting('antiphon.tenant', true), ''));
 
--- The outbox is claimed: whoever works it off reads and changes rows of all tenants, and neither makes nor removes any.
+-- The outbox is claimed: whoever works it off reads and changes rows of all tenants, and removes those that are over; it makes none.
 DROP POLICY of_the_outbox ON outbox;
 CREATE POLICY of_the_outbox ON outbox FOR SELECT
+    USING (current_setting('antiphon.outbox', true) = 'on');
+CREATE POLICY of_the_outbox_sweep ON outbox FOR DELETE
     USING (current_setting('antiphon.outbox', true) = 'on');
 CREATE POLICY of_the_outbox_claim ON outbox FOR UPDATE
     USING (current_setting('antiphon.outbox', true) = 'on');

@@ -1,12 +1,16 @@
 //! Sessions of the app voice socket: written over as they go on, said once, one user's own; on every database.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use store::sql::voice::MIRROR;
 use store::{VoiceMessage, VoiceSession};
 
 use crate::backend::{Backend, as_application};
-use crate::conversations::at;
 use crate::postgres::{APPLICATION, OWNER, Server};
+
+/// A time in whole microseconds, which is all that the gateway's clock and PostgreSQL have.
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000 + second, 123_456_000).unwrap()
+}
 
 pub(crate) fn session(id: &str, user: &str) -> VoiceSession {
     VoiceSession {
