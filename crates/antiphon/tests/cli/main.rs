@@ -7,8 +7,15 @@
 )]
 
 mod backup;
+mod calling;
 mod disk_full;
 mod killed;
+#[path = "../../../store/tests/it/postgres.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod postgres;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 #[expect(
     dead_code,
