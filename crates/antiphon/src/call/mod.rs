@@ -8,9 +8,9 @@ mod line;
 mod timing;
 
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -235,7 +235,6 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// A number that no other call has.
 fn fresh() -> u128 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let since = since.unwrap_or(Duration::ZERO).as_nanos();
-    since << 32 | u128::from(std::process::id())
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    (half() << 64) | half()
 }

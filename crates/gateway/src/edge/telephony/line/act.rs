@@ -7,7 +7,7 @@ use engine::call::dtmf::Key;
 use engine::call::ledger::{Cut, Marks};
 use engine::call::state::{HangupReason, Party};
 use engine::call::voicemail::Sign;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wire::realtime::ServerEvent;
 use wire::realtime::client::{ClientAction, ClientEvent, Position};
 use wire::realtime::session::TurnDetection;

@@ -7,6 +7,8 @@ use engine::call::beep;
 use engine::call::state::{HangupReason, Party};
 use engine::call::voicemail::{Detector, Sign, Verdict};
 use serde_json::json;
+use wire::realtime::client::ClientAction;
+use wire::realtime::decode;
 use wire::rest::calls::VoicemailPolicy;
 use wire::telephony::Format;
 
@@ -24,7 +26,7 @@ enum Stage {
     Listening,
     /// A machine has answered, and its beep is waited for.
     Waiting,
-    /// It is done with: a person, or a message that is being said.
+    /// It is done with: somebody converses, or a message is being said.
     Over,
 }
 
@@ -79,6 +81,11 @@ impl Line {
         let conversing = self.answered.as_ref().is_some_and(|one| one.agent_heard);
         if conversing {
             self.on_sign(Sign::Conversing, now_ms);
+            if let Some(answered) = &mut self.answered
+                && answered.stage == Stage::Listening
+            {
+                answered.stage = Stage::Over;
+            }
         }
         self.on_sign(Sign::SpeechStarted, now_ms);
     }
@@ -110,18 +117,29 @@ impl Line {
             return;
         };
         match (verdict, &answered.policy) {
-            (Verdict::Human, _) => answered.stage = Stage::Over,
             (Verdict::Machine | Verdict::MachineEndBeep, VoicemailPolicy::HangUp) => {
                 answered.stage = Stage::Over;
                 self.leave(None, ending(HangupReason::Voicemail, Party::System));
             }
             (Verdict::Machine | Verdict::MachineEndBeep, _) => {
                 answered.stage = Stage::Waiting;
-                // it does not listen to what is said into its greeting
+                // it does not listen to what is said into its greeting, and it is not answered
                 self.cut_short(now_ms);
+                self.listen_only();
             }
-            // whoever they are, the agent talks to them
-            (Verdict::Silence | Verdict::Uncertain, _) => {}
+            // whoever they are, the agent talks to them; words may say later that it is a machine
+            (Verdict::Human | Verdict::Silence | Verdict::Uncertain, _) => {}
+        }
+    }
+
+    /// From now on what the other side says is heard and starts nothing.
+    fn listen_only(&mut self) {
+        let turns =
+            json!({ "type": "server_vad", "create_response": false, "interrupt_response": false });
+        let wanted =
+            json!({ "type": "realtime", "audio": { "input": { "turn_detection": turns } } });
+        if let Ok(update) = decode::session_update(&wanted, "session") {
+            self.hand_on_event(ClientAction::SessionUpdate(Box::new(update)));
         }
     }
 
