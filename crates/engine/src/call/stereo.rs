@@ -62,20 +62,11 @@ impl Stereo {
         true
     }
 
-    /// What the agent was to say after `at_ms` was thrown away.
+    /// What the agent was to say after `at_ms` was thrown away, or is not to be kept.
     pub fn cut(&mut self, at_ms: u64) {
-        Self::cut_channel(&mut self.agent, self.settled, at_ms);
-    }
-
-    /// Nothing is kept of either from `at_ms` on.
-    pub fn hush(&mut self, at_ms: u64) {
-        Self::cut_channel(&mut self.agent, self.settled, at_ms);
-        Self::cut_channel(&mut self.caller, self.settled, at_ms);
-    }
-
-    fn cut_channel(channel: &mut VecDeque<i16>, settled: u64, at_ms: u64) {
-        let heard = samples(at_ms).saturating_sub(settled);
-        channel.truncate(usize::try_from(heard).unwrap_or(usize::MAX));
+        let heard = samples(at_ms).saturating_sub(self.settled);
+        let heard = usize::try_from(heard).unwrap_or(usize::MAX);
+        self.agent.truncate(heard);
     }
 
     /// Adds what is final at `now_ms`: samples of both in turn, the caller's first.
@@ -151,9 +142,9 @@ mod tests {
         assert_eq!(out.len(), 2 * 8000);
         // what comes late stands behind what has left
         assert!(stereo.caller(500, &[2; 160]));
-        stereo.hush(1000);
+        stereo.cut(1000);
         stereo.finish(1000, &mut out);
-        assert_eq!(out.len(), 2 * 8000);
+        assert_eq!(out.len(), 2 * (8000 + 160));
         let minute = vec![1; 8000 * 60];
         assert!(!stereo.agent(3000, &minute));
     }

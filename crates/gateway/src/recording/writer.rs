@@ -70,7 +70,7 @@ impl Growing {
             }
             Piece::Pause(now_ms, paused) => {
                 self.paused = paused;
-                self.stereo.hush(now_ms);
+                self.stereo.cut(now_ms);
                 (now_ms, true)
             }
             Piece::End(now_ms) => {

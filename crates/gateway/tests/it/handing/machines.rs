@@ -125,3 +125,28 @@ async fn a_person_is_no_machine_and_a_machine_without_a_message_is_hung_up_on() 
         (&json!("voicemail"), &json!("machine"))
     );
 }
+
+#[tokio::test]
+async fn a_call_that_rings_is_hung_up_on_at_the_carrier_and_not_forgotten() {
+    let (world, fake) = calling(&[]).await;
+    let id = place(&world, &wanted()).await;
+    let placed = placed(&world, &fake, 1).await;
+    fake.becomes(&placed.id, "ringing");
+    let (status, shown) = answer(world.post(&format!("/v1/calls/{id}/hangup"), &json!({}))).await;
+    assert_eq!(status, reqwest::StatusCode::OK, "{shown}");
+    until("the carrier was told", async || {
+        done(&fake, &placed.id) == ["Status=completed"]
+    })
+    .await;
+    // no report comes: the carrier is asked what became of it
+    world
+        .app()
+        .clock
+        .advance(std::time::Duration::from_secs(120));
+    until("it is dealt with", async || {
+        world.app().dialler.wake();
+        let found = world.app().store.sql.find_call("default", &id).await;
+        found.unwrap().unwrap().finalized_at.is_some()
+    })
+    .await;
+}
