@@ -3,6 +3,7 @@
 //! It never decides anything about a conversation; that is the server's business.
 
 mod audit;
+mod call;
 mod dlq;
 mod doctor;
 mod keys;
@@ -79,6 +80,8 @@ enum Command {
     Doctor,
     /// Say a recording to a server and save its spoken answer
     Talk(talk::TalkArgs),
+    /// Call a server as a telephone carrier would, say a recording, and listen
+    Call(call::CallArgs),
     /// Print the OpenAPI document of the REST interface
     Openapi,
     /// Print the AsyncAPI document of the WebSocket interfaces
@@ -141,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(FAILED));
             }
         }
+        Command::Call(args) => call::run(&args, &config()?).await?,
         Command::Talk(args) => talk::run(&args, &config()?).await?,
         Command::Openapi => writeln!(io::stdout(), "{}", gateway::openapi_json())?,
         Command::Asyncapi => writeln!(io::stdout(), "{}", gateway::asyncapi_json())?,

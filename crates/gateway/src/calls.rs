@@ -8,11 +8,15 @@
 //! | what becomes of a carrier's report about a call? | [`progress`] |
 //! | how is what happens in a call written down, and dealt with once? | [`book`] |
 //! | what is kept sealed of a call? | [`details`] |
+//! | how is a caller passed on? | [`transfer`] |
+//! | how does the carrier's side of a call end? | [`leg`] |
 
 pub mod book;
 pub mod details;
+pub mod leg;
 pub mod live;
 pub mod progress;
+pub mod transfer;
 
 use aws_lc_rs::hmac;
 use store::Sql;

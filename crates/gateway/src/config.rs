@@ -14,6 +14,7 @@ mod named;
 mod pipeline;
 mod plans;
 mod rate_limits;
+mod recordings;
 mod sections;
 mod survey;
 mod telephony;
@@ -37,6 +38,7 @@ pub use listeners::{Listener, Profile};
 pub use pipeline::NoProviders;
 pub use plans::Plan;
 pub use rate_limits::RateLimits;
+pub use recordings::Recordings;
 pub use sections::{
     AgentFiles, Auth, Database, Http, Limits, Llm, Log, LogFormat, Metering, Models, NamedPipeline,
     Pipeline, Provider, Redis, Scripted, Secret, Server, Sessions, Tools, Worker,
@@ -100,6 +102,8 @@ pub struct Config {
     pub telephony: Telephony,
     /// Calls that this server places.
     pub dialling: Dialling,
+    /// Recordings of calls.
+    pub recordings: Recordings,
     /// Tables of a LeadFlip installation.
     pub leadflip: Leadflip,
     /// What providers cost.

@@ -23,6 +23,7 @@ pub mod outbox;
 mod portal;
 pub mod presence;
 pub mod quota;
+pub mod recording;
 pub mod registry;
 pub mod remote;
 pub mod retention;

@@ -21,7 +21,7 @@ pub use self::webhooks::{announcement, message_effect};
 
 use crate::auth::chain;
 use crate::observe::EffectResult;
-use crate::{App, dialler};
+use crate::{App, dialler, recording};
 
 /// Between two looks while nothing is found: what other servers put in, and what is due again, waits so long at most.
 const IDLE: Duration = Duration::from_secs(5);
@@ -101,6 +101,7 @@ fn works() -> Vec<Arc<dyn Work>> {
         Arc::new(webhooks::Delivery),
         Arc::new(dialler::summary::Summary),
         Arc::new(dialler::tables::Tables),
+        Arc::new(recording::Expiry),
     ]
 }
 

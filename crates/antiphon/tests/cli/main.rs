@@ -7,9 +7,16 @@
 )]
 
 mod backup;
+mod calling;
 mod disk_full;
 mod killed;
 mod killed_calls;
+#[path = "../../../store/tests/it/postgres.rs"]
+#[expect(
+    dead_code,
+    reason = "these stories need less of the helper than the store's tests"
+)]
+mod postgres;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 #[expect(
     dead_code,

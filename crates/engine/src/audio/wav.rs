@@ -214,7 +214,7 @@ fn read_samples(data: &[u8], spec: &Spec, max_samples: usize) -> Result<Wav, Wav
 pub fn write(samples: &[i16], rate: SampleRate) -> Vec<u8> {
     let data_bytes = u32::try_from(samples.len() * 2).unwrap_or(UNKNOWN_SIZE);
     let mut file = Vec::with_capacity(HEADER_BYTES + samples.len() * 2);
-    file.extend_from_slice(&header(rate, data_bytes));
+    file.extend_from_slice(&header_of(rate, 1, data_bytes));
     super::pcm::write_le(samples, &mut file);
     file
 }
@@ -222,10 +222,12 @@ pub fn write(samples: &[i16], rate: SampleRate) -> Vec<u8> {
 /// The header of a mono 16-bit file whose length is not known yet; little-endian samples follow.
 /// Both sizes are 0xFFFFFFFF, which players read as "until the end".
 pub fn streaming_header(rate: SampleRate) -> [u8; HEADER_BYTES] {
-    header(rate, UNKNOWN_SIZE)
+    header_of(rate, 1, UNKNOWN_SIZE)
 }
 
-fn header(rate: SampleRate, data_bytes: u32) -> [u8; HEADER_BYTES] {
+/// The header of a 16-bit file of so many channels, 1 to 64, whose little-endian samples are so many bytes in all.
+pub fn header_of(rate: SampleRate, channels: u16, data_bytes: u32) -> [u8; HEADER_BYTES] {
+    let frame_bytes = channels * 2;
     // the riff size counts everything after itself: 36 bytes of header and the samples
     let riff_bytes = data_bytes.saturating_add(36);
     let mut header = [0; HEADER_BYTES];
@@ -234,10 +236,10 @@ fn header(rate: SampleRate, data_bytes: u32) -> [u8; HEADER_BYTES] {
     header[8..16].copy_from_slice(b"WAVEfmt ");
     header[16..20].copy_from_slice(&16_u32.to_le_bytes());
     header[20..22].copy_from_slice(&PCM.to_le_bytes());
-    header[22..24].copy_from_slice(&1_u16.to_le_bytes());
+    header[22..24].copy_from_slice(&channels.to_le_bytes());
     header[24..28].copy_from_slice(&rate.hz().to_le_bytes());
-    header[28..32].copy_from_slice(&(rate.hz() * 2).to_le_bytes());
-    header[32..34].copy_from_slice(&2_u16.to_le_bytes());
+    header[28..32].copy_from_slice(&(rate.hz() * u32::from(frame_bytes)).to_le_bytes());
+    header[32..34].copy_from_slice(&frame_bytes.to_le_bytes());
     header[34..36].copy_from_slice(&16_u16.to_le_bytes());
     header[36..40].copy_from_slice(b"data");
     header[40..44].copy_from_slice(&data_bytes.to_le_bytes());

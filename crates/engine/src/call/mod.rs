@@ -16,6 +16,7 @@
 //! | which keys were pressed, how are keys sent? | [`dtmf`] |
 //! | did we say that it is a machine that calls? | [`disclosure`] |
 //! | did a person answer, or a machine? | [`voicemail`], with the ear of [`beep`] |
+//! | what was heard on both sides, and when? | [`stereo`] |
 //! | what came of it, in words? | [`summary`] |
 //! | where does the lead stand then? | [`lead`] |
 
@@ -30,6 +31,7 @@ pub mod number;
 pub mod pacing;
 pub mod retry;
 pub mod state;
+pub mod stereo;
 pub mod summary;
 pub mod voicemail;
 pub mod window;

@@ -2,11 +2,14 @@
 //! Called when an agent is written, so that mistakes are told to whoever makes them, and when a session begins.
 //! Never connects to anything.
 
+mod functions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ask::{ServerTool, ToolRunner};
+use functions::{check_targets, client_function};
 use providers::tools::{
     Arguments, HttpTool, HttpToolConfig, McpConfig, McpServer, Method, Outbound, Reason, Runnable,
 };
@@ -236,44 +239,6 @@ fn settings(spec: &AgentSpec) -> Result<SessionUpdate, Problem> {
     })
 }
 
-/// A function that the client runs: its own, or one that needs the line that the client holds.
-fn client_function(tool: &AgentTool) -> Option<Tool> {
-    let (name, description, parameters) = match tool {
-        AgentTool::Function {
-            name,
-            description,
-            parameters,
-        } => (name.as_str(), description.clone(), parameters.clone()),
-        AgentTool::TransferCall {} => (
-            "transfer_call",
-            Some("Pass the caller on to somebody else, and leave the conversation.".to_owned()),
-            Some(
-                json!({ "type": "object", "required": ["target"], "properties": {
-                "target": { "type": "string", "description": "A telephone number in E.164 form, or a department." },
-                "summary": { "type": "string", "description": "What whoever answers must know." } } }),
-            ),
-        ),
-        AgentTool::SendDtmf {} => (
-            "send_dtmf",
-            Some("Press keys of the telephone.".to_owned()),
-            Some(
-                json!({ "type": "object", "required": ["digits"], "properties": {
-                "digits": { "type": "string", "pattern": "^[0-9A-D*#wW]{1,64}$",
-                    "description": "Keys in order; w is a pause of half a second." } } }),
-            ),
-        ),
-        AgentTool::Http { .. }
-        | AgentTool::Mcp { .. }
-        | AgentTool::EndCall {}
-        | AgentTool::Reason { .. } => return None,
-    };
-    Some(Tool::Function {
-        name: name.to_owned(),
-        description,
-        parameters,
-    })
-}
-
 /// Tools on their way.
 struct Building<'a> {
     outbound: &'a Outbound,
@@ -308,8 +273,9 @@ impl<'a> Building<'a> {
             return Err(Problem::new(place("name"), message));
         }
         match tool {
+            AgentTool::TransferCall { targets } => check_targets(targets, &place)?,
             // checked with the settings
-            AgentTool::Function { .. } | AgentTool::TransferCall {} | AgentTool::SendDtmf {} => {}
+            AgentTool::Function { .. } | AgentTool::PauseRecording {} | AgentTool::SendDtmf {} => {}
             AgentTool::Http { .. } => self.add_http(tool, &place)?,
             AgentTool::Mcp { .. } => self.add_mcp(tool, &place)?,
             AgentTool::EndCall {} => self.tools.push(end_call()),

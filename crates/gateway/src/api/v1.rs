@@ -74,6 +74,10 @@ fn telephone_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(calls::show::show))
         .routes(routes!(calls::hangup::hangup))
         .routes(routes!(calls::events::events))
+        .routes(routes!(calls::transfer::transfer))
+        .routes(routes!(calls::recording::fetch))
+        .routes(routes!(calls::recording::pause))
+        .routes(routes!(calls::recording::resume))
         .routes(routes!(phone_numbers::list::list))
         .routes(routes!(
             phone_numbers::put::put,

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::call::state::{CallState, HangupReason, Outcome, Party, Step};
+use engine::call::voicemail::Verdict;
 use serde_json::{Value, json};
 use store::{CallNews, CallNotes, CallTurn, NewCallEvent, Speaker, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use wire::rest::calls::webhook::CallTool;
 
-use super::{CallKey, Order};
+use super::transfer;
+use super::{CallKey, Details, Order};
 use crate::App;
 use crate::auth::chain;
-use crate::dialler::after;
+use crate::dialler::{after, announce};
 
 /// Entries that wait for the database; of more, the last are not written and are counted.
 const ENTRIES: usize = 512;
@@ -98,6 +101,17 @@ pub enum Entry {
         /// More of it: sealed like what is said.
         details: Value,
     },
+    /// A function of the line's was called by the model.
+    Tool {
+        /// Names this call of it.
+        id: String,
+        /// What was called, and what came of it.
+        used: CallTool,
+    },
+    /// It is known who has answered a call of ours.
+    AnsweredBy(Verdict),
+    /// A machine is being left a message: nobody else leaves it one.
+    Message,
     /// It is over; last.
     End(Ending),
 }
@@ -118,6 +132,7 @@ impl Book {
             app: Arc::clone(app),
             call,
             session,
+            paused: false,
         };
         Self {
             entries,
@@ -152,10 +167,12 @@ struct Writer {
     app: Arc<App>,
     call: CallKey,
     session: String,
+    /// Whether the recording was to be paused when that was looked at last.
+    paused: bool,
 }
 
 impl Writer {
-    async fn run(self, mut entries: mpsc::Receiver<Entry>) {
+    async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
         let mut touch = interval_at(Instant::now() + TOUCH_EVERY, TOUCH_EVERY);
         touch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -209,20 +226,8 @@ impl Writer {
                 carrier_call_id,
                 session,
             } => {
-                let notes = CallNotes {
-                    stream_id: Some(stream_id),
-                    session: Some(session),
-                    ..CallNotes::default()
-                };
-                sql.note_call(self.call.at_attempt(), notes).await?;
-                let step = Step::to(self.call.engine_attempt(), CallState::Live);
-                let event = NewCallEvent::new("edge", "live", self.app.clock.utc());
-                let news = CallNews {
-                    carrier_call_id: carrier_call_id.as_deref(),
-                    ..CallNews::of(step, event)
-                };
-                sql.tell_call(self.call.named(), &news, &[]).await?;
-                Ok(())
+                let named = (stream_id.as_str(), session.as_str());
+                self.begin(named, carrier_call_id.as_deref()).await
             }
             Entry::Turn(turn) => {
                 let turn = CallTurn {
@@ -237,8 +242,17 @@ impl Writer {
                 };
                 let (tenant, id) = self.call.named();
                 sql.add_call_turn(tenant, id, &turn).await?;
+                announce::turn(&self.app, &self.call, &turn).await
+            }
+            Entry::AnsweredBy(verdict) => {
+                let word = verdict.name();
+                if sql.note_answered_by(self.call.at_attempt(), word).await? {
+                    self.app.metrics.outgoing().answered(word);
+                }
                 Ok(())
             }
+            Entry::Message => self.leave_message().await,
+            Entry::Tool { id, used } => announce::tool(&self.app, &self.call, id, used).await,
             Entry::Event { kind, details } => {
                 let content = details.to_string();
                 let mut event = NewCallEvent::new("edge", kind, self.app.clock.utc());
@@ -250,9 +264,43 @@ impl Writer {
         }
     }
 
+    /// The conversation has begun.
+    async fn begin(
+        &self,
+        (stream_id, session): (&str, &str),
+        carrier_call_id: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = &self.app.store.sql;
+        let notes = CallNotes {
+            stream_id: Some(stream_id),
+            session: Some(session),
+            ..CallNotes::default()
+        };
+        sql.note_call(self.call.at_attempt(), notes).await?;
+        let step = Step::to(self.call.engine_attempt(), CallState::Live);
+        let event = NewCallEvent::new("edge", "live", self.app.clock.utc());
+        let news = CallNews {
+            carrier_call_id,
+            ..CallNews::of(step, event)
+        };
+        sql.tell_call(self.call.named(), &news, &[]).await.map(drop)
+    }
+
+    /// A machine is being left a message.
+    async fn leave_message(&self) -> Result<(), StoreError> {
+        let mut step = Step::to(self.call.engine_attempt(), CallState::Ending)
+            .because(HangupReason::Voicemail, Party::System);
+        step.outcome = Some(Outcome::Voicemail);
+        let event = NewCallEvent::new("edge", "message", self.app.clock.utc());
+        let news = CallNews::of(step, event);
+        let sql = &self.app.store.sql;
+        sql.tell_call(self.call.named(), &news, &[]).await.map(drop)
+    }
+
     /// The call is over: that is written down, then it is dealt with, which succeeds for one alone.
     async fn finish(&self, ending: &Ending) -> Result<(), StoreError> {
         let sql = &self.app.store.sql;
+        let ending = &self.moved(ending).await?;
         let usage = self.app.meter.usage(&self.call.tenant, &self.session);
         let parts = usage.as_ref().and_then(|usage| {
             let parts = usage.providers.iter().map(|part| {
@@ -291,9 +339,32 @@ impl Writer {
             .map(drop)
     }
 
+    /// The ending as it is. A carrier that moves a caller ends the stream as if the caller had hung up, and does so before its
+    /// answer says that it has moved them.
+    async fn moved(&self, ending: &Ending) -> Result<Ending, StoreError> {
+        let mut ending = ending.clone();
+        if ending.reason != HangupReason::CallerHangup {
+            return Ok(ending);
+        }
+        let (tenant, id) = self.call.named();
+        let Some(call) = self.app.store.sql.find_call(tenant, id).await? else {
+            return Ok(ending);
+        };
+        let details = Details::of(&call);
+        let passing = transfer::under_way(&details, &self.call, self.app.clock.utc());
+        // while somebody is being called who is to take over, the caller talks on, and may hang up
+        if let Some(passing) = passing.filter(|one| one.moving) {
+            ending.reason = HangupReason::Transfer;
+            ending.by = passing.by;
+            ending.outcome = Some(Outcome::Transferred);
+        }
+        Ok(ending)
+    }
+
     /// Says that the call is looked after, and looks whether somebody wants it to end.
-    async fn look(&self) {
-        let sql = &self.app.store.sql;
+    async fn look(&mut self) {
+        let app = Arc::clone(&self.app);
+        let sql = &app.store.sql;
         let looked = async {
             if !sql
                 .touch_call(self.call.at_attempt(), self.app.clock.utc())
@@ -302,6 +373,14 @@ impl Writer {
                 return Ok(Some(Order::Over));
             }
             let found = sql.find_call(&self.call.tenant, &self.call.id).await?;
+            let paused = found.as_ref().map(Details::of);
+            let paused = paused.is_some_and(|details| details.recording_paused);
+            if paused != self.paused {
+                self.paused = paused;
+                // asked for at another server
+                let order = Order::PauseRecording(paused);
+                app.phone.live.order(self.call.named(), order);
+            }
             let ending = found.filter(|call| call.state == CallState::Ending.name());
             Ok::<_, StoreError>(ending.map(|call| {
                 Order::HangUp {

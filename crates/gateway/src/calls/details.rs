@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use store::StoredCall;
+use store::{StoreError, StoredCall};
 use wire::rest::calls::{CallSummary, RecordingPolicy, VoicemailPolicy};
+
+use super::CallKey;
+use super::transfer::Passing;
+use crate::App;
 
 /// The `details` of a stored call.
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -35,6 +39,8 @@ pub struct Details {
     pub voicemail: VoicemailPolicy,
     /// Whether it is recorded.
     pub recording: RecordingPolicy,
+    /// Whether somebody wants nothing of it kept just now.
+    pub recording_paused: bool,
     /// The asker's own values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -44,6 +50,9 @@ pub struct Details {
     /// What it came to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<CallSummary>,
+    /// To whom the caller is being passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Passing>,
 }
 
 impl fmt::Debug for Details {
@@ -62,6 +71,39 @@ impl Details {
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// Changes the details of a call that was not dealt with yet, up to `tries` times while others change the call. False when it
+/// was, when another attempt has begun, when there is no such call, or when it does not stand still.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn change(
+    app: &App,
+    key: &CallKey,
+    tries: usize,
+    change: impl Fn(&mut Details),
+) -> Result<bool, StoreError> {
+    let sql = &app.store.sql;
+    for _ in 0..tries {
+        let found = sql.find_call(&key.tenant, &key.id).await?;
+        let Some(mut call) =
+            found.filter(|call| call.finalized_at.is_none() && call.attempt_number == key.attempt)
+        else {
+            return Ok(false);
+        };
+        let mut details = Details::of(&call);
+        change(&mut details);
+        call.details = details.to_bytes();
+        if sql.update_call(&key.tenant, &call, &[]).await? {
+            return Ok(true);
+        }
+    }
+    tracing::warn!(
+        call = key.id,
+        "what is kept of a call cannot be changed: it does not stand still"
+    );
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ pub enum Order {
         /// Who wants it.
         by: Party,
     },
+    /// Keep nothing of it from now on, where true, or everything again.
+    PauseRecording(bool),
+    /// Nobody has taken a transfer that the agent has asked for. Says why.
+    NotPassed(String),
     /// Somebody else has dealt with it: nothing is to be done but to go.
     Over,
 }

@@ -15,7 +15,7 @@ use crate::retention::RETENTION_DAYS;
 
 use super::{
     Config, Database, Secret, chat, conversations, dialling, leadflip, listeners, named, plans,
-    survey, telephony, voice,
+    recordings, survey, telephony, voice,
 };
 
 /// Shortest accepted bootstrap key, in characters (DESIGN §2).
@@ -53,6 +53,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     telephony::check(config)?;
     dialling::check(config)?;
     leadflip::check(config)?;
+    recordings::check(config)?;
     check_ranges(config)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Config, Secret, check::check, leadflip, listeners, named, telephony};
+use super::{Config, Secret, check::check, leadflip, listeners, named, recordings, telephony};
 
 /// The short names of DESIGN §2 and the key each stands for; they win over everything else.
 const SHORT_NAMES: [(&str, &str); 29] = [
@@ -255,6 +255,7 @@ fn from_short_names(environment: &[(String, String)]) -> Vec<Setting> {
     }
     let defaults = defaults();
     let aliases = telephony::ALIASES.into_iter().chain(leadflip::ALIASES);
+    let aliases = aliases.chain(recordings::ALIASES);
     for (name, key) in SHORT_NAMES.into_iter().chain(aliases) {
         if let Some(text) = get(name) {
             let default = lookup(&defaults, key, name).unwrap_or_default();

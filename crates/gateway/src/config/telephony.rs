@@ -56,9 +56,12 @@ pub struct Telephony {
     pub time_warning: String,
     /// Said when a call has lasted as long as it may, and when the server stops; nothing when empty.
     pub goodbye: String,
+    /// Said to a caller while somebody else is being called who is to take over; nothing when empty.
+    pub transfer_notice: String,
     /// Said to somebody who has been silent for long; nothing when empty.
     pub inactivity_prompt: String,
-    /// Said when nobody can answer a call because something failed; nothing when empty.
+    /// Said, in the carrier's own voice, when a conversation cannot begin or has failed, and when a caller was passed on to a number
+    /// that nobody answers; nothing when empty. Exotel and Genesys have no voice of their own.
     pub apology: String,
 }
 
@@ -79,6 +82,8 @@ impl Default for Telephony {
             disclosure: "I am an AI assistant.".to_owned(),
             time_warning: "We have half a minute left.".to_owned(),
             goodbye: "I have to end this call now. Good-bye.".to_owned(),
+            transfer_notice: "One moment, please. I am calling somebody who can help you."
+                .to_owned(),
             inactivity_prompt: "Are you still there?".to_owned(),
             apology: "I am sorry, I cannot take your call right now. Please call again later."
                 .to_owned(),

@@ -45,7 +45,9 @@ pub(crate) async fn answered(app: &App, key: &CallKey, who: &AnsweredBy) -> Resu
     let Some(call) = sql.find_call(&key.tenant, &key.id).await? else {
         return Ok(());
     };
-    let over = CallState::parse(&call.state).is_none_or(CallState::is_over);
+    // who listens himself may be leaving the message already
+    let over = CallState::parse(&call.state)
+        .is_none_or(|state| state.is_over() || state == CallState::Ending);
     if over || call.direction != "outbound" || call.attempt_number != key.attempt {
         return Ok(());
     }

@@ -18,6 +18,8 @@ use crate::dialler::after;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(15);
+/// An outbound call that nobody has answered, and whose carrier nobody has asked for so long after it has rung out, is lost.
+const UNASKED: TimeDelta = TimeDelta::minutes(15);
 /// Calls dealt with in one look; more are a matter of the next.
 const AT_ONCE: u32 = 200;
 
@@ -52,9 +54,14 @@ pub(crate) async fn sweep(app: &App) -> Result<usize, StoreError> {
         if call.seen_at.is_none_or(|seen| seen >= before) {
             continue;
         }
-        // an outbound call that was not answered is for the dialler to look up and try again
+        // an outbound call that was not answered is for the dialler to look up and try again; where no server dials any more,
+        // nobody would
         let answered = call.session.is_some() || call.answered_at.is_some();
-        if call.direction == "outbound" && !answered {
+        let rings = TimeDelta::seconds(app.config.dialling.ring_timeout_s.into());
+        let given_up = call
+            .seen_at
+            .is_some_and(|seen| seen < now - rings - UNASKED);
+        if call.direction == "outbound" && !answered && !given_up {
             continue;
         }
         let attempt = u32::try_from(call.attempt_number).unwrap_or(1);

@@ -49,6 +49,17 @@ struct Direction {
     direction: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transfer {
+    mode: &'static str,
+    result: &'static str,
+}
+
 /// The numbers of calls.
 #[derive(Debug)]
 pub struct Calls {
@@ -69,6 +80,10 @@ pub struct Calls {
     keys: Family<Direction, Counter>,
     undisclosed: Counter,
     lost: Counter,
+    transfers: Family<Transfer, Counter>,
+    hangups: Family<Trouble, Counter>,
+    recordings: Family<Outcome, Counter>,
+    unrecorded: Counter,
     /// As LeadFlip's pages call them.
     connections: Gauge<i64, AtomicI64>,
     processed: Counter,
@@ -100,6 +115,10 @@ impl Default for Calls {
             keys: Family::default(),
             undisclosed: Counter::default(),
             lost: Counter::default(),
+            transfers: Family::default(),
+            hangups: Family::default(),
+            recordings: Family::default(),
+            unrecorded: Counter::default(),
             connections: Gauge::default(),
             processed: Counter::default(),
             average_s: Gauge::default(),
@@ -200,6 +219,26 @@ impl Calls {
             self.lost.clone(),
         );
         r.register(
+            "transfer",
+            "Callers who were to be passed on, by how and by what came of it",
+            self.transfers.clone(),
+        );
+        r.register(
+            "hangups",
+            "Calls that we ended at the carrier, over its REST interface, by what came of it",
+            self.hangups.clone(),
+        );
+        r.register(
+            "recordings",
+            "Recordings of calls, by what became of them: kept, failed or gone",
+            self.recordings.clone(),
+        );
+        r.register(
+            "recording_left_out",
+            "Pieces of sound that recordings lack, because they could not be written in time",
+            self.unrecorded.clone(),
+        );
+        r.register(
             "active_connections",
             "Media streams that are open",
             self.connections.clone(),
@@ -244,6 +283,13 @@ impl Calls {
         drop(self.refused.get_or_create(&trouble));
         drop(self.protocol.get_or_create(&trouble));
         drop(self.keys.get_or_create(&Direction { direction }));
+        drop(self.hangups.get_or_create(&trouble));
+        let transfer = Transfer {
+            mode: "",
+            result: "",
+        };
+        drop(self.transfers.get_or_create(&transfer));
+        drop(self.recordings.get_or_create(&Outcome { result: "" }));
     }
 
     /// A request is not believed.
@@ -362,6 +408,28 @@ impl Calls {
     /// Nobody said that a machine speaks.
     pub fn undisclosed(&self) {
         self.undisclosed.inc();
+    }
+
+    /// A caller is passed on, or is not: `begun`, `met`, `taken`, `not_taken`, `failed`, or why the carrier was not asked.
+    pub fn transferred(&self, mode: &'static str, result: &'static str) {
+        self.transfers
+            .get_or_create(&Transfer { mode, result })
+            .inc();
+    }
+
+    /// The carrier was asked to end a call: `ended`, `over` or `failed`.
+    pub fn hung_up(&self, carrier: &'static str, kind: &'static str) {
+        self.hangups.get_or_create(&Trouble { carrier, kind }).inc();
+    }
+
+    /// What became of a recording: `kept`, `failed` or `gone`.
+    pub fn recorded(&self, result: &'static str) {
+        self.recordings.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// So many pieces of sound are not in a recording.
+    pub fn not_recorded(&self, pieces: u64) {
+        self.unrecorded.inc_by(pieces);
     }
 
     /// A call of a server that died was dealt with.

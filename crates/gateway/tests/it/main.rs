@@ -47,6 +47,7 @@ mod extra_events;
 mod faults_postgres;
 mod faults_redis;
 mod fifty;
+mod handing;
 mod issuers;
 mod keys;
 mod keys_admin;

@@ -134,7 +134,15 @@ pub enum AgentTool {
     /// The agent may end the conversation.
     EndCall {},
     /// The agent may pass the caller on; whoever holds the telephone line does it.
-    TransferCall {},
+    TransferCall {
+        /// Who there is to take a caller over: numbers in international form, by names such as `sales`. The agent can pass callers on
+        /// to nobody else.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        targets: BTreeMap<String, String>,
+    },
+    /// The agent may stop recording the call for a while, for somebody who reads out the number of a card; whoever holds the
+    /// telephone line does it.
+    PauseRecording {},
     /// The agent may press keys; whoever holds the telephone line does it.
     SendDtmf {},
     /// The agent may ask a stronger model what to say or do next.
@@ -158,7 +166,8 @@ impl AgentTool {
             Self::Function { name, .. } | Self::Http { name, .. } => name,
             Self::Mcp { server_label, .. } => server_label,
             Self::EndCall {} => "end_call",
-            Self::TransferCall {} => "transfer_call",
+            Self::TransferCall { .. } => "transfer_call",
+            Self::PauseRecording {} => "pause_recording",
             Self::SendDtmf {} => "send_dtmf",
             Self::Reason { .. } => "reason",
         }

@@ -286,16 +286,19 @@ pub struct Transfer {
     /// How long it may ring there, in seconds; 30 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u32>,
+    /// What whoever takes over is told before the caller comes in, in a warm transfer; up to 1,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
 }
 
 /// How a call is passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferMode {
-    /// At once: whoever takes it knows nothing.
+    /// At once: whoever takes it over knows nothing.
     #[default]
     Cold,
-    /// Whoever takes it is told first what it is about.
+    /// Whoever takes it over is called first, while the caller talks on, and told what it is about.
     Warm,
 }
 

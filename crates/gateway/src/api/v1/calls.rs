@@ -5,7 +5,9 @@
 pub(super) mod events;
 pub(super) mod hangup;
 pub(super) mod list;
+pub(super) mod recording;
 pub(super) mod show;
+pub(super) mod transfer;
 
 use axum::http::StatusCode;
 use engine::call::state::{CallState, Outcome, legacy_status};

@@ -33,6 +33,30 @@ pub fn status(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String
     of_call(app, &format!("{base}/telephony/{carrier}/status"), call)
 }
 
+/// Where `carrier` asks what to do with the caller of `call`, who is being passed on.
+pub fn transfer(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
+    of_call(app, &format!("{base}/telephony/{carrier}/transfer"), call)
+}
+
+/// Where `carrier` tells how the number that the caller of `call` was passed on to has taken it.
+pub fn transferred(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
+    of_call(
+        app,
+        &format!("{base}/telephony/{carrier}/transferred"),
+        call,
+    )
+}
+
+/// Where `carrier` asks what to do with whoever is to take over `call`, and has answered.
+pub fn consult(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
+    of_call(app, &format!("{base}/telephony/{carrier}/consult"), call)
+}
+
+/// Where `carrier` tells how that call stands.
+pub fn consulted(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
+    of_call(app, &format!("{base}/telephony/{carrier}/consulted"), call)
+}
+
 /// Where `carrier` streams to.
 pub fn stream(app: &App, base: &str, carrier: Dialect) -> String {
     if let Some(configured) = &app.config.telephony.stream_url {

@@ -3,16 +3,17 @@
 //! Never answers a carrier that is not believed, and never sends a caller anywhere without a token for the way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use engine::call::state::CallState;
+use engine::call::state::{CallState, HangupReason};
 use store::{StoreError, StoredCall};
 use wire::ids::Ids;
-use wire::telephony::answer::{self, Markup, Reject, Step, Stream, Unwritable};
+use wire::telephony::answer::{self, Markup, Reject, Speech, Step, Stream, Unwritable};
 use wire::telephony::callback::{Callback, Fields, MAX_BODY_BYTES};
 use wire::telephony::{Dialect, Format};
 
@@ -23,8 +24,13 @@ use super::trust::twilio::Kind;
 use super::{addresses, parameters};
 use crate::App;
 use crate::auth::chain;
-use crate::calls::{CallKey, Details};
+use crate::calls::{CallKey, Details, leg};
 use crate::http::ApiError;
+
+/// How long a carrier that asks what follows a stream is kept waiting for the end of the call to be written down.
+const END_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks whether it is.
+const END_LOOK: Duration = Duration::from_millis(50);
 
 /// A carrier's question, believed and read.
 pub(super) struct Question {
@@ -343,12 +349,40 @@ pub(super) fn failed(error: &StoreError) -> ApiError {
     ApiError::internal()
 }
 
-/// `POST` and `GET /telephony/{carrier}/after`: the stream is over, and so is the call.
+/// `POST` and `GET /telephony/{carrier}/after`: the stream is over, and so is the call. Somebody whose conversation failed hears
+/// why they are left alone.
 pub(super) async fn after(
     State(app): State<Arc<App>>,
     Path(carrier): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let question = question(&app, &carrier, request).await?;
+    let words = Speech {
+        text: app.config.telephony.apology.trim(),
+        ..Speech::default()
+    };
+    if has_failed(&app, &question).await {
+        return document(question.carrier, &[Step::Say(words), Step::Hangup]);
+    }
     document(question.carrier, &[Step::Hangup])
+}
+
+/// Whether the call's conversation has failed, and its caller is to be told so. The carrier may ask before that is written
+/// down: it is waited for a little.
+async fn has_failed(app: &App, question: &Question) -> bool {
+    let query = question.parts.uri.query().unwrap_or_default();
+    let Some(key) = addresses::named(app, query) else {
+        return false;
+    };
+    let until = tokio::time::Instant::now() + END_WITHIN;
+    loop {
+        let Ok(Some(call)) = app.store.sql.find_call(&key.tenant, &key.id).await else {
+            return false;
+        };
+        if is_over(&call) || tokio::time::Instant::now() >= until {
+            let reason = call.hangup_reason.as_deref().and_then(HangupReason::parse);
+            return reason.is_some_and(|reason| leg::is_told_afterwards(app, &call, reason));
+        }
+        tokio::time::sleep(END_LOOK).await;
+    }
 }

@@ -12,6 +12,7 @@ use store::{StoreError, StoredCall};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::realtime::{SessionKind, SessionUpdate, decode};
+use wire::rest::calls::VoicemailPolicy;
 use wire::telephony::{Dialect, Format, Start};
 
 use super::answer::{self, Arrival};
@@ -21,9 +22,10 @@ use super::parameters::{self, Claim};
 use super::trust::token;
 use crate::App;
 use crate::auth::{AuthError, DEFAULT_TENANT, Principal, Scopes, chain};
-use crate::calls::{Book, CallKey, Details, Ending, Order, Place, Refusal};
+use crate::calls::{Book, CallKey, Details, Ending, Order, Place, Refusal, leg};
 use crate::edge::realtime;
 use crate::quota;
+use crate::recording;
 use crate::session::{self, Call, Entry, Wish};
 
 /// Close code of a stream that may not be had (RFC 6455 §7.4.1: policy violation).
@@ -61,6 +63,10 @@ pub(super) struct Bound {
     pub(super) instructions: Option<String>,
     /// Whether the agent begins in its own words.
     pub(super) opens: Opens,
+    /// Whether it is recorded.
+    pub(super) recorded: bool,
+    /// What to do when a machine has answered, where that is listened for.
+    pub(super) machines: Option<VoicemailPolicy>,
 }
 
 /// Who speaks first.
@@ -105,7 +111,6 @@ pub(super) async fn bind(
             opens,
             details,
         }) => Ok(Bound {
-            key,
             place,
             orders,
             call,
@@ -118,6 +123,11 @@ pub(super) async fn bind(
             max_call_s: details.max_duration_s.map(u64::from),
             instructions: own_instructions(&details),
             opens,
+            machines: (stored.direction == "outbound" && carrier != Dialect::Relay)
+                .then(|| details.voicemail.clone())
+                .filter(|_| app.config.dialling.detects_machines()),
+            recorded: carrier != Dialect::Relay && is_recorded(app, &key, &stored).await,
+            key,
         }),
         Err(word) => {
             let ending = Ending {
@@ -127,13 +137,24 @@ pub(super) async fn bind(
                 error: Some(word),
                 disclosed_ms: None,
             };
-            Book::open(app, key, String::new()).close(ending).await;
+            let book = Book::open(app, key.clone(), String::new());
+            book.close(ending.clone()).await;
+            leg::end(app, &key, &ending);
             Err(Refused {
                 code: OUR_FAILURE,
                 word,
             })
         }
     }
+}
+
+/// Whether the call is recorded: not where nobody can say that it may be.
+async fn is_recorded(app: &App, key: &CallKey, stored: &StoredCall) -> bool {
+    let permitted = recording::permitted(app, key, stored).await;
+    permitted.unwrap_or_else(|error| {
+        tracing::warn!(call = key.id, error = %chain(&error), "a call is not recorded: nobody can say whether it may be");
+        false
+    })
 }
 
 /// The call that a stream belongs to.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | a carrier, what to do with a call | `answer` |
 //! | a carrier, telling how a call stands | `status` |
+//! | a carrier, about a caller who is passed on | `transfer` |
 //! | a carrier's media stream | `upgrade`, which hands it to `opening`, `bind` and `line` in turn |
 //! | a LeadFlip deployment | `leadflip` |
 
@@ -19,6 +20,7 @@ mod lines;
 mod opening;
 mod parameters;
 mod status;
+mod transfer;
 pub mod trust;
 mod upgrade;
 
@@ -30,6 +32,11 @@ use axum::routing::{any, get, post};
 use wire::rest::calls::leadflip::Health;
 
 use crate::App;
+
+/// How a carrier's sound is coded, in the words of the audio library.
+pub(crate) const fn linear(format: wire::telephony::Format) -> engine::audio::Format {
+    line::carrier_format(format)
+}
 
 /// Routes of the telephone on the main address.
 pub fn routes() -> Router<Arc<App>> {
@@ -47,6 +54,7 @@ pub fn routes() -> Router<Arc<App>> {
             "/telephony/{carrier}/status",
             get(status::status).post(status::status),
         )
+        .merge(transfer::routes())
         .route(
             "/api/twiml/call/{id}",
             get(leadflip::twiml).post(leadflip::twiml),

@@ -30,13 +30,18 @@ pub(super) async fn status(
 pub(super) async fn take(app: &App, question: &Question) -> Response {
     match taken(app, question).await {
         // also for calls that are not ours: a carrier that hears anything else sends it again
-        Ok(()) => axum::Json(StatusTaken { success: true }).into_response(),
+        Ok(()) => thanks(),
         Err(error) => {
             tracing::error!(error = %chain(&error), "cannot take in what a carrier reports");
             let body = serde_json::json!({ "error": "Webhook processing failed" });
             (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
         }
     }
+}
+
+/// What carriers hear of a report.
+pub(super) fn thanks() -> Response {
+    axum::Json(StatusTaken { success: true }).into_response()
 }
 
 async fn taken(app: &App, question: &Question) -> Result<(), store::StoreError> {

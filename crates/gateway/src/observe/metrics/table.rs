@@ -96,6 +96,6 @@ mod tests {
             table.contains("| `antiphon_http_requests` | counter | method, route, status |"),
             "{table}"
         );
-        assert_eq!(table.lines().count(), 2 + 85);
+        assert_eq!(table.lines().count(), 2 + 89);
     }
 }

@@ -13,7 +13,7 @@ use wire::rest::calls::{Call, HangUp};
 use super::{found, shown, unreadable};
 use crate::App;
 use crate::auth::Caller;
-use crate::calls::Order;
+use crate::calls::{CallKey, Ending, Order, leg};
 use crate::http::{ApiError, Json};
 
 /// End a call.
@@ -62,7 +62,7 @@ pub(crate) async fn hangup(
             reason: HangupReason::AgentEnd,
             by: Party::System,
         };
-        app.phone.live.order((tenant, &id), order);
+        let runs_here = app.phone.live.order((tenant, &id), order);
         let attempt = u32::try_from(call.attempt_number).unwrap_or(1);
         let step =
             Step::to(attempt, CallState::Ending).because(HangupReason::AgentEnd, Party::System);
@@ -70,7 +70,27 @@ pub(crate) async fn hangup(
         sql.tell_call((tenant, &id), &CallNews::of(step, event), &[])
             .await
             .map_err(unreadable)?;
+        if !runs_here && state.rank() < CallState::Live.rank() {
+            // it rings: there is no conversation that would end it at the carrier
+            let key = CallKey {
+                tenant: tenant.to_owned(),
+                id: id.clone(),
+                attempt: call.attempt_number,
+            };
+            leg::end(&app, &key, &ended());
+        }
     }
     let call = found(&app, tenant, &id).await?;
     Ok(Json(shown(&call)))
+}
+
+/// How it ends.
+const fn ended() -> Ending {
+    Ending {
+        reason: HangupReason::AgentEnd,
+        by: Party::System,
+        outcome: None,
+        error: None,
+        disclosed_ms: None,
+    }
 }

@@ -5,9 +5,9 @@
 use axum::extract::ws::Message;
 use engine::call::dtmf::Key;
 use engine::call::ledger::{Cut, Marks};
-use engine::call::limits::Due;
 use engine::call::state::{HangupReason, Party};
-use serde_json::{Value, json};
+use engine::call::voicemail::Sign;
+use serde_json::Value;
 use wire::realtime::ServerEvent;
 use wire::realtime::client::{ClientAction, ClientEvent, Position};
 use wire::realtime::session::TurnDetection;
@@ -25,13 +25,6 @@ use crate::edge::{Closing, Inbound, Outbound};
 const GAP_MS: u64 = 60;
 /// Most silence that stands for sound that never came, in ms (spec/telephony §4.5).
 const MOST_SILENCE_MS: u64 = 10_000;
-/// A carrier that sends nothing for so long while the caller speaks has stopped sending silence, in ms.
-const STALLED_MS: u64 = 750;
-/// What stands for that, in ms: enough for the turn to end.
-const STALL_SILENCE_MS: u64 = 1000;
-/// Told to the model when time is running out.
-const TIME_IS_UP: &str =
-    "The call ends in 30 seconds. Bring it to a good end: answer briefly, and begin nothing new.";
 
 impl Line {
     /// What the session is told first.
@@ -130,6 +123,10 @@ impl Line {
         if self.codec.decode(media, self.ear.buffer()).is_err() || self.ear.buffer().is_empty() {
             return;
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.caller(now_ms, self.ear.buffer());
+        }
+        self.listen_for_beep(now_ms);
         let duration_ms = self.ear.duration_ms();
         if let Some(at_ms) = media.timestamp_ms {
             let expected_ms = self.heard_until_ms.unwrap_or(at_ms);
@@ -179,6 +176,7 @@ impl Line {
             ServerEvent::SpeechStarted { item_id, .. } => self.on_speech(&item_id, now_ms),
             ServerEvent::SpeechStopped { item_id, .. } => {
                 self.words.caller_ends(&item_id, now_ms);
+                self.on_sign(Sign::SpeechStopped, now_ms);
                 self.caller = Caller::Quiet;
                 self.turn_ended_ms = Some(now_ms);
                 self.timers.caller_active(now_ms);
@@ -188,11 +186,17 @@ impl Line {
                 transcript,
                 ..
             } => {
+                self.on_sign(Sign::Words(&transcript), now_ms);
+                self.on_sign(Sign::WordsEnded, now_ms);
                 if let Some(turn) = self.words.caller_said(&item_id, &transcript, now_ms) {
                     self.book.note(Entry::Turn(turn));
                 }
             }
             ServerEvent::TranscriptionFailed { item_id, .. } => self.words.caller_unheard(&item_id),
+            ServerEvent::ResponseCreated { .. } if self.holds_its_tongue() => {
+                self.hand_on_event(ClientAction::ResponseCancel { response_id: None });
+            }
+            ServerEvent::OutputAudioDelta { .. } if self.holds_its_tongue() => {}
             ServerEvent::ResponseCreated { .. } => {
                 self.replying = Replying::Yes;
                 self.timers.speaking();
@@ -264,6 +268,7 @@ impl Line {
     pub(super) fn on_speech(&mut self, item_id: &str, now_ms: u64) {
         self.words.caller_begins(item_id, now_ms);
         self.caller = Caller::Speaks;
+        self.on_their_speech(now_ms);
         self.timers.caller_active(now_ms);
         self.timers.speaking();
         self.barge_in(now_ms);
@@ -280,6 +285,7 @@ impl Line {
             return;
         }
         self.say(Say::Clear);
+        self.record_cut(now_ms);
         self.app
             .metrics
             .calls()
@@ -310,6 +316,7 @@ impl Line {
         let mut cuts = Vec::new();
         if self.sound.interrupt(now_ms, &mut cuts) {
             self.say(Say::Clear);
+            self.record_cut(now_ms);
             for cut in cuts {
                 self.cut(&cut);
             }
@@ -338,6 +345,9 @@ impl Line {
         if self.sound.marks() == Marks::Sent {
             let mut turns = std::mem::take(&mut self.turns);
             self.words.complete(&mut turns);
+            if !turns.is_empty() {
+                self.agent_was_heard();
+            }
             for turn in turns.drain(..) {
                 self.book.note(Entry::Turn(turn));
             }
@@ -395,7 +405,11 @@ impl Line {
         if quiet && self.sound.marks() == Marks::Clock && self.codec.dialect() != Dialect::Relay {
             self.heard_up_to(u64::MAX);
         }
-        if quiet && self.caller == Caller::Quiet && self.replying == Replying::No {
+        self.hand_over(quiet, now_ms);
+        self.attend_machine(now_ms);
+        // whoever is being passed on is not asked whether they are there
+        let rests = self.caller == Caller::Quiet && self.handing.is_none();
+        if quiet && rests && self.replying == Replying::No {
             self.timers.resting(now_ms);
         }
         self.fill_stall(now_ms);
@@ -416,62 +430,15 @@ impl Line {
     /// Writes down the frames that are due.
     pub(super) fn send_due(&mut self, now_ms: u64) {
         let (codec, frames, out) = (&mut self.codec, &mut self.frames, &mut self.out);
+        let recorder = &mut self.recorder;
         self.sound.due(now_ms, |say| {
+            if let (Some(recorder), Say::Audio(frame)) = (recorder.as_mut(), &say) {
+                recorder.agent(now_ms, frame);
+            }
             if let Ok(sent) = codec.write(say, out) {
                 frames.push(super::super::opening::message(sent, out));
             }
         });
-    }
-
-    /// A carrier that stops sending while the caller speaks would leave the turn open for ever.
-    pub(super) fn fill_stall(&mut self, now_ms: u64) {
-        let stalled = self.caller == Caller::Speaks
-            && self.filled == 0
-            && now_ms.saturating_sub(self.heard_at_ms) >= STALLED_MS;
-        if stalled {
-            self.filled = STALL_SILENCE_MS;
-            let silence = self.ear.silence(STALL_SILENCE_MS);
-            self.hand_on_silence(&silence);
-        }
-    }
-
-    pub(super) fn on_limit(&mut self, due: Due) {
-        let telephony = &self.app.config.telephony;
-        match due {
-            Due::Warn => {
-                let words = telephony.time_warning.clone();
-                self.note("time_warning", json!({}));
-                self.hand_on_event(ClientAction::ItemCreate {
-                    position: Position::End,
-                    id: None,
-                    body: system(TIME_IS_UP),
-                });
-                self.speak(words);
-            }
-            Due::Goodbye => {
-                let words = telephony.goodbye.clone();
-                let over = self.time_is_up();
-                self.leave(Some(words), over);
-            }
-            Due::HangUp => {
-                let over = self.time_is_up();
-                self.leave(None, over);
-            }
-            Due::Prompt => {
-                let words = telephony.inactivity_prompt.clone();
-                self.note("inactivity_prompt", json!({}));
-                self.speak(words);
-            }
-            Due::GiveUp => self.leave(None, ending(HangupReason::Inactivity, Party::System)),
-        }
-    }
-
-    pub(super) fn time_is_up(&self) -> Ending {
-        if self.app.lifecycle.stopping() {
-            super::shutdown()
-        } else {
-            ending(HangupReason::MaxDuration, Party::System)
-        }
     }
 
     /// Says words of our own, as soon as nobody speaks.

@@ -6,10 +6,12 @@ use engine::call::dtmf::{self, Gathered, Key};
 use serde_json::{Value, json};
 use wire::realtime::client::{ClientAction, Position};
 use wire::realtime::item::ItemBody;
+use wire::rest::calls::webhook::CallTool;
 use wire::telephony::Say;
 
-use super::Line;
 use super::texts::user;
+use super::{Line, Replying};
+use crate::calls::Entry;
 
 impl Line {
     /// A key is pressed: whoever presses one wants to be listened to.
@@ -41,9 +43,34 @@ impl Line {
         let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
         let output = match name {
             "send_dtmf" => self.press(arguments["digits"].as_str().unwrap_or_default()),
+            "pause_recording" => self.pause_recording(arguments["paused"] != false),
+            "transfer_call" => match self.want_transfer(&call_id, &arguments) {
+                // it is answered once it is known what came of it
+                Ok(()) => return,
+                Err(why) => json!({ "error": why }),
+            },
             _ => json!({ "error": format!("{name} cannot be done in this call") }),
         };
-        self.note("tool", json!({ "name": name, "output": output }));
+        self.answer_function(call_id, (name, arguments), &output);
+    }
+
+    /// Tells the model what came of a function, and writes it down.
+    pub(super) fn answer_function(
+        &mut self,
+        call_id: String,
+        (name, arguments): (&str, Value),
+        output: &Value,
+    ) {
+        let error = output.get("error").and_then(Value::as_str);
+        self.book.note(Entry::Tool {
+            id: call_id.clone(),
+            used: CallTool {
+                name: name.to_owned(),
+                arguments,
+                output: error.is_none().then(|| output.clone()),
+                error: error.map(str::to_owned),
+            },
+        });
         self.hand_on_event(ClientAction::ItemCreate {
             position: Position::End,
             id: None,
@@ -52,8 +79,12 @@ impl Line {
                 output: output.to_string(),
             },
         });
-        // the response that called the function is still being made
-        self.owed_answers += 1;
+        if self.replying == Replying::Yes {
+            // the response that called the function is still being made
+            self.owed_answers += 1;
+        } else {
+            self.answer();
+        }
     }
 
     /// Presses keys: with the carrier's own frame, or as sound where it has none.

@@ -4,8 +4,12 @@
 //! Never lets a slow database or a slow model hold up a frame of sound, and never ends a call twice.
 
 mod act;
+mod answered;
+mod clock;
 mod keys;
 mod part;
+mod passing;
+mod recorded;
 mod sound;
 mod texts;
 mod words;
@@ -29,15 +33,20 @@ use tokio_util::sync::CancellationToken;
 use wire::realtime::session::TurnDetection;
 use wire::telephony::{Codec, Say, Start};
 
+use self::answered::Answered;
 use self::part::{ending, lost, part, shutdown};
+use self::passing::Handing;
 use self::sound::{Ear, Sound};
 use self::words::Words;
 use super::bind::Bound;
 use super::opening::{self, Gone, Opening};
 use crate::App;
-use crate::calls::{Book, Ending, Entry, Order};
+use crate::calls::{Book, CallKey, Ending, Entry, Order};
 use crate::edge::{self, Inbound, Outbound, Receiver, Sender};
+use crate::recording::Recorder;
 use crate::session;
+
+pub(super) use self::sound::carrier_format;
 
 /// Sound of the caller's that waits for a session that does not take it, in frames of 20 ms: 5 s. Of more, the oldest is
 /// dropped and counted (spec/telephony §4.4).
@@ -93,6 +102,7 @@ enum Caller {
 /// The task of one call.
 struct Line {
     app: Arc<App>,
+    key: CallKey,
     direction: &'static str,
     codec: Codec,
     sink: SplitSink<WebSocket, Message>,
@@ -106,6 +116,8 @@ struct Line {
     orders: mpsc::Receiver<Order>,
     closing: CancellationToken,
     book: Book,
+    recorder: Option<Recorder>,
+    answered: Option<Answered>,
     ear: Ear,
     sound: Sound,
     words: Words,
@@ -114,6 +126,8 @@ struct Line {
     caller: Caller,
     replying: Replying,
     leaving: Option<Leaving>,
+    /// The agent wants to pass the caller on.
+    handing: Option<Handing>,
     /// Whether the session has said its last word.
     session_over: bool,
     began: Instant,
@@ -147,9 +161,11 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         max_call_s,
         instructions,
         opens,
+        recorded,
+        machines,
     } = bound;
     let session_id = call.session.settings().id.clone();
-    let mut book = Book::open(&app, key, session_id.clone());
+    let mut book = Book::open(&app, key.clone(), session_id.clone());
     book.note(Entry::Live {
         stream_id: start.stream_id.clone(),
         carrier_call_id: start.call_id.clone(),
@@ -166,7 +182,11 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
     let began = app.clock.now();
     let carrier = codec.dialect().name();
     app.metrics.calls().live(carrier, direction, 1);
+    let format = codec.format();
+    let recorder = recorded.then(|| Recorder::start(&app, &key, format));
     let mut task = Box::new(Line {
+        recorder,
+        answered: machines.map(|policy| Answered::new(format, policy)),
         ear: Ear::new(codec.format()),
         sound: Sound::new(&codec),
         words: Words::new(),
@@ -175,6 +195,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         caller: Caller::Quiet,
         replying: Replying::No,
         leaving: None,
+        handing: None,
         session_over: false,
         frames: Vec::new(),
         out: BytesMut::new(),
@@ -189,6 +210,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         turn_detection: None,
         turn_ended_ms: None,
         app,
+        key,
         direction,
         codec,
         sink,
@@ -201,6 +223,9 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
     task.owed();
     task.begin(instructions, opens);
     for sound in early {
+        if let Some(recorder) = &mut task.recorder {
+            recorder.caller(0, &sound);
+        }
         let sound = task.ear.convert(&sound);
         task.hand_on(Inbound::Audio(sound));
     }
@@ -279,6 +304,8 @@ impl Line {
                 }
                 order = self.orders.recv() => match order {
                     Some(Order::HangUp { say, reason, by }) => self.leave(say, ending(reason, by)),
+                    Some(Order::PauseRecording(paused)) => drop(self.pause_recording(paused)),
+                    Some(Order::NotPassed(why)) => self.not_passed(&why),
                     Some(Order::Over) | None => return ending(HangupReason::CallerHangup, Party::Carrier),
                 },
                 news = self.from_session.recv(), if !self.session_over => match news {
@@ -319,6 +346,8 @@ impl Line {
             self.timers.next_ms(),
             self.keys.due_ms(),
             self.leaving.as_ref().map(|leaving| leaving.until_ms),
+            self.handing.as_ref().map(|handing| handing.until_ms),
+            self.machine_ms(),
         ];
         others.into_iter().flatten().min()
     }
@@ -404,6 +433,11 @@ impl Line {
 
     /// Sees the caller off: says `words` first, if there are any, and waits until they are heard.
     fn leave(&mut self, words: Option<String>, ending: Ending) {
+        self.leave_within(words, ending, GOODBYE_MS);
+    }
+
+    /// The same with words that may take so long.
+    fn leave_within(&mut self, words: Option<String>, ending: Ending, most_ms: u64) {
         let now_ms = self.now_ms();
         if self.leaving.is_some() {
             return;
@@ -413,7 +447,7 @@ impl Line {
             Some(words) => {
                 self.cut_short(now_ms);
                 self.hand_on(Inbound::Say(words.into()));
-                (GOODBYE_MS, Awaited::Goodbye)
+                (most_ms, Awaited::Goodbye)
             }
             None => (0, Awaited::Nothing),
         };

@@ -31,8 +31,11 @@ pub(super) async fn part(
         book,
         began,
         orders,
+        key,
+        recorder,
         ..
     } = *line;
+    let lasted_ms = app.clock.now().saturating_duration_since(began).as_millis();
     let saying = async {
         let why = match ending.reason {
             HangupReason::UpstreamError | HangupReason::CarrierError => Why::Error,
@@ -66,7 +69,12 @@ pub(super) async fn part(
         lasted_s = lasted.as_secs(),
         "call ended"
     );
-    book.close(ending).await;
+    book.close(ending.clone()).await;
+    crate::calls::leg::end(&app, &key, &ending);
+    if let Some(recorder) = recorder {
+        let end_ms = u64::try_from(lasted_ms).unwrap_or(u64::MAX);
+        recorder.finish(&app, end_ms).await;
+    }
     drop(place);
     // unread bytes would make a reset of the close, and the carrier would not see it
     let mut stream = stream;

@@ -379,7 +379,7 @@ const fn carrier_rate(format: Format) -> SampleRate {
     }
 }
 
-const fn carrier_format(format: Format) -> audio::Format {
+pub(in crate::edge::telephony) const fn carrier_format(format: Format) -> audio::Format {
     match format {
         Format::Mulaw8k => audio::Format::Pcmu,
         Format::Alaw8k => audio::Format::Pcma,
