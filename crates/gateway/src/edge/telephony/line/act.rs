@@ -29,6 +29,8 @@ const MOST_SILENCE_MS: u64 = 10_000;
 const STALLED_MS: u64 = 750;
 /// What stands for that, in ms: enough for the turn to end.
 const STALL_SILENCE_MS: u64 = 1000;
+/// Longest time that a carrier may ask us to send nothing, in ms.
+const MOST_WAIT_MS: u64 = 10_000;
 /// Told to the model when time is running out.
 const TIME_IS_UP: &str =
     "The call ends in 30 seconds. Bring it to a good end: answer briefly, and begin nothing new.";
@@ -102,14 +104,15 @@ impl Line {
                 let heard = interrupted.heard.into_owned();
                 self.on_interrupted(&heard, now_ms);
             }
-            Heard::Stop(_) => {
-                self.owed();
-                return Some(ending(HangupReason::CallerHangup, Party::Caller));
-            }
+            // what it is owed is said last, behind frames that are still to be sent
+            Heard::Stop(_) => return Some(ending(HangupReason::CallerHangup, Party::Caller)),
             Heard::Trouble(trouble) => {
                 let carrier = self.codec.dialect().name();
                 tracing::warn!(carrier, code = trouble.code, "a carrier reports an error");
                 self.app.metrics.calls().protocol_error(carrier, "reported");
+                if let Some(wait_ms) = trouble.retry_after_ms {
+                    self.sound.hold(now_ms + wait_ms.min(MOST_WAIT_MS));
+                }
             }
             Heard::Prompt(_)
             | Heard::Connected

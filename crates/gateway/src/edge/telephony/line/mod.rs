@@ -32,7 +32,7 @@ use wire::telephony::{Codec, Say, Start};
 use self::part::{ending, lost, part, shutdown};
 use self::sound::{Ear, Sound};
 use self::words::Words;
-use super::bind::Bound;
+use super::bind::{Bound, carrier_call_id};
 use super::opening::{self, Gone, Opening};
 use crate::App;
 use crate::calls::{Book, Ending, Entry, Order};
@@ -152,7 +152,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
     let mut book = Book::open(&app, key, session_id.clone());
     book.note(Entry::Live {
         stream_id: start.stream_id.clone(),
-        carrier_call_id: start.call_id.clone(),
+        carrier_call_id: carrier_call_id(opening.dialect(), &start),
         session: session_id,
     });
     let Opening {
