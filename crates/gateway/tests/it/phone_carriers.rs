@@ -25,6 +25,10 @@ async fn hears(world: &World, leg: &mut Leg, brand: Brand, characters: usize) {
     }
     leg.until("all of it", |leg| leg.played >= from + 8 * ms)
         .await;
+    if brand.ms_per_char() > 10 {
+        // what is ahead of its playing is played, too
+        world.app().clock.advance(Duration::from_millis(ms as u64));
+    }
     leg.settle().await;
 }
 
@@ -68,11 +72,12 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
     leg.set(Playing::Held).await;
     leg.say(&speech()).await;
     leg.pause(900).await;
-    leg.until("the second answer", |leg| leg.waiting() > 8 * 300)
+    let most = if brand == Brand::Exotel { 700 } else { 300 };
+    leg.until("the second answer", |leg| leg.waiting() > 8 * most)
         .await;
     match brand {
-        // one of its frames
-        Brand::Exotel => leg.play(8 * 400).await,
+        // two of its frames
+        Brand::Exotel => leg.play(8 * 800).await,
         // nobody is told what was played
         Brand::Genesys => world.app().clock.advance(Duration::from_millis(1500)),
         _ => leg.play(8 * 200).await,
@@ -232,7 +237,7 @@ async fn keys_become_words_and_break_off_what_is_said() {
         let said = texts(&ended);
         assert!(
             said.iter().any(|(_, text, _)| text.contains("DTMF")),
-            "{brand:?}: {said:?}"
+            "{brand:?}: {said:?} of {events}"
         );
     }
 }

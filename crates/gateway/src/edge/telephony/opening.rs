@@ -182,7 +182,12 @@ impl Opening {
     }
 
     /// Answers a carrier that only tries whether we are there, and waits until it closes.
-    pub(super) async fn answer_probe(&mut self) {
+    pub(super) async fn answer_probe(mut self) {
+        self.answer_until_closed().await;
+        self.close(1000, "probe").await;
+    }
+
+    async fn answer_until_closed(&mut self) {
         let mut out = BytesMut::new();
         let until = Instant::now() + PROBE;
         loop {

@@ -43,6 +43,8 @@ pub(crate) struct Leg {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     tongue: Box<dyn Tongue>,
     at_ms: u64,
+    /// It has said its last word: nothing is sent back any more.
+    parting: bool,
     playing: Playing,
     buffer: VecDeque<Queued>,
     /// Sound that was played, in eighths of a ms, which are bytes of mu-law.
@@ -87,6 +89,7 @@ impl Leg {
                 socket,
                 tongue: tongue::of(call),
                 at_ms: 0,
+                parting: false,
                 playing: Playing::AtOnce,
                 buffer: VecDeque::new(),
                 played: 0,
@@ -120,6 +123,9 @@ impl Leg {
     }
 
     async fn send_all(&mut self, messages: Vec<Message>) {
+        if self.parting {
+            return;
+        }
         for message in messages {
             self.socket.send(message).await.unwrap();
         }
@@ -211,6 +217,7 @@ impl Leg {
     /// The carrier closes its socket.
     pub(crate) async fn close(&mut self) {
         self.socket.send(Message::Close(None)).await.unwrap();
+        self.parting = true;
         self.until_closed().await;
     }
 
@@ -248,7 +255,7 @@ impl Leg {
 
     async fn echo(&mut self, name: &str) {
         let message = self.tongue.echo(name);
-        self.socket.send(message).await.unwrap();
+        self.send_all(vec![message]).await;
     }
 
     /// Reads frames until `done` is true of what is known.

@@ -12,6 +12,7 @@ use super::out::{News, Out, PLACING, world};
 use super::{EXTERNAL, TO, becomes, place, placed, stored, wanted};
 use crate::carrier::Brand;
 use crate::carrier::leg::Leg;
+use crate::carriers::Fault;
 
 #[tokio::test]
 async fn a_person_answers_and_is_spoken_to() {
@@ -27,9 +28,9 @@ async fn a_person_answers_and_is_spoken_to() {
         let leg = Leg::connect_with(&out.call, &document, &proof).await;
         let mut leg = leg.unwrap_or_else(|status| panic!("{brand:?}: {status}"));
         leg.say_start(&document).await;
-        leg.until("the greeting", |leg| leg.played > 0).await;
+        leg.greeting().await;
         out.tells(News::Human).await;
-        let live = stored(&world, &id).await;
+        let live = becomes(&world, &id, |call| call.state == "live").await;
         assert_eq!(
             (live.state.as_str(), live.direction.as_str()),
             ("live", "outbound"),
@@ -202,30 +203,56 @@ async fn who_is_put_on_the_list_while_a_call_waits_is_not_rung_again() {
     }
 }
 
-#[tokio::test]
-async fn a_carrier_that_answers_with_an_error_is_asked_again_and_rings_once() {
+/// A carrier that answers the request for a call with this status is asked again, and rings once.
+async fn asked_again_after(status: u16) {
     for brand in PLACING {
-        for status in [404, 429, 500] {
-            let (world, fake) = world(brand).await;
-            fake.fault(crate::carriers::Fault::Status(status));
-            let id = place(&world, &wanted()).await;
-            let mut turns = 0;
-            while fake.with(|book| book.calls.is_empty()) {
-                turns += 1;
-                assert!(
-                    turns < 100,
-                    "{brand:?} {status}: {:?}",
-                    stored(&world, &id).await
-                );
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                world.app().clock.advance(Duration::from_secs(10));
-                let ahead = chrono::TimeDelta::seconds(60);
-                fake.with(|book| book.now = world.app().clock.utc() + ahead);
-                world.app().dialler.wake();
-            }
-            let call = becomes(&world, &id, |call| call.carrier_call_id.is_some()).await;
-            assert_eq!(call.finalized_at, None, "{brand:?} {status}");
-            fake.only_call();
+        let (world, fake) = world(brand).await;
+        fake.fault(Fault::Status(status));
+        let id = place(&world, &wanted()).await;
+        let mut turns = 0;
+        while fake.with(|book| book.calls.is_empty()) {
+            turns += 1;
+            let call = stored(&world, &id).await;
+            assert!(turns < 100, "{brand:?} {status}: {call:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            world.app().clock.advance(Duration::from_secs(10));
+            let ahead = chrono::TimeDelta::seconds(60);
+            fake.with(|book| book.now = world.app().clock.utc() + ahead);
+            world.app().dialler.wake();
         }
+        let call = becomes(&world, &id, |call| call.carrier_call_id.is_some()).await;
+        assert_eq!(call.finalized_at, None, "{brand:?} {status}");
+        fake.only_call();
+    }
+}
+
+#[tokio::test]
+async fn a_carrier_that_knows_no_such_thing_is_asked_again_and_rings_once() {
+    asked_again_after(404).await;
+}
+
+#[tokio::test]
+async fn a_carrier_that_is_asked_too_fast_is_asked_again_and_rings_once() {
+    asked_again_after(429).await;
+}
+
+#[tokio::test]
+async fn a_carrier_that_fails_is_asked_again_and_rings_once() {
+    asked_again_after(500).await;
+}
+
+#[tokio::test]
+async fn a_machine_is_noted_though_the_carrier_does_not_hang_up_when_it_is_asked_to() {
+    for status in [404, 429, 500] {
+        let (world, fake) = world(Brand::Twilio).await;
+        let id = place(&world, &wanted()).await;
+        let out = Out::new(&world, Brand::Twilio, placed(&world, &fake, 1).await);
+        becomes(&world, &id, |call| call.carrier_call_id.is_some()).await;
+        fake.becomes(&out.placed.id, "in-progress");
+        out.tells(News::Answered).await;
+        fake.fault(Fault::Status(status));
+        out.tells(News::Machine).await;
+        let next = becomes(&world, &id, |call| call.attempt_number == 2).await;
+        assert_eq!(next.state, "scheduled", "{status}");
     }
 }
