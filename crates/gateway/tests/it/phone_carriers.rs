@@ -275,7 +275,7 @@ async fn who_is_not_the_carrier_gets_no_answer_and_no_socket() {
             _ => {
                 let wrong = Leg::connect(&call, &document, "another token").await;
                 assert_eq!(wrong.err(), Some(403), "{brand:?}");
-                let none = Leg::connect_with(&call, &document, &Vec::new()).await;
+                let none = Leg::connect_with(&call, &document, &[]).await;
                 assert_eq!(none.err(), Some(403), "{brand:?}");
             }
         }

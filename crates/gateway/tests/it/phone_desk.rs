@@ -123,9 +123,7 @@ async fn any_path_is_a_stream_and_every_carrier_is_told_by_its_first_frames() {
     for (number, brand) in (1..).zip(brands) {
         let call = Call::new(&world, brand, number);
         let document = Document::fixed(format!("ws://{address}/any/path"));
-        let mut leg = Leg::connect_with(&call, &document, &Vec::new())
-            .await
-            .unwrap();
+        let mut leg = Leg::connect_with(&call, &document, &[]).await.unwrap();
         leg.say_start(&document).await;
         leg.until("the greeting", |leg| leg.played > 0).await;
         leg.hang_up().await;
@@ -165,7 +163,7 @@ async fn a_bridge_that_is_not_for_testing_believes_nobody() {
     let (_, address) = world.server().listeners[0];
     let call = Call::new(&world, Brand::Twilio, 1);
     let document = Document::fixed(format!("ws://{address}/"));
-    let none = Leg::connect_with(&call, &document, &Vec::new()).await;
+    let none = Leg::connect_with(&call, &document, &[]).await;
     assert_eq!(none.err(), Some(403));
     // signed by the carrier's account, but of no call of ours
     let mut leg = Leg::connect(&call, &document, crate::carrier::TOKEN)

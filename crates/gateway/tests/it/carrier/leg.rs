@@ -78,7 +78,7 @@ impl Leg {
     pub(crate) async fn connect_with(
         call: &Call<'_>,
         document: &Document,
-        headers: &super::sign::Headers,
+        headers: &[(&'static str, String)],
     ) -> Result<Self, u16> {
         let mut request = call.reach(&document.url).into_client_request().unwrap();
         for (name, value) in headers {

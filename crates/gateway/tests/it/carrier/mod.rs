@@ -72,13 +72,13 @@ impl Brand {
     }
 
     /// Whether it takes marks and sends them back.
-    pub(crate) fn has_marks(self) -> bool {
+    pub(crate) const fn has_marks(self) -> bool {
         !matches!(self, Self::Genesys | Self::Relay)
     }
 
     /// How long a character of the scripted voice lasts, in ms: carriers of large frames hear an answer in some of them, and
     /// where the clock says what was heard a slow machine may take its time.
-    pub(crate) fn ms_per_char(self) -> usize {
+    pub(crate) const fn ms_per_char(self) -> usize {
         match self {
             Self::Exotel => 30,
             Self::Genesys => 200,
@@ -97,16 +97,16 @@ pub(crate) fn account(config: &mut Config, brand: Brand) {
     };
     match brand {
         Brand::Telnyx => {
-            account.signing_key = Some(Secret::new(&sign::telnyx_key()));
+            account.signing_key = Some(Secret::new(sign::telnyx_key()));
             account.stream_token = Some(Secret::new(TOKEN));
         }
         Brand::Vonage => account.signing_key = Some(Secret::new(TOKEN)),
         Brand::Exotel => {
-            account.stream_token = Some(Secret::new(&format!("{EXOTEL_NAME}:{TOKEN}")));
+            account.stream_token = Some(Secret::new(format!("{EXOTEL_NAME}:{TOKEN}")));
         }
         Brand::Genesys => {
             account.api_key_id = Some(sign::GENESYS_KEY.to_owned());
-            account.signing_key = Some(Secret::new(&STANDARD.encode(TOKEN)));
+            account.signing_key = Some(Secret::new(STANDARD.encode(TOKEN)));
         }
         Brand::Twilio | Brand::SignalWire | Brand::Plivo | Brand::Relay => {}
     }

@@ -17,7 +17,7 @@ use super::Brand;
 pub(crate) type Headers = Vec<(&'static str, String)>;
 
 /// The header that Twilio and `SignalWire` sign in.
-pub(crate) fn header(brand: Brand) -> &'static str {
+pub(crate) const fn header(brand: Brand) -> &'static str {
     match brand {
         Brand::SignalWire => "x-signalwire-signature",
         _ => "x-twilio-signature",
@@ -151,7 +151,8 @@ pub(crate) fn genesys(
         .iter()
         .map(|(name, value)| format!("\"{name}\": {value}\n"))
         .collect();
-    text.push_str(&format!("\"@signature-params\": {input}"));
+    text.push_str("\"@signature-params\": ");
+    text.push_str(&input);
     let mut headers: Headers = lines
         .into_iter()
         .filter(|(name, _)| !name.starts_with('@'))
