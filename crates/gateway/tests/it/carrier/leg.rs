@@ -17,6 +17,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::document::Document;
 use super::tongue::{self, Asks, Tongue};
 use super::{Brand, Call, TOKEN};
+use crate::recorded::Recording;
 use crate::world::PATIENCE;
 
 /// Silence in mu-law.
@@ -41,6 +42,7 @@ enum Queued {
 
 pub(crate) struct Leg {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    recording: Recording,
     tongue: Box<dyn Tongue>,
     at_ms: u64,
     /// It has said its last word: nothing is sent back any more.
@@ -87,6 +89,7 @@ impl Leg {
         match connect_async(request).await {
             Ok((socket, _)) => Ok(Self {
                 socket,
+                recording: Recording::of(&format!("telephone_{}", call.brand.name())),
                 tongue: tongue::of(call),
                 at_ms: 0,
                 parting: false,
@@ -123,12 +126,16 @@ impl Leg {
     }
 
     async fn send_all(&mut self, messages: Vec<Message>) {
-        if self.parting {
-            return;
-        }
         for message in messages {
-            self.socket.send(message).await.unwrap();
+            if !self.parting {
+                self.put(message).await;
+            }
         }
+    }
+
+    async fn put(&mut self, message: Message) {
+        self.recording.said(&message);
+        self.socket.send(message).await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, frame: &Value) {
@@ -136,7 +143,9 @@ impl Leg {
     }
 
     pub(crate) async fn send_text(&mut self, text: String) {
-        self.socket.send(Message::text(text)).await.unwrap();
+        let message = Message::text(text);
+        self.recording.said(&message);
+        self.socket.send(message).await.unwrap();
     }
 
     /// A frame of so many bytes; the other side may be gone before it is sent.
@@ -177,7 +186,7 @@ impl Leg {
             frame.resize(bytes, SILENCE);
             let message = self.tongue.sound(&frame, self.at_ms);
             self.at_ms += (bytes / 8) as u64;
-            self.socket.send(message).await.unwrap();
+            self.put(message).await;
         }
     }
 
@@ -190,7 +199,7 @@ impl Leg {
     pub(crate) async fn press(&mut self, keys: &str) {
         for key in keys.chars() {
             let message = self.tongue.key(key);
-            self.socket.send(message).await.unwrap();
+            self.put(message).await;
         }
     }
 
@@ -270,6 +279,9 @@ impl Leg {
                     self.marks
                 )
             });
+            if let Some(Ok(message)) = &next {
+                self.recording.heard(message);
+            }
             match next {
                 Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
                     self.take(&message).await;
@@ -302,6 +314,7 @@ impl Leg {
     pub(crate) async fn settle(&mut self) {
         let quiet = std::time::Duration::from_millis(300);
         while let Ok(Some(Ok(message))) = tokio::time::timeout(quiet, self.socket.next()).await {
+            self.recording.heard(&message);
             if let Message::Text(_) | Message::Binary(_) = message {
                 self.take(&message).await;
             }
