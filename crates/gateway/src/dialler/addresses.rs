@@ -1,4 +1,4 @@
-//! The addresses that a carrier is given with a call: where it asks what to do, where it reports, where it streams to.
+//! The addresses that a carrier is given with a call: where it asks what to do, where it reports.
 //! Used by the dialler; the telephone edge answers there.
 //! Never holds a key: what binds an address to its call is a token that proves itself.
 
@@ -19,16 +19,6 @@ pub(super) fn answer(app: &App, base: &str, carrier: Dialect, call: &CallKey) ->
 /// Where `carrier` reports about `call`.
 pub(super) fn status(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
     of_call(app, &format!("{base}/telephony/{carrier}/status"), call)
-}
-
-/// Where `carrier` streams to.
-pub(super) fn stream(app: &App, base: &str, carrier: Dialect) -> String {
-    if let Some(configured) = &app.config.telephony.stream_url {
-        return configured.clone();
-    }
-    let (scheme, host) = base.split_once("://").unwrap_or(("http", base));
-    let scheme = if scheme == "https" { "wss" } else { "ws" };
-    format!("{scheme}://{host}/telephony/{carrier}")
 }
 
 fn of_call(app: &App, address: &str, call: &CallKey) -> String {

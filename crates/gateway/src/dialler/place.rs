@@ -17,6 +17,7 @@ use wire::telephony::Dialect;
 
 use super::{CallKey, Details, addresses, after, announce, chance, correlation};
 use crate::App;
+use crate::edge::telephony;
 
 /// A call of a tenant that is suspended waits so long.
 const SUSPENDED: TimeDelta = TimeDelta::minutes(15);
@@ -176,7 +177,7 @@ async fn dial(app: &Arc<App>, call: &ClaimedCall, read: &Read) -> Result<(), Sto
         _ => addresses::answer(app, base, carrier, &key),
     };
     let status_url = addresses::status(app, base, carrier, &key);
-    let stream_url = addresses::stream(app, base, carrier);
+    let stream_url = telephony::addresses::stream_of_call(app, base, carrier, &key);
     let leaves_message = matches!(read.details.voicemail, VoicemailPolicy::LeaveMessage { .. });
     let machines = match (app.config.dialling.detects_machines(), leaves_message) {
         (false, _) => Machines::Ignore,

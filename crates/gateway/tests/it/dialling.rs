@@ -1,8 +1,10 @@
 //! Calls that are placed: asked for over REST (`/v1/calls`, `/v1/calls/{id}`), dialled once an attempt, tried again after busy
 //! and silence, and ended once. A carrier's REST interface is played.
 
+mod callbacks;
 mod faults;
 mod machines;
+mod out;
 mod summed;
 
 use std::time::Duration;

@@ -59,7 +59,11 @@ mod mind;
 mod models;
 mod operations;
 mod phone;
+mod phone_bad_input;
+mod phone_carriers;
 mod phone_desk;
+mod phone_genesys;
+mod phone_relay;
 mod pipelines;
 mod polled;
 // `test` tells the linter what this is

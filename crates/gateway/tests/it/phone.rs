@@ -6,8 +6,8 @@ use gateway::config::Config;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::carrier::leg::{Leg, Playing, speech};
-use crate::carrier::{Brand, CALLER, Call, LINE, TOKEN, account};
+use crate::carrier::leg::{Leg, speech};
+use crate::carrier::{Brand, Call, TOKEN, account};
 use crate::redis_servers::until;
 use crate::world::World;
 
@@ -61,100 +61,6 @@ pub(crate) fn texts(call: &Value) -> Vec<(String, String, bool)> {
             (text("role"), text("text"), turn["interrupted"] == true)
         })
         .collect()
-}
-
-/// Two turns, the second answer of which is spoken over.
-pub(crate) async fn two_turns_and_a_barge_in(brand: Brand) {
-    let world = world(brand).await;
-    let call = Call::new(&world, brand, 1);
-    let document = call.answer().await;
-    assert_eq!(document.verbs[..2], ["Connect", "Stream"]);
-    assert_eq!(document.bearer.is_some(), brand == Brand::SignalWire);
-    // the carrier asks twice: it is the same call
-    let again = call.answer().await;
-    assert_eq!(again.parameter("callId"), document.parameter("callId"));
-
-    let mut leg = Leg::start(&call, &document).await;
-    leg.greeting().await;
-    let status = document.status_callback.as_deref();
-    let answered = call.report(status, "in-progress", 2).await;
-    let answered: Value = answered.json().await.unwrap();
-    assert_eq!(answered, json!({ "success": true }));
-    leg.say(&speech()).await;
-    leg.pause(900).await;
-    // "You said: what is new. What else can I do for you?"
-    leg.hear(8 * 480).await;
-    // the second answer is held in the carrier's buffer, and played a little
-    leg.settle().await;
-    leg.set(Playing::Held).await;
-    leg.say(&speech()).await;
-    leg.pause(900).await;
-    leg.until("the second answer", |leg| leg.waiting() > 8 * 300)
-        .await;
-    leg.play(8 * 200).await;
-    let clears = leg.clears;
-    leg.say(&speech()[..8 * 1000]).await;
-    leg.until("clear", |leg| leg.clears == clears + 1).await;
-    assert!(leg.cleared > 0);
-    leg.set(Playing::AtOnce).await;
-    leg.hang_up().await;
-
-    // reports come late, twice and in the wrong order
-    for (status, sequence) in [("completed", 3), ("ringing", 1), ("completed", 3)] {
-        let taken = call
-            .report(document.status_callback.as_deref(), status, sequence)
-            .await;
-        assert_eq!(taken.status(), StatusCode::OK);
-    }
-    let ended = the_end(&world).await;
-    assert_eq!(ended["direction"], "inbound");
-    assert_eq!(ended["provider"], brand.name());
-    assert_eq!(
-        (&ended["from"], &ended["to"]),
-        (&json!(CALLER), &json!(LINE))
-    );
-    assert_eq!(ended["hangup_reason"], "caller_hangup", "{ended}");
-    assert_eq!(ended["hangup_by"], "caller");
-    assert_eq!(ended["status"], "completed");
-    assert!(ended["session_id"].as_str().unwrap().starts_with("sess_"));
-    let texts = texts(&ended);
-    assert_eq!(texts[0].1, "Hi, this is an AI assistant.");
-    assert!(
-        texts.contains(&("caller".to_owned(), "what is new".to_owned(), false)),
-        "{texts:?}"
-    );
-    let cut = texts
-        .iter()
-        .find(|(role, _, interrupted)| role == "agent" && *interrupted);
-    let whole = texts
-        .iter()
-        .filter(|(role, _, interrupted)| role == "agent" && !interrupted);
-    assert!(whole.count() >= 2, "{texts:?}");
-    assert!(
-        cut.is_some_and(|(_, text, _)| !text.contains("What else")),
-        "{texts:?}"
-    );
-    let metrics = world.app().metrics.text();
-    for line in [
-        format!(
-            "antiphon_tel_barge_in_total{{carrier=\"{}\"}}",
-            brand.name()
-        ),
-        "antiphon_tel_calls_processed_total 1".to_owned(),
-        "antiphon_tel_active_connections 0".to_owned(),
-    ] {
-        assert!(metrics.contains(&line), "{line} is missing in\n{metrics}");
-    }
-}
-
-#[tokio::test]
-async fn a_call_over_twilio_has_two_turns_and_is_interrupted_exactly() {
-    two_turns_and_a_barge_in(Brand::Twilio).await;
-}
-
-#[tokio::test]
-async fn a_call_over_signalwire_has_two_turns_and_is_interrupted_exactly() {
-    two_turns_and_a_barge_in(Brand::SignalWire).await;
 }
 
 #[tokio::test]
@@ -324,35 +230,6 @@ async fn a_line_that_dies_is_an_incomplete_call() {
     assert_eq!(ended["hangup_reason"], "stream_lost");
     assert_eq!(ended["outcome"], "incomplete");
     assert_eq!(texts(&ended)[0].1, "Hi, this is an AI assistant.");
-}
-
-#[tokio::test]
-async fn keys_become_words_and_break_off_what_is_said() {
-    let world = world(Brand::Twilio).await;
-    let call = Call::new(&world, Brand::Twilio, 1);
-    let mut leg = Leg::start(&call, &call.answer().await).await;
-    leg.set(Playing::Held).await;
-    leg.until("the greeting", |leg| leg.waiting() > 0).await;
-    leg.press("42#").await;
-    leg.until("clear", |leg| leg.clears == 1).await;
-    leg.set(Playing::AtOnce).await;
-    leg.hear(8 * 440).await;
-    leg.hang_up().await;
-    let ended = the_end(&world).await;
-    let path = format!("/v1/calls/{}/events", ended["id"].as_str().unwrap());
-    let events = world.get(&path).send().await.unwrap().text().await.unwrap();
-    assert!(
-        events.contains("event: dtmf") && events.contains("42"),
-        "{events}"
-    );
-    for kind in ["event: live", "event: ended"] {
-        assert!(events.contains(kind), "{kind} is missing in {events}");
-    }
-    let said = texts(&ended);
-    assert!(
-        said.iter().any(|(_, text, _)| text.contains("DTMF")),
-        "{said:?}"
-    );
 }
 
 #[tokio::test]

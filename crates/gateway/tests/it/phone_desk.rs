@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::carrier::document::Document;
 use crate::carrier::leg::Leg;
 use crate::carrier::{Brand, Call, account};
 use crate::phone::{texts, the_end, with, world};
@@ -93,6 +94,84 @@ async fn a_bridge_of_leadflip_is_found_on_an_address_of_its_own() {
     assert_eq!(taken.send().await.unwrap().status(), StatusCode::OK);
     socket.close(None).await.unwrap();
     the_end(&world).await;
+}
+
+#[tokio::test]
+async fn any_path_is_a_stream_and_every_carrier_is_told_by_its_first_frames() {
+    let world = World::start(|config| {
+        config.telephony.allow_unsigned = true;
+        config.scripted.speech_ms_per_char = 10;
+        config.listeners.push(gateway::config::Listener {
+            profile: gateway::config::Profile::Telephony,
+            address: "127.0.0.1:0".to_owned(),
+        });
+    })
+    .await;
+    let (_, address) = world.server().listeners[0];
+    let brands = [
+        Brand::Twilio,
+        Brand::SignalWire,
+        Brand::Telnyx,
+        Brand::Plivo,
+        Brand::Exotel,
+        Brand::Vonage,
+        Brand::Genesys,
+        Brand::Relay,
+        // it names no call: a second one is not the first
+        Brand::Vonage,
+    ];
+    for (number, brand) in (1..).zip(brands) {
+        let call = Call::new(&world, brand, number);
+        let document = Document::fixed(format!("ws://{address}/any/path"));
+        let mut leg = Leg::connect_with(&call, &document, &[]).await.unwrap();
+        leg.say_start(&document).await;
+        leg.until("the greeting", |leg| leg.played > 0).await;
+        leg.hang_up().await;
+    }
+    let list = world.get("/v1/calls?limit=20").send().await.unwrap();
+    let list: Value = list.json().await.unwrap();
+    let mut providers: Vec<&str> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| call["provider"].as_str().unwrap())
+        .collect();
+    providers.sort_unstable();
+    let expected = [
+        "exotel",
+        "genesys",
+        "plivo",
+        "signalwire",
+        "telnyx",
+        "twilio",
+        "twilio",
+        "vonage",
+        "vonage",
+    ];
+    assert_eq!(providers, expected, "{list}");
+}
+
+#[tokio::test]
+async fn a_bridge_that_is_not_for_testing_believes_nobody() {
+    let world = with(Brand::Twilio, |config| {
+        config.listeners.push(gateway::config::Listener {
+            profile: gateway::config::Profile::Telephony,
+            address: "127.0.0.1:0".to_owned(),
+        });
+    })
+    .await;
+    let (_, address) = world.server().listeners[0];
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let document = Document::fixed(format!("ws://{address}/"));
+    let none = Leg::connect_with(&call, &document, &[]).await;
+    assert_eq!(none.err(), Some(403));
+    // signed by the carrier's account, but of no call of ours
+    let mut leg = Leg::connect(&call, &document, crate::carrier::TOKEN)
+        .await
+        .unwrap();
+    leg.say_start(&document).await;
+    assert_eq!(leg.until_closed().await, 1008);
+    assert_eq!(leg.closed.as_ref().unwrap().1, "no_token");
 }
 
 #[tokio::test]

@@ -67,6 +67,17 @@ pub fn stream(app: &App, base: &str, carrier: Dialect) -> String {
     format!("{scheme}://{host}/telephony/{carrier}")
 }
 
+/// Where `carrier` streams to for a call that we place. Telnyx opens the stream without asking for an answer document, and
+/// passes a query on: the call and its token are in it.
+pub fn stream_of_call(app: &App, base: &str, carrier: Dialect, call: &CallKey) -> String {
+    let address = stream(app, base, carrier);
+    if carrier != Dialect::Telnyx {
+        return address;
+    }
+    let proof = mint(app, call, LIFETIME_S);
+    format!("{address}?{}", super::parameters::query(call, &proof))
+}
+
 fn of_call(app: &App, address: &str, call: &CallKey) -> String {
     let token = mint(app, call, LIFETIME_S);
     let attempt = call.attempt.to_string();

@@ -124,7 +124,10 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
             let call = app.store.sql.find_call(&tenant, &id).await;
             call.map(|call| call.map(|call| (tenant, call)))
         }
-        None => incoming(app, question, busy).await,
+        None => match placed(app, question).await {
+            Ok(None) => incoming(app, question, busy).await,
+            found => found,
+        },
     };
     let call = found.map_err(|error| failed(&error))?;
     match call {
@@ -148,6 +151,26 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
             document(carrier, &turned_away(carrier, Reject::Rejected))
         }
     }
+}
+
+/// The call of ours that Exotel has connected with its flow: the flow asks at an address that all calls share, and says what
+/// was sent along with this one.
+async fn placed(
+    app: &App,
+    question: &Question,
+) -> Result<Option<(String, StoredCall)>, StoreError> {
+    let named = question.report.correlation.as_deref();
+    let mut parts = named.unwrap_or_default().rsplitn(3, '.');
+    let (Some(_attempt), Some(id), Some(tenant)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return Ok(None);
+    };
+    let call = app.store.sql.find_call(tenant, id).await?;
+    let account = question.believed.account.as_deref();
+    // who has another account's password names no calls of this one
+    let call =
+        call.filter(|call| call.direction == "outbound" && Some(call.account.as_str()) == account);
+    Ok(call.map(|call| (tenant.to_owned(), call)))
 }
 
 /// The call that comes in: stored when it is new, and found again when the carrier asks a second time.

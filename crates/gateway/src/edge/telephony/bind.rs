@@ -44,7 +44,7 @@ pub(super) struct Refused {
     pub(super) word: &'static str,
 }
 
-const fn refused(word: &'static str) -> Refused {
+pub(super) const fn refused(word: &'static str) -> Refused {
     Refused { code: POLICY, word }
 }
 
@@ -165,7 +165,8 @@ async fn find(
     believed: &Believed,
 ) -> Result<(String, StoredCall), Refused> {
     let unsigned = app.config.telephony.allow_unsigned;
-    let Some(claim) = parameters::read(carrier, start) else {
+    let claim = parameters::read(carrier, start).or_else(|| believed.claim.clone());
+    let Some(claim) = claim else {
         if believed.bound_by == BoundBy::Token && !unsigned {
             return Err(refused("no_token"));
         }
@@ -217,10 +218,11 @@ async fn unannounced(
         None if app.config.telephony.allow_unsigned => Line::of_operator(),
         None => return Err(refused("unknown_number")),
     };
+    let carrier_call_id = carrier_call_id(carrier, start);
     let arrival = Arrival {
         carrier,
         account,
-        carrier_call_id: start.call_id.as_deref().or(Some(&start.stream_id)),
+        carrier_call_id: carrier_call_id.as_deref(),
         from: start.from.as_deref(),
         to: start.to.as_deref(),
         state: CallState::Ringing,
@@ -228,6 +230,17 @@ async fn unannounced(
     let call = answer::arrive(app, &line, &arrival).await;
     let call = call.map_err(|error| unreadable(&error))?;
     Ok((line.tenant, call))
+}
+
+/// What the carrier calls a call. One conversation of Genesys' may come here several times, each time as a session of its own; Vonage
+/// says nothing.
+pub(super) fn carrier_call_id(carrier: Dialect, start: &Start) -> Option<String> {
+    let call_id = match (&start.call_id, carrier) {
+        (Some(conversation), Dialect::AudioHook) => format!("{conversation}/{}", start.stream_id),
+        (Some(call_id), _) => call_id.clone(),
+        (None, _) => start.stream_id.clone(),
+    };
+    (!call_id.is_empty()).then_some(call_id)
 }
 
 fn unreadable(error: &StoreError) -> Refused {

@@ -10,8 +10,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta};
-use wire::telephony::Dialect;
+use wire::telephony::{Dialect, Start};
 
+use super::addresses;
+use super::parameters::Claim;
 use super::trust::twilio::Kind;
 use super::trust::{self, Asked, Distrust, Once};
 use crate::App;
@@ -31,6 +33,36 @@ pub(super) struct Believed {
     pub(super) account: Option<String>,
     /// What the stream must prove besides.
     pub(super) bound_by: BoundBy,
+    /// Whose session was signed for (Genesys).
+    pub(super) signed_for: Option<SignedFor>,
+    /// What the address of the socket says of its call, where the carrier was given it with the call (Telnyx).
+    pub(super) claim: Option<Claim>,
+}
+
+impl Believed {
+    const fn over(account: Option<String>, bound_by: BoundBy) -> Self {
+        Self {
+            account,
+            bound_by,
+            signed_for: None,
+            claim: None,
+        }
+    }
+
+    /// Whether the stream that starts is the one that was signed for.
+    pub(super) fn covers(&self, start: &Start) -> bool {
+        self.signed_for.as_ref().is_none_or(|signed| {
+            signed.session == start.stream_id
+                && Some(signed.organization.as_str()) == start.account_id.as_deref()
+        })
+    }
+}
+
+/// What the headers of an `AudioHook` upgrade name; its `open` must name the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SignedFor {
+    organization: String,
+    session: String,
 }
 
 /// What binds a stream to one call.
@@ -111,10 +143,8 @@ pub(super) async fn believe(app: &App, knock: &Knock<'_>) -> Result<Believed, Ap
     // a signature that is there and wrong is never believed
     let unsigned = first.is_none() || matches!(distrust, Distrust::Missing(_));
     if unsigned && app.config.telephony.allow_unsigned {
-        return Ok(Believed {
-            account: first.map(|(name, _)| name.to_owned()),
-            bound_by: BoundBy::Nothing,
-        });
+        let account = first.map(|(name, _)| name.to_owned());
+        return Ok(Believed::over(account, BoundBy::Nothing));
     }
     app.metrics
         .calls()
@@ -170,12 +200,7 @@ async fn judge(
     }
     for (name, account) in app.config.telephony.accounts_with(carrier) {
         match check(app, knock.kind, (name, account, carrier), asked, now_s) {
-            Ok(bound_by) => {
-                return Ok(Believed {
-                    account: Some(name.to_owned()),
-                    bound_by,
-                });
-            }
+            Ok(bound_by) => return Ok(Believed::over(Some(name.to_owned()), bound_by)),
             Err(distrust) => last = distrust,
         }
     }
@@ -217,6 +242,11 @@ fn check(
         Dialect::Plivo if upgrade => {}
         Dialect::Plivo => trust::plivo::verify(asked, token)?,
         Dialect::Exotel => {
+            let query = asked.url.split_once('?').map_or("", |(_, query)| query);
+            // it reports of a call of ours to an address that nobody else was given
+            if !upgrade && addresses::named(app, query).is_some() {
+                return Ok(BoundBy::Token);
+            }
             let ours = account.stream_token.as_ref().map_or("", |it| it.reveal());
             let (user, password) = ours.split_once(':').unwrap_or((ours, ""));
             trust::basic(asked, user, password)?;
@@ -253,9 +283,17 @@ async fn genesys(
     let authority = origin.split_once("://").map_or(origin, |(_, host)| host);
     let once = trust::genesys::verify(asked, authority, secret.as_deref(), now_s)?;
     use_up(app, &once).await?;
+    let named = |name: &str| {
+        let value = asked.headers.get(name).and_then(|it| it.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let account = known.map(|(name, _)| name.to_owned());
     Ok(Believed {
-        account: known.map(|(name, _)| name.to_owned()),
-        bound_by: BoundBy::Request,
+        signed_for: Some(SignedFor {
+            organization: named("audiohook-organization-id"),
+            session: named("audiohook-session-id"),
+        }),
+        ..Believed::over(account, BoundBy::Request)
     })
 }
 

@@ -115,7 +115,14 @@ impl Opening {
                         return None;
                     }
                     Err(refused) if refused.ends_the_stream() => {
-                        self.turn_away("refused_start", refused.close_code()).await;
+                        let word = "refused_start";
+                        self.count_refusal(word);
+                        let hang_up = HangUp {
+                            why: Why::Error,
+                            note: Some(word),
+                        };
+                        take_leave(&mut self.socket, &mut self.codec, hang_up).await;
+                        self.close(refused.close_code(), word).await;
                         return None;
                     }
                     Ok(_) | Err(_) => {}
@@ -175,7 +182,12 @@ impl Opening {
     }
 
     /// Answers a carrier that only tries whether we are there, and waits until it closes.
-    pub(super) async fn answer_probe(&mut self) {
+    pub(super) async fn answer_probe(mut self) {
+        self.answer_until_closed().await;
+        self.close(1000, "probe").await;
+    }
+
+    async fn answer_until_closed(&mut self) {
         let mut out = BytesMut::new();
         let until = Instant::now() + PROBE;
         loop {
@@ -193,25 +205,16 @@ impl Opening {
 
     /// Says no to a stream that has started.
     pub(super) async fn refuse(mut self, refused: Refused) {
-        let mut out = BytesMut::new();
         let why = if refused.code == 1011 {
             Why::Error
         } else {
             Why::Unauthorized
         };
-        let hang_up = Say::HangUp(HangUp {
+        let hang_up = HangUp {
             why,
             note: Some(refused.word),
-        });
-        let saying = async {
-            if let Ok(sent) = self.codec.write(hang_up, &mut out) {
-                let _ = self.socket.send(message(sent, &mut out)).await;
-                while let Some(sent) = self.codec.owed(&mut out) {
-                    let _ = self.socket.send(message(sent, &mut out)).await;
-                }
-            }
         };
-        let _ = tokio::time::timeout(LAST_WORDS, saying).await;
+        take_leave(&mut self.socket, &mut self.codec, hang_up).await;
         self.close(refused.code, refused.word).await;
     }
 
@@ -235,6 +238,36 @@ impl Opening {
         let rest = async { while let Some(Ok(_)) = self.socket.recv().await {} };
         let _ = tokio::time::timeout(LAST_WORDS, rest).await;
     }
+}
+
+/// Ends a stream in the dialect's own words. Genesys closes the session that it is told to end, and is owed an answer to
+/// that before the socket closes (<https://developer.genesys.cloud/devapps/audiohook/session-walkthrough>).
+pub(super) async fn take_leave(socket: &mut WebSocket, codec: &mut Codec, hang_up: HangUp<'_>) {
+    let saying = async {
+        let mut out = BytesMut::new();
+        let said = codec.write(Say::HangUp(hang_up), &mut out);
+        if let Ok(sent) = said {
+            socket.send(message(sent, &mut out)).await?;
+        }
+        let mut awaited = said.is_ok() && codec.dialect() == Dialect::AudioHook;
+        loop {
+            while let Some(sent) = codec.owed(&mut out) {
+                socket.send(message(sent, &mut out)).await?;
+            }
+            if !awaited {
+                return Ok(());
+            }
+            match socket.recv().await {
+                Some(Ok(Message::Close(_))) | None => return Ok(()),
+                Some(Ok(message)) => {
+                    awaited = !matches!(incoming_of(codec, &message), Ok(Some(Heard::Stop(_))));
+                }
+                Some(Err(error)) => return Err(error),
+            }
+        }
+    };
+    // a carrier that is gone needs no good-bye
+    let _: Result<Result<(), axum::Error>, _> = tokio::time::timeout(LAST_WORDS, saying).await;
 }
 
 /// A frame that may say something.

@@ -53,6 +53,23 @@ pub(super) fn read(carrier: Dialect, start: &Start) -> Option<Claim> {
     })
 }
 
+/// What a carrier is given with the address of the socket, because it sends nothing else of ours along (Telnyx).
+pub(super) fn query(call: &CallKey, proof: &str) -> String {
+    let pairs = write(Dialect::Telnyx, call, proof);
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs).finish()
+}
+
+/// What the query of a socket's address says of its call.
+pub(super) fn of_query(query: &str) -> Option<Claim> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned();
+    let start = Start {
+        parameters: pairs.collect(),
+        ..Start::default()
+    };
+    read(Dialect::Telnyx, &start)
+}
+
 fn hex(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, byte| {
@@ -105,6 +122,12 @@ mod tests {
             );
             assert_eq!(claim.token.as_deref(), Some("00ff"));
         }
+        let claim = of_query(&query(&call, "00ff")).unwrap();
+        assert_eq!(
+            (claim.call.as_str(), claim.token.as_deref()),
+            ("call_4fG", Some("00ff"))
+        );
+        assert_eq!(of_query("a=b&call=c"), None);
         assert_eq!(read(Dialect::Twilio, &Start::default()), None);
         assert_eq!(unhex("0g"), None);
         assert_eq!(unhex("é0"), None);

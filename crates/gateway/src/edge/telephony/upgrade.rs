@@ -16,7 +16,7 @@ use super::answer::dialect;
 use super::door::{self, Believed, Knock};
 use super::opening::Opening;
 use super::trust::twilio::Kind;
-use super::{bind, line};
+use super::{bind, line, parameters};
 use crate::App;
 use crate::edge;
 use crate::http::ApiError;
@@ -76,7 +76,10 @@ async fn enter(
         body: &[],
         kind: Kind::Upgrade,
     };
-    let believed = door::believe(&app, &knock).await?;
+    let mut believed = door::believe(&app, &knock).await?;
+    if carrier == Dialect::Telnyx {
+        believed.claim = parameters::of_query(parts.uri.query().unwrap_or_default());
+    }
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
     }
@@ -127,6 +130,14 @@ async fn serve(app: Arc<App>, socket: WebSocket, route: Option<Dialect>, believe
     };
     if start.probe {
         Box::pin(opening.answer_probe()).await;
+        return;
+    }
+    if !believed.covers(&start) {
+        app.metrics
+            .calls()
+            .distrusted(opening.dialect().name(), "mismatch");
+        tracing::warn!("a session names another organization or id than was signed for");
+        opening.refuse(bind::refused("not_signed_for")).await;
         return;
     }
     let binding = bind::bind(&app, opening.dialect(), &start, &believed);

@@ -5,26 +5,26 @@
 
 use std::collections::VecDeque;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use engine::audio::g711::Law;
 use engine::audio::{Resampler, SampleRate};
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::document::Document;
-use super::{Brand, Call, TOKEN, sign};
+use super::tongue::{self, Asks, Tongue};
+use super::{Brand, Call, TOKEN};
 use crate::recorded::Recording;
 use crate::world::PATIENCE;
 
-/// Bytes of a frame of 20 ms.
-const FRAME: usize = 160;
 /// Silence in mu-law.
 const SILENCE: u8 = 0xFF;
+
+/// How long a character is spoken in text mode, in eighths of a ms.
+pub(crate) const CHAR: usize = 8 * 10;
 
 /// How the buffer is played out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,50 +43,65 @@ enum Queued {
 pub(crate) struct Leg {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     recording: Recording,
-    brand: Brand,
-    stream: String,
-    sid: String,
-    sequence: u64,
+    tongue: Box<dyn Tongue>,
     at_ms: u64,
+    /// It has said its last word: nothing is sent back any more.
+    parting: bool,
     playing: Playing,
     buffer: VecDeque<Queued>,
-    /// Sound that was played, in bytes.
+    /// Sound that was played, in eighths of a ms, which are bytes of mu-law.
     pub(crate) played: usize,
-    /// Sound that was thrown away, in bytes.
+    /// Sound that was thrown away, in the same.
     pub(crate) cleared: usize,
     pub(crate) clears: usize,
     pub(crate) marks: usize,
+    /// Words that were spoken or wait to be (text mode).
+    pub(crate) words: String,
+    /// Keys that we were asked to press.
+    pub(crate) keys: String,
+    /// The protocol's own answers, by name, in order.
+    pub(crate) answers: Vec<String>,
     /// Why the socket was closed.
     pub(crate) closed: Option<(u16, String)>,
 }
 
 impl Leg {
-    /// Opens the socket of a document, signed; the refusal's status when it is refused.
+    /// Opens the socket of a document with what the carrier proves itself by; the refusal's status when it is refused.
     pub(crate) async fn connect(
         call: &Call<'_>,
         document: &Document,
         token: &str,
     ) -> Result<Self, u16> {
-        let mut request = document.url.as_str().into_client_request().unwrap();
-        let signature = sign::upgrade(&document.url, token).parse().unwrap();
-        request
-            .headers_mut()
-            .insert(sign::header(call.brand), signature);
+        let headers = call.proof_of_upgrade(document, token);
+        Self::connect_with(call, document, &headers).await
+    }
+
+    /// The same with these headers.
+    pub(crate) async fn connect_with(
+        call: &Call<'_>,
+        document: &Document,
+        headers: &[(&'static str, String)],
+    ) -> Result<Self, u16> {
+        let mut request = call.reach(&document.url).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
         match connect_async(request).await {
             Ok((socket, _)) => Ok(Self {
                 socket,
                 recording: Recording::of(&format!("telephone_{}", call.brand.name())),
-                brand: call.brand,
-                stream: call.brand.id("MZ", 7),
-                sid: call.sid.clone(),
-                sequence: 0,
+                tongue: tongue::of(call),
                 at_ms: 0,
+                parting: false,
                 playing: Playing::AtOnce,
                 buffer: VecDeque::new(),
                 played: 0,
                 cleared: 0,
                 clears: 0,
                 marks: 0,
+                words: String::new(),
+                keys: String::new(),
+                answers: Vec::new(),
                 closed: None,
             }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -98,33 +113,29 @@ impl Leg {
     pub(crate) async fn start(call: &Call<'_>, document: &Document) -> Self {
         let mut leg = Self::connect(call, document, TOKEN).await.unwrap();
         leg.say_start(document).await;
+        if call.brand == Brand::Genesys {
+            leg.until("opened", |leg| !leg.answers.is_empty()).await;
+        }
         leg
     }
 
     /// `connected` and `start`, as the brand writes them.
     pub(crate) async fn say_start(&mut self, document: &Document) {
-        let version = match self.brand {
-            Brand::Twilio => "1.0.0",
-            Brand::SignalWire => "0.2.0",
-        };
-        self.send(&json!({ "event": "connected", "protocol": "Call", "version": version }))
-            .await;
-        let parameters: serde_json::Map<String, Value> = document
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect();
-        let sequence = self.next_sequence();
-        let start = json!({ "event": "start", "sequenceNumber": sequence, "streamSid": self.stream, "start": {
-            "streamSid": self.stream, "accountSid": self.brand.id("AC", 1), "callSid": self.sid,
-            "tracks": ["inbound"], "customParameters": parameters,
-            "mediaFormat": { "encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1 } } });
-        self.send(&start).await;
+        let first = self.tongue.begin(document);
+        self.send_all(first).await;
     }
 
-    fn next_sequence(&mut self) -> String {
-        self.sequence += 1;
-        self.sequence.to_string()
+    async fn send_all(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if !self.parting {
+                self.put(message).await;
+            }
+        }
+    }
+
+    async fn put(&mut self, message: Message) {
+        self.recording.said(&message);
+        self.socket.send(message).await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, frame: &Value) {
@@ -167,20 +178,15 @@ impl Leg {
         }
     }
 
-    /// One frame of sound.
-    pub(crate) async fn frame(&mut self, sound: &[u8]) {
-        let sequence = self.next_sequence();
-        let media = json!({ "event": "media", "sequenceNumber": sequence, "streamSid": self.stream,
-            "media": { "track": "inbound", "chunk": sequence, "timestamp": self.at_ms.to_string(),
-                "payload": STANDARD.encode(sound) } });
-        self.at_ms += 20;
-        self.send(&media).await;
-    }
-
     /// Speaks, faster than a person would.
     pub(crate) async fn say(&mut self, sound: &[u8]) {
-        for frame in sound.chunks(FRAME) {
-            self.frame(frame).await;
+        let bytes = self.tongue.frame_bytes();
+        for frame in sound.chunks(bytes) {
+            let mut frame = frame.to_vec();
+            frame.resize(bytes, SILENCE);
+            let message = self.tongue.sound(&frame, self.at_ms);
+            self.at_ms += (bytes / 8) as u64;
+            self.put(message).await;
         }
     }
 
@@ -192,19 +198,35 @@ impl Leg {
     /// Presses keys.
     pub(crate) async fn press(&mut self, keys: &str) {
         for key in keys.chars() {
-            let sequence = self.next_sequence();
-            let dtmf = json!({ "event": "dtmf", "streamSid": self.stream, "sequenceNumber": sequence,
-                "dtmf": { "track": "inbound_track", "digit": key.to_string() } });
-            self.send(&dtmf).await;
+            let message = self.tongue.key(key);
+            self.put(message).await;
         }
     }
 
-    /// Hangs up as carriers do: `stop`, then the close.
+    /// Hangs up as the carrier does: with a message before the close, or with the close.
     pub(crate) async fn hang_up(&mut self) {
-        let sequence = self.next_sequence();
-        let stop = json!({ "event": "stop", "sequenceNumber": sequence, "streamSid": self.stream,
-            "stop": { "accountSid": self.brand.id("AC", 1), "callSid": self.sid } });
-        self.send(&stop).await;
+        let last = self.tongue.hang_up();
+        if last.is_empty() {
+            return self.close().await;
+        }
+        self.send_all(last).await;
+        self.until_closed().await;
+    }
+
+    /// So many messages were sent past the fake, which counts them.
+    pub(crate) fn said(&mut self, messages: u64) {
+        self.tongue.said(messages);
+    }
+
+    /// The session has another id from now on.
+    pub(crate) fn renamed(&mut self, id: &str) {
+        self.tongue.renamed(id);
+    }
+
+    /// The carrier closes its socket.
+    pub(crate) async fn close(&mut self) {
+        self.socket.send(Message::Close(None)).await.unwrap();
+        self.parting = true;
         self.until_closed().await;
     }
 
@@ -241,12 +263,8 @@ impl Leg {
     }
 
     async fn echo(&mut self, name: &str) {
-        let mut mark =
-            json!({ "event": "mark", "streamSid": self.stream, "mark": { "name": name } });
-        if self.brand == Brand::Twilio {
-            mark["sequenceNumber"] = self.next_sequence().into();
-        }
-        self.send(&mark).await;
+        let message = self.tongue.echo(name);
+        self.send_all(vec![message]).await;
     }
 
     /// Reads frames until `done` is true of what is known.
@@ -265,11 +283,12 @@ impl Leg {
                 self.recording.heard(message);
             }
             match next {
-                Some(Ok(Message::Text(text))) => self.take(&text).await,
-                Some(Ok(Message::Binary(_))) => panic!("31924: a binary frame"),
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    self.take(&message).await;
+                }
                 Some(Ok(Message::Close(frame))) => {
-                    let frame = frame.unwrap();
-                    self.closed = Some((frame.code.into(), frame.reason.to_string()));
+                    let why = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+                    self.closed = Some(why.unwrap_or((1005, String::new())));
                     assert!(done(self), "closed before {what}: {:?}", self.closed);
                 }
                 Some(Ok(_)) => {}
@@ -296,8 +315,8 @@ impl Leg {
         let quiet = std::time::Duration::from_millis(300);
         while let Ok(Some(Ok(message))) = tokio::time::timeout(quiet, self.socket.next()).await {
             self.recording.heard(&message);
-            if let Message::Text(text) = message {
-                self.take(&text).await;
+            if let Message::Text(_) | Message::Binary(_) = message {
+                self.take(&message).await;
             }
         }
     }
@@ -308,46 +327,47 @@ impl Leg {
         self.until("sound", |leg| leg.played >= from + bytes).await;
     }
 
-    /// One frame of the server's: `media`, `mark` or `clear`, and nothing else.
-    async fn take(&mut self, text: &str) {
-        let frame: Value = serde_json::from_str(text).unwrap();
-        let keys: Vec<&str> = frame
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(frame["streamSid"], self.stream, "31924: {frame}");
-        match frame["event"].as_str().unwrap() {
-            "media" => {
-                assert_eq!(keys, ["event", "media", "streamSid"], "31924");
-                let media = frame["media"].as_object().unwrap();
-                assert_eq!(media.len(), 1, "31924: {media:?}");
-                let sound = STANDARD.decode(media["payload"].as_str().unwrap()).unwrap();
-                self.buffer.push_back(Queued::Sound(sound.len()));
+    /// One frame of the server's.
+    async fn take(&mut self, message: &Message) {
+        match self.tongue.read(message) {
+            Asks::Play(eighths) => self.buffer.push_back(Queued::Sound(eighths)),
+            Asks::Speak(words) => {
+                self.buffer
+                    .push_back(Queued::Sound(CHAR * words.chars().count()));
+                self.words.push_str(&words);
             }
-            "mark" => {
-                assert_eq!(keys, ["event", "mark", "streamSid"], "31924");
-                let name = frame["mark"]["name"].as_str().unwrap().to_owned();
+            Asks::Mark(name) => {
                 self.marks += 1;
                 self.buffer.push_back(Queued::Mark(name));
             }
-            "clear" => {
-                assert_eq!(keys, ["event", "streamSid"], "31924");
+            Asks::Clear => {
                 self.clears += 1;
-                self.cleared += self.waiting();
-                // marks that wait come back at once, though their sound was never heard
-                for queued in std::mem::take(&mut self.buffer) {
-                    if let Queued::Mark(name) = queued {
-                        self.echo(&name).await;
-                    }
-                }
+                let marks = self.empty();
+                let answers = self.tongue.cleared(marks);
+                self.send_all(answers).await;
             }
-            other => panic!("31924: {other}"),
+            Asks::Keys(keys) => self.keys.push_str(&keys),
+            Asks::Answer(name) => self.answers.push(name),
+            Asks::End => {
+                self.answers.push("end".to_owned());
+                let last = self.tongue.hang_up();
+                self.send_all(last).await;
+            }
         }
         if self.playing == Playing::AtOnce {
             self.play(usize::MAX).await;
         }
+    }
+
+    /// Throws away what was not played; the marks that were in it.
+    pub(crate) fn empty(&mut self) -> Vec<String> {
+        self.cleared += self.waiting();
+        let all = std::mem::take(&mut self.buffer).into_iter();
+        all.filter_map(|queued| match queued {
+            Queued::Mark(name) => Some(name),
+            Queued::Sound(_) => None,
+        })
+        .collect()
     }
 }
 

@@ -1,16 +1,20 @@
-//! A telephone carrier for stories: asks for the answer document, reads it, opens the media socket it names, plays what it is
-//! sent out of a buffer like the real one, and reports what becomes of the call.
-//! The telephone stories use it; what it accepts and refuses is what Twilio and `SignalWire` publish.
-//! It never takes a frame that they do not have: that is error 31924, and the story fails.
+//! Telephone carriers for stories: one asks for the answer document, reads it, opens the media socket it names, plays what it
+//! is sent out of a buffer like the real one, and reports what becomes of the call.
+//! The telephone stories use it; what it accepts and refuses is what each of the vendors publishes.
+//! It never takes a frame that the carrier does not have: the story fails with the carrier's error.
 
 pub(crate) mod document;
 pub(crate) mod leg;
 pub(crate) mod sign;
+mod tongue;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gateway::config::{CarrierAccount, Config, OwnNumber, Secret};
 use reqwest::{Client, Response, StatusCode};
 
 use self::document::Document;
+use crate::dialling::EXTERNAL;
 use crate::world::{PATIENCE, World};
 
 /// Our number.
@@ -25,41 +29,105 @@ pub(crate) const TOKEN: &str = "token-of-the-account";
 pub(crate) enum Brand {
     Twilio,
     SignalWire,
+    Telnyx,
+    Plivo,
+    Exotel,
+    Vonage,
+    Genesys,
+    /// Twilio's text mode.
+    Relay,
 }
 
 impl Brand {
+    /// The name in paths.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Twilio => "twilio",
             Self::SignalWire => "signalwire",
+            Self::Telnyx => "telnyx",
+            Self::Plivo => "plivo",
+            Self::Exotel => "exotel",
+            Self::Vonage => "vonage",
+            Self::Genesys => "genesys",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// Whose account it is.
+    pub(crate) const fn provider(self) -> &'static str {
+        match self {
+            Self::Relay => "twilio",
+            other => other.name(),
         }
     }
 
     /// An id in its form.
     pub(crate) fn id(self, prefix: &str, number: u32) -> String {
         match self {
-            Self::Twilio => format!("{prefix}{number:032x}"),
-            Self::SignalWire => format!("00000000-0000-4000-8000-{number:012x}"),
+            Self::Twilio | Self::Relay => format!("{prefix}{number:032x}"),
+            Self::Telnyx if prefix == "CA" => format!("v3:{number:064x}"),
+            Self::Exotel => format!("{number:032x}"),
+            _ => format!("00000000-0000-4000-8000-{number:012x}"),
+        }
+    }
+
+    /// Whether it takes marks and sends them back.
+    pub(crate) const fn has_marks(self) -> bool {
+        !matches!(self, Self::Genesys | Self::Relay)
+    }
+
+    /// How long a character of the scripted voice lasts, in ms: carriers of large frames hear an answer in some of them, and
+    /// where the clock says what was heard a slow machine may take its time.
+    pub(crate) const fn ms_per_char(self) -> usize {
+        match self {
+            Self::Exotel => 30,
+            Self::Genesys => 200,
+            _ => 10,
         }
     }
 }
 
 /// Settings of a server with an account of this carrier and a number.
 pub(crate) fn account(config: &mut Config, brand: Brand) {
-    let account = CarrierAccount {
+    let mut account = CarrierAccount {
         account_id: Some(brand.id("AC", 1)),
         auth_token: Some(Secret::new(TOKEN)),
         space_url: Some("example.signalwire.com".to_owned()),
         ..CarrierAccount::default()
     };
+    match brand {
+        Brand::Telnyx => {
+            account.signing_key = Some(Secret::new(sign::telnyx_key()));
+            account.stream_token = Some(Secret::new(TOKEN));
+        }
+        Brand::Vonage => account.signing_key = Some(Secret::new(TOKEN)),
+        Brand::Exotel => {
+            account.stream_token = Some(Secret::new(format!("{EXOTEL_NAME}:{TOKEN}")));
+        }
+        Brand::Genesys => {
+            account.api_key_id = Some(sign::GENESYS_KEY.to_owned());
+            account.signing_key = Some(Secret::new(STANDARD.encode(TOKEN)));
+        }
+        Brand::Twilio | Brand::SignalWire | Brand::Plivo | Brand::Relay => {}
+    }
     let telephony = &mut config.telephony;
-    telephony.accounts.insert(brand.name().to_owned(), account);
+    telephony
+        .accounts
+        .insert(brand.provider().to_owned(), account);
     telephony.numbers.push(OwnNumber {
         number: LINE.to_owned(),
         ..OwnNumber::default()
     });
     telephony.greeting = "Hi, this is an AI assistant.".to_owned();
-    config.scripted.speech_ms_per_char = 10;
+    config.scripted.speech_ms_per_char = brand.ms_per_char() as u64;
+}
+
+/// The name in the address that Exotel was given.
+pub(crate) const EXOTEL_NAME: &str = "exotel";
+
+/// The seed of the key that goes with a secret, where the carrier signs with a key pair.
+fn seed(secret: &str) -> u8 {
+    if secret.starts_with("another") { 8 } else { 7 }
 }
 
 /// A call of a carrier's.
@@ -68,6 +136,10 @@ pub(crate) struct Call<'a> {
     pub(crate) brand: Brand,
     pub(crate) sid: String,
     pub(crate) to: String,
+    /// Which of its streams it is.
+    pub(crate) stream: u32,
+    /// When it came in.
+    pub(crate) started: std::time::Instant,
     client: Client,
 }
 
@@ -79,58 +151,207 @@ impl<'a> Call<'a> {
             brand,
             sid: brand.id("CA", number),
             to: LINE.to_owned(),
+            stream: 7,
+            started: std::time::Instant::now(),
             client: Client::builder().timeout(PATIENCE).build().unwrap(),
+        }
+    }
+
+    /// A number as the carrier writes it.
+    pub(crate) fn number(&self, number: &str) -> String {
+        match self.brand {
+            Brand::Plivo | Brand::Vonage => number.trim_start_matches('+').to_owned(),
+            // `+1-415-555-0100`
+            Brand::Genesys => format!("+1-{}-{}-{}", &number[2..5], &number[5..8], &number[8..]),
+            _ => number.to_owned(),
         }
     }
 
     /// The fields of every report.
     pub(crate) fn fields(&self, status: &str) -> Vec<(String, String)> {
-        [
-            ("AccountSid", self.brand.id("AC", 1).as_str()),
-            ("CallSid", &self.sid),
-            ("CallStatus", status),
-            ("Direction", "inbound"),
-            ("From", CALLER),
-            ("To", &self.to),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+        let (from, to) = (self.number(CALLER), self.number(&self.to));
+        let account = self.brand.id("AC", 1);
+        let sid = self.sid.as_str();
+        let fields: Vec<(&str, &str)> = match self.brand {
+            Brand::Plivo => vec![
+                ("ALegUUID", sid),
+                ("CallUUID", sid),
+                ("CallStatus", status),
+                ("Direction", "inbound"),
+                ("Event", "StartApp"),
+                ("From", &from),
+                ("To", &to),
+            ],
+            Brand::Exotel => vec![
+                ("CallSid", sid),
+                ("CallFrom", &from),
+                ("CallTo", &to),
+                ("Direction", "incoming"),
+                ("CallStatus", status),
+            ],
+            Brand::Vonage => vec![
+                ("uuid", sid),
+                (
+                    "conversation_uuid",
+                    "CON-00000000-0000-4000-8000-000000000001",
+                ),
+                ("status", status),
+                ("direction", "inbound"),
+                ("from", &from),
+                ("to", &to),
+            ],
+            _ => vec![
+                ("AccountSid", &account),
+                ("CallSid", sid),
+                ("CallStatus", status),
+                ("Direction", "inbound"),
+                ("From", &from),
+                ("To", &to),
+            ],
+        };
+        let owned = fields.into_iter();
+        owned
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
-    /// Posts a signed form.
+    /// Posts what the carrier would, signed.
     pub(crate) async fn post(&self, url: &str, fields: &[(String, String)]) -> Response {
-        let signature = sign::form(url, fields, TOKEN);
-        let request = self.client.post(url).form(fields);
-        let request = request.header(sign::header(self.brand), signature);
-        request.send().await.unwrap()
+        self.post_under(url, fields, TOKEN).await
+    }
+
+    /// The same, signed under another secret.
+    pub(crate) async fn post_under(
+        &self,
+        url: &str,
+        fields: &[(String, String)],
+        secret: &str,
+    ) -> Response {
+        if self.brand == Brand::Vonage {
+            let object = fields.iter().cloned();
+            let object = object.map(|(name, value)| (name, value.into()));
+            let json = serde_json::Value::Object(object.collect()).to_string();
+            return self.post_json(url, json, secret).await;
+        }
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let now_s = self.world.app().clock.unix_s();
+        let proof = match self.brand {
+            Brand::Telnyx => sign::telnyx(&form, now_s, seed(secret)),
+            Brand::Plivo => sign::plivo(url, fields, secret),
+            Brand::Exotel => sign::basic(EXOTEL_NAME, secret),
+            brand => vec![(sign::header(brand), sign::form(url, fields, secret))],
+        };
+        let kind = "application/x-www-form-urlencoded";
+        self.send(url, (kind, form), proof).await
+    }
+
+    /// Posts JSON, signed: Vonage's, and Telnyx' call control.
+    pub(crate) async fn post_json(&self, url: &str, json: String, secret: &str) -> Response {
+        let now_s = self.world.app().clock.unix_s();
+        let proof = match self.brand {
+            Brand::Telnyx => sign::telnyx(&json, now_s, seed(secret)),
+            _ => sign::vonage(&json, secret, now_s),
+        };
+        self.send(url, ("application/json", json), proof).await
+    }
+
+    /// Posts a body with these headers.
+    pub(crate) async fn send(
+        &self,
+        url: &str,
+        (kind, body): (&str, String),
+        proof: sign::Headers,
+    ) -> Response {
+        let url = self.reach(url);
+        let mut request = self.client.post(url).header("content-type", kind);
+        for (name, value) in proof {
+            request = request.header(name, value);
+        }
+        request.body(body).send().await.unwrap()
+    }
+
+    /// The server behind a public address.
+    pub(crate) fn reach(&self, url: &str) -> String {
+        let inside = self.world.url("");
+        let socket = inside.replacen("http", "ws", 1);
+        url.replacen(EXTERNAL, &inside, 1)
+            .replacen(&EXTERNAL.replacen("http", "ws", 1), &socket, 1)
+    }
+
+    /// Where the carrier asks, streams or reports.
+    pub(crate) fn route(&self, what: &str) -> String {
+        self.world
+            .url(&format!("/telephony/{}{what}", self.brand.name()))
     }
 
     /// Asks what to do with the call.
     pub(crate) async fn answer(&self) -> Document {
-        let url = self
-            .world
-            .url(&format!("/telephony/{}/answer", self.brand.name()));
-        let response = self.post(&url, &self.fields("ringing")).await;
+        if self.brand == Brand::Genesys {
+            // it is given the address by hand, and asks for nothing
+            return Document::fixed(self.route("").replacen("http", "ws", 1));
+        }
+        let response = self
+            .post(&self.route("/answer"), &self.fields("ringing"))
+            .await;
         assert_eq!(response.status(), StatusCode::OK);
+        let json = matches!(self.brand, Brand::Exotel | Brand::Vonage);
+        let wanted = if json { "application/json" } else { "text/xml" };
         let kind = response.headers()["content-type"]
             .to_str()
             .unwrap()
             .to_owned();
-        assert!(kind.starts_with("text/xml"), "{kind}");
+        assert!(kind.starts_with(wanted), "{kind}");
         assert_eq!(
             response.headers()["cache-control"],
             "no-cache, no-store, must-revalidate"
         );
-        Document::parse(&response.text().await.unwrap())
+        let text = response.text().await.unwrap();
+        if json {
+            Document::of_json(&text)
+        } else {
+            Document::parse(&text)
+        }
+    }
+
+    /// What the carrier proves itself by when it opens the socket of a document.
+    pub(crate) fn proof_of_upgrade(&self, document: &Document, secret: &str) -> sign::Headers {
+        match self.brand {
+            Brand::Telnyx => vec![("x-telnyx-streaming-auth-token", secret.to_owned())],
+            // it proves nothing: the parameters of the start do
+            Brand::Plivo => Vec::new(),
+            Brand::Exotel => sign::basic(EXOTEL_NAME, secret),
+            Brand::Vonage => {
+                let own = document.bearer.as_deref().filter(|_| secret == TOKEN);
+                vec![("authorization", format!("Bearer {}", own.unwrap_or(secret)))]
+            }
+            Brand::Genesys => {
+                let nonce = format!("{}{:04}", self.sid.replace('-', ""), self.stream);
+                self.genesys_proof(document, secret, &nonce)
+            }
+            brand => vec![(sign::header(brand), sign::upgrade(&document.url, secret))],
+        }
+    }
+
+    /// The signature of Genesys with a nonce.
+    pub(crate) fn genesys_proof(
+        &self,
+        document: &Document,
+        secret: &str,
+        nonce: &str,
+    ) -> sign::Headers {
+        let (organization, session) = (self.brand.id("AC", 1), self.brand.id("MZ", self.stream));
+        let now_s = self.world.app().clock.unix_s();
+        let ids = (organization.as_str(), session.as_str());
+        sign::genesys(&document.url, ids, secret.as_bytes(), (nonce, now_s))
     }
 
     /// Reports how the call stands, at the address that the document named or at the common one.
     pub(crate) async fn report(&self, url: Option<&str>, status: &str, sequence: u32) -> Response {
-        let common = self
-            .world
-            .url(&format!("/telephony/{}/status", self.brand.name()));
         let mut fields = self.fields(status);
         fields.push(("SequenceNumber".to_owned(), sequence.to_string()));
-        self.post(url.unwrap_or(&common), &fields).await
+        self.post(url.unwrap_or(&self.route("/status")), &fields)
+            .await
     }
 }

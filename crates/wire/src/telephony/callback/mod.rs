@@ -44,6 +44,8 @@ pub struct Callback {
     pub recording_url: Option<String>,
     /// The carrier's name of the event, as it came.
     pub event: Option<String>,
+    /// What we gave the carrier to send along with a call that we placed (Exotel).
+    pub correlation: Option<String>,
 }
 
 /// What a stream does.

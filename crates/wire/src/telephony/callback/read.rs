@@ -147,6 +147,7 @@ pub(super) fn exotel(fields: &Fields) -> Callback {
         to: fields.word(&["To", "CallTo"]),
         recording_url: fields.word(&["RecordingUrl"]),
         event: fields.word(&["EventType"]),
+        correlation: fields.word(&["CustomField"]),
         ..Callback::default()
     }
 }

@@ -25,6 +25,8 @@ use crate::edge::{Closing, Inbound, Outbound};
 const GAP_MS: u64 = 60;
 /// Most silence that stands for sound that never came, in ms (spec/telephony §4.5).
 const MOST_SILENCE_MS: u64 = 10_000;
+/// Longest time that a carrier may ask us to send nothing, in ms.
+const MOST_WAIT_MS: u64 = 10_000;
 
 impl Line {
     /// What the session is told first.
@@ -95,14 +97,15 @@ impl Line {
                 let heard = interrupted.heard.into_owned();
                 self.on_interrupted(&heard, now_ms);
             }
-            Heard::Stop(_) => {
-                self.owed();
-                return Some(ending(HangupReason::CallerHangup, Party::Caller));
-            }
+            // what it is owed is said last, behind frames that are still to be sent
+            Heard::Stop(_) => return Some(ending(HangupReason::CallerHangup, Party::Caller)),
             Heard::Trouble(trouble) => {
                 let carrier = self.codec.dialect().name();
                 tracing::warn!(carrier, code = trouble.code, "a carrier reports an error");
                 self.app.metrics.calls().protocol_error(carrier, "reported");
+                if let Some(wait_ms) = trouble.retry_after_ms {
+                    self.sound.hold(now_ms + wait_ms.min(MOST_WAIT_MS));
+                }
             }
             Heard::Prompt(_)
             | Heard::Connected

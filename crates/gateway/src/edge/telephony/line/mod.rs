@@ -38,7 +38,7 @@ use self::part::{ending, lost, part, shutdown};
 use self::passing::Handing;
 use self::sound::{Ear, Sound};
 use self::words::Words;
-use super::bind::Bound;
+use super::bind::{Bound, carrier_call_id};
 use super::opening::{self, Gone, Opening};
 use crate::App;
 use crate::calls::{Book, CallKey, Ending, Entry, Order};
@@ -168,7 +168,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
     let mut book = Book::open(&app, key.clone(), session_id.clone());
     book.note(Entry::Live {
         stream_id: start.stream_id.clone(),
-        carrier_call_id: start.call_id.clone(),
+        carrier_call_id: carrier_call_id(opening.dialect(), &start),
         session: session_id,
     });
     let Opening {

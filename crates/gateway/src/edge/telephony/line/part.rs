@@ -4,8 +4,7 @@
 
 use axum::extract::ws::{CloseFrame, Message};
 use engine::call::state::{HangupReason, Outcome, Party};
-use futures_util::{SinkExt as _, StreamExt as _};
-use wire::telephony::{HangUp, Say, Why};
+use wire::telephony::{HangUp, Why};
 
 use super::super::opening::{self};
 use crate::calls::{Ending, Place};
@@ -23,9 +22,8 @@ pub(super) async fn part(
         app,
         direction,
         mut codec,
-        mut sink,
+        sink,
         stream,
-        mut out,
         to_session,
         from_session,
         book,
@@ -36,25 +34,22 @@ pub(super) async fn part(
         ..
     } = *line;
     let lasted_ms = app.clock.now().saturating_duration_since(began).as_millis();
-    let saying = async {
-        let why = match ending.reason {
-            HangupReason::UpstreamError | HangupReason::CarrierError => Why::Error,
-            _ => Why::Completed,
-        };
-        let note = Some(ending.reason.name());
-        if let Ok(sent) = codec.write(Say::HangUp(HangUp { why, note }), &mut out) {
-            let _ = sink.send(opening::message(sent, &mut out)).await;
-        }
-        while let Some(sent) = codec.owed(&mut out) {
-            let _ = sink.send(opening::message(sent, &mut out)).await;
-        }
+    let why = match ending.reason {
+        HangupReason::UpstreamError | HangupReason::CarrierError => Why::Error,
+        _ => Why::Completed,
+    };
+    let note = Some(ending.reason.name());
+    // both halves are of one socket
+    let mut socket = sink.reunite(stream).ok();
+    if let Some(socket) = &mut socket {
+        opening::take_leave(socket, &mut codec, HangUp { why, note }).await;
         let frame = CloseFrame {
             code: 1000,
             reason: ending.reason.name().into(),
         };
-        let _ = sink.send(Message::Close(Some(frame))).await;
-    };
-    let _ = tokio::time::timeout(LINGER, saying).await;
+        let closing = socket.send(Message::Close(Some(frame)));
+        let _ = tokio::time::timeout(LINGER, closing).await;
+    }
     drop((to_session, from_session, orders));
     session.await;
     let carrier = codec.dialect().name();
@@ -77,9 +72,10 @@ pub(super) async fn part(
     }
     drop(place);
     // unread bytes would make a reset of the close, and the carrier would not see it
-    let mut stream = stream;
-    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
-    let _ = tokio::time::timeout(LINGER, rest).await;
+    if let Some(mut socket) = socket {
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(LINGER, rest).await;
+    }
 }
 
 /// A call that ends for this reason.

@@ -68,6 +68,8 @@ pub(super) struct Sound {
     /// Whether any mark has come back.
     echoes: u64,
     last_out_ms: u64,
+    /// The carrier wants nothing before this time.
+    held_until_ms: u64,
     frame_bytes: u64,
 }
 
@@ -122,6 +124,7 @@ impl Sound {
             ending: Ending::No,
             echoes: 0,
             last_out_ms: 0,
+            held_until_ms: 0,
             frame_bytes: frame_bytes as u64,
             format,
         }
@@ -201,24 +204,28 @@ impl Sound {
 
     /// Hands every frame and mark that is due to `say`, in order.
     pub(super) fn due(&mut self, now_ms: u64, mut say: impl FnMut(Say<'_>)) {
+        if now_ms < self.held_until_ms {
+            return;
+        }
         loop {
             self.feed();
             let (cutter, out) = (&mut self.cutter, &mut self.out);
             let (due, sent) = (&mut self.due, &mut self.sent);
             let frames = self.pacer.due(now_ms, |frame| {
                 match cutter {
-                    None => say(Say::Audio(frame)),
+                    None => {
+                        say(Say::Audio(frame));
+                        *out += frame.len() as u64;
+                    }
                     Some(cutter) => {
                         cutter.push(frame);
                         while let Some(frame) = cutter.next_frame() {
                             say(Say::Audio(&frame));
+                            *out += frame.len() as u64;
                         }
                     }
                 }
-                *out += frame.len() as u64;
-                while cutter.is_none()
-                    && let Some(mark) = due.front().filter(|mark| mark.behind <= *out).copied()
-                {
+                while let Some(mark) = due.front().filter(|mark| mark.behind <= *out).copied() {
                     due.pop_front();
                     sent.push_back((mark.number, mark.mark));
                     say(Say::Mark(mark.number));
@@ -244,6 +251,8 @@ impl Sound {
         if let Some(frame) = cutter.finish() {
             say(Say::Audio(&frame));
         }
+        // what the frame was filled up with counts for nothing
+        self.out = self.taken;
         while let Some(mark) = self.due.pop_front() {
             self.sent.push_back((mark.number, mark.mark));
             say(Say::Mark(mark.number));
@@ -269,11 +278,18 @@ impl Sound {
 
     /// When the next frame is due.
     pub(super) fn next_ms(&self, now_ms: u64) -> Option<u64> {
-        if self.waiting.is_empty() {
-            return self.pacer.next_ms(now_ms);
-        }
-        // what waits goes into the pacer first
-        Some(self.pacer.next_ms(now_ms).unwrap_or(now_ms))
+        let next_ms = if self.waiting.is_empty() {
+            self.pacer.next_ms(now_ms)?
+        } else {
+            // what waits goes into the pacer first
+            self.pacer.next_ms(now_ms).unwrap_or(now_ms)
+        };
+        Some(next_ms.max(self.held_until_ms))
+    }
+
+    /// The carrier is sent too much, and wants no sound before `until_ms` (Genesys, 429).
+    pub(super) fn hold(&mut self, until_ms: u64) {
+        self.held_until_ms = self.held_until_ms.max(until_ms);
     }
 
     /// A mark has come back; whether it says that something was heard, and the number up to which.

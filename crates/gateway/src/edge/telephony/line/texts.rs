@@ -2,6 +2,7 @@
 //! Called by [`super::act`].
 //! Never takes words for heard that the carrier says were cut off.
 
+use engine::call::ledger::Marks;
 use wire::realtime::ServerEvent;
 use wire::realtime::client::{ClientAction, Position};
 use wire::realtime::item::{ContentPart, ItemBody, Role};
@@ -71,6 +72,10 @@ impl Line {
         self.sound.interrupt(now_ms, &mut cuts);
         for cut in cuts {
             self.cut(&cut);
+        }
+        if self.sound.marks() == Marks::Clock {
+            // what is not cut was heard to its end, by the clock
+            self.heard_up_to(u64::MAX);
         }
         while self.words.awaits_words() && !self.session_over {
             self.offer();

@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 
 use super::twilio::Kind;
 use super::{Asked, Distrust, basic, genesys, plivo, shared_secret, signalwire, telnyx, token};
@@ -406,4 +407,51 @@ fn secrets_that_are_sent_as_they_are() {
     assert_eq!(basic(&asked_exotel, "name:pass", ""), Err(Distrust::BadKey));
     let malformed = Err(Distrust::Malformed("authorization"));
     assert_eq!(basic(&asked_bearer, "name", "pass"), malformed);
+}
+
+/// Header values as strangers write them: bytes of any kind, or something that is almost what is wanted.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,80}",
+        "(Bearer|Basic|bearer) [A-Za-z0-9+/=._-]{0,80}",
+        r#"sig1=(\("@authority"( "x-api-key")?\))?(;(keyid|nonce|alg)="[a-z]{0,30}"|;(created|expires)=[0-9]{0,22}){0,5}"#,
+        "sig1=:[A-Za-z0-9+/=]{0,40}:",
+        "[A-Za-z0-9+/]{0,86}(==)?",
+        "[0-9a-f]{112}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_stranger_sends_is_believed_or_ends_the_server(
+        values in prop::collection::vec(value(), 12),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        path in "[ -~]{0,60}",
+    ) {
+        let names = [
+            "x-twilio-signature", "x-signalwire-signature", "x-signalwire-sha256-signature",
+            "telnyx-signature-ed25519", "telnyx-timestamp", "x-plivo-signature-v3",
+            "x-plivo-signature-v3-nonce", "authorization", "signature", "signature-input", "x-api-key",
+        ];
+        let mut pairs = vec![FORM];
+        pairs.extend(names.iter().zip(&values).map(|(name, value)| (*name, value.as_str())));
+        let headers = headers(&pairs);
+        let url = format!("https://example.com/{path}");
+        let asked = asked(&url, &headers, &body);
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a seed");
+        let public = STANDARD.encode(pair.public_key().as_ref());
+        for kind in [Kind::Request, Kind::Upgrade] {
+            prop_assert!(twilio::verify(&asked, kind, b"secret").is_err());
+            prop_assert!(signalwire::verify(&asked, kind, b"secret").is_err());
+        }
+        prop_assert!(telnyx::verify(&asked, &public, NOW).is_err());
+        prop_assert!(plivo::verify(&asked, b"secret").is_err());
+        prop_assert!(vonage::verify(&asked, b"secret", NOW).is_err());
+        let found = genesys::verify(&asked, "example.com", Some(&b"secret"[..]), NOW);
+        prop_assert!(found.is_err());
+        prop_assert!(basic(&asked, "name", "a-long-password").is_err());
+        prop_assert!(shared_secret(&asked, "authorization", b"a-long-secret").is_err());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
+        prop_assert!(token::check(&key, ("acme", "call-1"), &values[11], NOW).is_err());
+    }
 }
