@@ -10,6 +10,7 @@
 //! | attempts of which nobody knows what became | `lost` |
 //! | what follows an attempt: another, or the end | `after` |
 //! | a machine has answered | `machine` |
+//! | somebody hangs up while it rings | `stop` |
 //! | what it came to | `summary`, for LeadFlip's pages `tables` |
 //! | how it is shown and told | `view`, `announce` |
 
@@ -20,6 +21,7 @@ pub mod intake;
 mod lost;
 pub mod machine;
 mod place;
+pub(crate) mod stop;
 pub mod summary;
 pub mod tables;
 pub mod view;

@@ -15,7 +15,7 @@ use store::{CallNews, ClaimedCall, Dial, NewCallEvent, StoreError, StoredCall, T
 use wire::rest::calls::{ConsentKind, VoicemailPolicy};
 use wire::telephony::Dialect;
 
-use super::{CallKey, Details, addresses, after, announce, chance, correlation};
+use super::{CallKey, Details, addresses, after, announce, chance, correlation, stop};
 use crate::App;
 
 /// A call of a tenant that is suspended waits so long.
@@ -230,6 +230,8 @@ async fn dialed_now(
     if let Some(found) = sql.find_call(&key.tenant, &key.id).await? {
         let effects = announce::progress(app, key, &found, CallState::Dialing, now).await?;
         sql.put_effects(&key.tenant, &effects, now).await?;
+        // somebody has hung up while the carrier was asked
+        stop::stop(app, key, &found).await?;
     }
     tracing::info!(
         call = key.id,

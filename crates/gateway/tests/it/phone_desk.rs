@@ -203,6 +203,10 @@ async fn numbers_belong_to_one_tenant() {
             .unwrap();
         assert_eq!(put.status(), status, "{path} {settings}");
     }
+    let default_account = json!({ "agent": "ann", "provider": "twilio" });
+    let put = world.request(reqwest::Method::PUT, path).json(&default_account);
+    let put: Value = put.send().await.unwrap().json().await.unwrap();
+    assert_eq!(put["account"], "twilio", "the only one: {put}");
     // a call to it is the agent's
     let mut call = Call::new(&world, Brand::Twilio, 1);
     call.to = "+14155550177".to_owned();
@@ -231,4 +235,19 @@ async fn numbers_belong_to_one_tenant() {
         .unwrap();
     assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(KEY.len(), 22);
+}
+
+#[tokio::test]
+async fn a_call_that_somebody_hangs_up_is_not_connected() {
+    let world = world(Brand::Twilio).await;
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let id = call.answer().await.parameter("callId").to_owned();
+    let path = format!("/v1/calls/{id}/hangup");
+    let ended = world.post(&path, &json!({})).send().await.unwrap();
+    assert_eq!(ended.status(), StatusCode::OK);
+    // the carrier asks once more
+    let url = world.url("/telephony/twilio/answer");
+    let again = call.post(&url, &call.fields("ringing")).await;
+    let document = again.text().await.unwrap();
+    assert!(document.contains("Hangup") && !document.contains("Stream"), "{document}");
 }

@@ -126,7 +126,7 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
             app.metrics.calls().refused(carrier.name(), "busy");
             document(carrier, &turned_away(carrier, Reject::Busy))
         }
-        Some((_, call)) if is_over(&call) => document(carrier, &[Step::Hangup]),
+        Some((_, call)) if is_leaving(&call) => document(carrier, &[Step::Hangup]),
         Some((tenant, call)) => {
             let key = CallKey {
                 tenant,
@@ -237,6 +237,11 @@ pub(super) async fn arrive(
 
 fn is_over(call: &StoredCall) -> bool {
     call.finalized_at.is_some() || CallState::parse(&call.state).is_none_or(CallState::is_over)
+}
+
+/// Whether nobody is to be connected with it any more: it is over, or somebody hangs up.
+pub(super) fn is_leaving(call: &StoredCall) -> bool {
+    is_over(call) || call.state == CallState::Ending.name()
 }
 
 /// The document that connects a call with our socket.

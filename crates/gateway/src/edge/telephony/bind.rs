@@ -83,9 +83,7 @@ pub(super) async fn bind(
     believed: &Believed,
 ) -> Result<Bound, Refused> {
     let (tenant, stored) = find(app, carrier, start, believed).await?;
-    if stored.finalized_at.is_some()
-        || CallState::parse(&stored.state).is_none_or(CallState::is_over)
-    {
+    if answer::is_leaving(&stored) {
         return Err(refused("call_over"));
     }
     let key = CallKey {
