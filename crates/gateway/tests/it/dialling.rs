@@ -3,6 +3,7 @@
 
 mod faults;
 mod hanging_up;
+mod late;
 mod machines;
 mod numbers;
 mod summed;

@@ -3,7 +3,7 @@
 //! Never tells a caller whose a number is not.
 
 use engine::call::number::E164;
-use store::StoreError;
+use store::{StoreError, StoredCall};
 
 use crate::App;
 use crate::auth::{DEFAULT_PROJECT, DEFAULT_TENANT};
@@ -40,6 +40,11 @@ impl Line {
         let own = self.account.as_deref().filter(|own| !own.is_empty());
         own.is_none_or(|own| account.is_none_or(|account| account == own))
     }
+}
+
+/// Whether a report or a stream over `account` may be of `call`: nothing is known where either has none.
+pub(super) fn is_with(call: &StoredCall, account: Option<&str>) -> bool {
+    call.account.is_empty() || account.is_none_or(|account| account == call.account)
 }
 
 /// A number as it is stored: carriers write some of them without a plus.

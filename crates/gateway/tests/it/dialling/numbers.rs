@@ -47,7 +47,10 @@ async fn a_tenant_has_and_shows_numbers_of_its_own_alone() {
         }];
     })
     .await;
-    let (acme, rival) = (tenant(&world, "acme-1").await, tenant(&world, "rival-1").await);
+    let (acme, rival) = (
+        tenant(&world, "acme-1").await,
+        tenant(&world, "rival-1").await,
+    );
     let put = async |key: &str, number: &str, account: Option<&str>| {
         let mut settings = json!({ "agent": "ann", "provider": "twilio" });
         if let Some(account) = account {
@@ -68,7 +71,10 @@ async fn a_tenant_has_and_shows_numbers_of_its_own_alone() {
         assert_eq!(status, StatusCode::CONFLICT, "{number}: {error}");
     }
     let (status, line) = put(&acme, FREE, None).await;
-    assert_eq!((status, &line["account"]), (StatusCode::OK, &json!("twilio")));
+    assert_eq!(
+        (status, &line["account"]),
+        (StatusCode::OK, &json!("twilio"))
+    );
     // who calls shows a number of theirs
     let call = async |key: &str, from: &str| {
         let mut body = wanted();

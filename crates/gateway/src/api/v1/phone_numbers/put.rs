@@ -115,6 +115,8 @@ fn account(
         (None, []) => wrong(
             "The server has no account with this carrier that this tenant may use; see telephony.accounts.NAME.tenants.",
         ),
-        (None, _) => wrong("There are several accounts with this carrier: name the one that the number is with."),
+        (None, _) => wrong(
+            "There are several accounts with this carrier: name the one that the number is with.",
+        ),
     }
 }
