@@ -3,7 +3,10 @@
 
 mod callbacks;
 mod faults;
+mod hanging_up;
+mod late;
 mod machines;
+mod numbers;
 mod out;
 mod summed;
 
