@@ -25,6 +25,8 @@ pub(crate) const BUDGET_EXCEEDED: &str = "budget_exceeded";
 const DAY_MS: u64 = 86_400_000;
 /// Millionths of a dollar in a cent.
 const MICROS_PER_CENT: u64 = 10_000;
+/// In which the day is counted, in millionths of a dollar: the largest count of a window is then $10,000.
+const DAY_UNIT: u64 = 100;
 /// Characters of English text in a token.
 const CHARS_PER_TOKEN: u64 = 4;
 /// Length of an answer that is estimated where its question does not say, in tokens.
@@ -117,7 +119,7 @@ impl Purse {
             kind: LevelKind::User,
             id: format!("budget:{}", terms.user),
             requests: None,
-            tokens: Some(Rate::new(terms.day_cents * MICROS_PER_CENT, DAY_MS)),
+            tokens: Some(Rate::new(micros(terms.day_cents) / DAY_UNIT, DAY_MS)),
             audio_s: None,
         });
         Self(Arc::new(Shared {
@@ -143,14 +145,14 @@ impl Purse {
 
     /// How the session's budget stands.
     pub(crate) fn standing(&self) -> Standing {
-        let limit = self.0.terms.session_cents * MICROS_PER_CENT;
+        let limit = micros(self.0.terms.session_cents);
         if limit == 0 {
             return Standing::Plenty;
         }
         let spent = self.0.state().spent.total().exact_micro_dollars();
         if spent >= limit as f64 {
             Standing::UsedUp
-        } else if spent * 100.0 >= (limit * self.0.terms.warn_percent) as f64 {
+        } else if spent * 100.0 >= limit.saturating_mul(self.0.terms.warn_percent) as f64 {
             Standing::Near
         } else {
             Standing::Plenty
@@ -175,13 +177,18 @@ impl Purse {
             .left
             .iter()
             .find(|left| left.measure == Measure::Tokens);
-        left.map(|left| left.standing.remaining)
+        left.map(|left| left.standing.remaining * DAY_UNIT)
     }
 
     /// The user's budget of the day, in micro-dollars; `None` where there is none.
     pub(crate) fn day_micros(&self) -> Option<u64> {
         self.0.day.as_ref()?;
-        Some(self.0.terms.day_cents * MICROS_PER_CENT)
+        Some(micros(self.0.terms.day_cents))
+    }
+
+    /// Counts what was spent of the day elsewhere, in micro-dollars.
+    pub(crate) async fn count_day(&self, micros: u64) {
+        self.0.count_day(micros.div_ceil(DAY_UNIT)).await;
     }
 
     /// Holds what answering `question` may cost, until the result is dropped.
@@ -190,7 +197,7 @@ impl Purse {
     /// [`BUDGET_EXCEEDED`]; nobody may be asked then.
     pub(crate) async fn reserve(&self, question: &LlmRequest) -> Result<Held, ErrorBody> {
         let estimate = self.0.estimate(question);
-        let limit = self.0.terms.session_cents * MICROS_PER_CENT;
+        let limit = micros(self.0.terms.session_cents);
         let spent = self.0.state().spent.total();
         let used = spent.exact_micro_dollars().ceil() as u64;
         // a session has one answer at a time: what it holds is this
@@ -210,9 +217,9 @@ impl Purse {
         let Some(day) = &self.0.day else {
             return Ok(held);
         };
-        let limit = self.0.terms.day_cents * MICROS_PER_CENT;
+        let limit = micros(self.0.terms.day_cents);
         let demand = Demand {
-            tokens: sensible(estimate, limit),
+            tokens: sensible(estimate, limit).div_ceil(DAY_UNIT),
             ..Demand::default()
         };
         let levels = std::slice::from_ref(day);
@@ -223,7 +230,7 @@ impl Purse {
                 Ok(held)
             }
             Err(refused) => {
-                let spent = limit.saturating_sub(refused.remaining);
+                let spent = limit.saturating_sub(refused.remaining * DAY_UNIT);
                 let dollars = spent as f64 / 1_000_000.0;
                 Err(exceeded("Daily budget limit exceeded", dollars))
             }
@@ -239,7 +246,7 @@ impl Purse {
             of_door.or(listed)
         };
         let cost = cost.unwrap_or_default();
-        let micros = {
+        let units = {
             let mut state = self.0.state();
             let spent = &mut state.spent;
             spent.units += used.units;
@@ -252,21 +259,16 @@ impl Purse {
                 _ => spent.llm += cost,
             }
             state.untold_pico += cost.pico_dollars();
-            let micros = state.untold_pico / 1_000_000;
-            state.untold_pico %= 1_000_000;
-            micros
+            let units = state.untold_pico / (1_000_000 * DAY_UNIT);
+            state.untold_pico %= 1_000_000 * DAY_UNIT;
+            units
         };
         self.0.changed.send_replace(());
-        if micros > 0 && self.0.day.is_some() {
+        if units > 0 && self.0.day.is_some() {
             let shared = Arc::clone(&self.0);
-            self.0.runtime.spawn(async move {
-                let used = Demand {
-                    tokens: micros,
-                    ..Demand::default()
-                };
-                let levels = shared.day.as_slice();
-                shared.limiter.count(levels, used, shared.now_ms()).await;
-            });
+            self.0
+                .runtime
+                .spawn(async move { shared.count_day(units).await });
         }
     }
 }
@@ -274,6 +276,16 @@ impl Purse {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts so many times [`DAY_UNIT`].
+    async fn count_day(&self, units: u64) {
+        let used = Demand {
+            tokens: units,
+            ..Demand::default()
+        };
+        let levels = self.day.as_slice();
+        self.limiter.count(levels, used, self.now_ms()).await;
     }
 
     fn now_ms(&self) -> u64 {
@@ -292,6 +304,11 @@ impl Shared {
         let cost = self.terms.rates.cost(&units).unwrap_or_default();
         cost.micro_dollars()
     }
+}
+
+/// A budget in millionths of a dollar.
+const fn micros(cents: u64) -> u64 {
+    cents.saturating_mul(MICROS_PER_CENT)
 }
 
 /// What is held for a turn of this `estimate`, in micro-dollars: one beyond the whole budget would keep everybody out, so
@@ -436,6 +453,18 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(one.standing(), Standing::Plenty);
+    }
+
+    #[tokio::test]
+    async fn a_large_day_is_as_large_as_it_says() {
+        let limiter = Limiter::memory();
+        // $10,000, the largest that may be set
+        let purse = purse(0, 1_000_000, &limiter);
+        assert_eq!(purse.day_micros(), Some(10_000_000_000));
+        assert_eq!(purse.left_today().await, purse.day_micros());
+        purse.count_day(150_000_000).await;
+        assert_eq!(purse.left_today().await, Some(9_850_000_000));
+        assert!(purse.reserve(&question()).await.is_ok());
     }
 
     #[tokio::test]

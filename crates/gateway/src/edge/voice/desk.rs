@@ -9,11 +9,16 @@ use super::supabase::Supabase;
 use crate::auth::jwt;
 use crate::clock::Clock;
 use crate::config::Voice;
+use crate::quota::purse::Purse;
 
 /// The door's own.
 #[derive(Debug)]
 pub struct Desk {
     connections: Arc<AtomicUsize>,
+    /// Of them, those that have not said yet who they are.
+    waiting: Arc<AtomicUsize>,
+    /// Held while a day is made up: two sessions at once would do it twice.
+    making_up: tokio::sync::Mutex<()>,
     /// Checks tokens; none where nothing says how.
     pub(super) tokens: Option<jwt::Verifier>,
     /// Asked for users, and written to.
@@ -28,6 +33,8 @@ impl Desk {
     pub fn open(config: &Voice, clock: &Clock) -> Result<Self, reqwest::Error> {
         Ok(Self {
             connections: Arc::default(),
+            waiting: Arc::default(),
+            making_up: tokio::sync::Mutex::default(),
             tokens: jwt::Verifier::new(&config.tokens(), clock.clone())?,
             supabase: Supabase::open(config)?,
         })
@@ -38,12 +45,37 @@ impl Desk {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Counts what a user has spent, by the rows of their sessions, where the day knows of nothing: it was forgotten with
+    /// this process, or with Redis.
+    pub(super) async fn make_up(&self, purse: &Purse, of_rows: u64) {
+        if of_rows == 0 {
+            return;
+        }
+        let _alone = self.making_up.lock().await;
+        if purse.left_today().await == purse.day_micros() {
+            purse.count_day(of_rows).await;
+        }
+    }
+
     /// One more.
     pub(super) fn enter(&self) -> Counted {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(&self.connections))
     }
+
+    /// One more that has not said yet who it is; `None` where `most` of them wait.
+    pub(super) fn wait(&self, most: usize) -> Option<Waiting> {
+        let more = |waiting: usize| (waiting < most).then_some(waiting + 1);
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Waiting(Counted(Arc::clone(&self.waiting))))
+    }
 }
+
+/// A connection among those that have not said who they are.
+#[derive(Debug)]
+pub(super) struct Waiting(#[expect(dead_code, reason = "counts until it is dropped")] Counted);
 
 /// A connection that counts for as long as this is held.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod budgets;
 mod calls;
 mod door;
 mod fake_supabase;
+mod models;
 mod nodes;
 mod rows;
 mod supabase;
