@@ -107,7 +107,13 @@ pub(super) async fn run(
     let missed = match &wish.since {
         Some(since) => {
             let missed = missed(&app, &room.id, since).await;
-            room.caught_up(number, &missed.keys);
+            room.replayed(number, &missed.keys);
+            while let Some(text) = room.next_held(number) {
+                if queue.try_send(Out::Text(text)).is_err() {
+                    queue.send_last(Out::TooSlow);
+                    break;
+                }
+            }
             Some(missed)
         }
         None => None,

@@ -151,7 +151,12 @@ impl Desk {
                 return;
             }
         }
-        room.caught_up(self.number, &missed.keys);
+        room.replayed(self.number, &missed.keys);
+        while let Some(text) = room.next_held(self.number) {
+            if self.queue.send(Out::Text(text)).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Follows a room no more.

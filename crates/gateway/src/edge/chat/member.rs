@@ -65,17 +65,24 @@ impl CatchingUp {
 }
 
 impl Member {
-    /// Everything that it missed is on its way: what was told meanwhile follows, but for what is known by `keys`. False when
-    /// there is no place for that.
-    pub(super) fn caught_up(&mut self, keys: &[String]) -> bool {
-        let Some(catching_up) = &mut self.catching_up else {
-            return true;
-        };
-        let held = catching_up.held.take().unwrap_or_default();
-        catching_up.replayed = keys.iter().cloned().collect();
-        catching_up.until = Instant::now() + TOLD_TWICE_FOR;
-        held.into_iter()
-            .all(|(key, text)| self.take(key.as_ref(), text))
+    /// What is known by `keys` is on its way, and is not told again.
+    pub(super) fn replayed(&mut self, keys: &[String]) {
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.replayed = keys.iter().cloned().collect();
+            catching_up.until = Instant::now() + TOLD_TWICE_FOR;
+        }
+    }
+
+    /// The next of what was told meanwhile; with `None` it has caught up, and is told from then on.
+    pub(super) fn next_held(&mut self) -> Option<Utf8Bytes> {
+        let CatchingUp { held, replayed, .. } = &mut **self.catching_up.as_mut()?;
+        while let Some((key, text)) = held.as_mut()?.pop_front() {
+            if key.is_none_or(|key| !replayed.remove(&key)) {
+                return Some(text);
+            }
+        }
+        *held = None;
+        None
     }
 
     /// Puts a frame into the queue, or behind what was missed. False when there is no place.

@@ -191,16 +191,19 @@ impl Room {
         state.tell(&self.id, frame)
     }
 
-    /// Everything that a member missed is on its way: what was told meanwhile follows, but for what is known by `keys`.
-    pub(super) fn caught_up(&self, number: u64, keys: &[String]) {
+    /// What a member missed, and is known by `keys`, is on its way to it.
+    pub(super) fn replayed(&self, number: u64, keys: &[String]) {
         let mut state = self.lock();
-        let Some(at) = state.members.iter().position(|it| it.number == number) else {
-            return;
-        };
-        if !state.members[at].caught_up(keys) {
-            state.members[at].queue.send_last(Out::TooSlow);
-            state.members.swap_remove(at);
+        if let Some(member) = state.members.iter_mut().find(|it| it.number == number) {
+            member.replayed(keys);
         }
+    }
+
+    /// The next of what was told while a member caught up; with `None` it has, and is told from then on.
+    pub(super) fn next_held(&self, number: u64) -> Option<Utf8Bytes> {
+        let mut state = self.lock();
+        let member = state.members.iter_mut().find(|it| it.number == number);
+        member?.next_held()
     }
 
     /// Does something and tells everybody what came of it, with nothing told between the two.
@@ -414,8 +417,11 @@ mod tests {
         room.tell(&keyed("a", "m:1"));
         room.tell(&keyed("b", "m:2"));
         assert!(of_one.recv().now_or_never().is_none());
-        room.caught_up(1, &["m:1".to_owned(), "m:3".to_owned()]);
-        assert_eq!(heard(&mut of_one).await, "b");
+        room.replayed(1, &["m:1".to_owned(), "m:3".to_owned()]);
+        assert_eq!(room.next_held(1).unwrap().as_str(), "b");
+        room.tell(&keyed("b2", "m:2b"));
+        assert_eq!(room.next_held(1).unwrap().as_str(), "b2");
+        assert_eq!(room.next_held(1), None);
         // on its way when it was read
         room.tell(&keyed("c", "m:3"));
         room.tell(&keyed("d", "m:4"));
