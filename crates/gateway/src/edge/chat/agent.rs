@@ -169,14 +169,14 @@ pub(super) async fn hand_over(
 
 /// Whether a person answers in this room.
 async fn is_human(app: &App, room: &Room) -> bool {
+    if room.is_human() {
+        return true;
+    }
     let Some(own) = app.chat.keeper.own() else {
-        return room.is_human();
+        return false;
     };
     let found = own.sql.chat_room(&own.tenant, &room.id).await;
-    found.map_or_else(
-        |_| room.is_human(),
-        |found| found.is_some_and(|it| it.answered_by == "human"),
-    )
+    matches!(found, Ok(Some(room)) if room.answered_by == "human")
 }
 
 /// What was said lately, oldest first.
