@@ -9,6 +9,7 @@
 mod backup;
 mod disk_full;
 mod killed;
+mod killed_calls;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 #[expect(
     dead_code,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::Problem;
-use super::voice::MAX_BUDGET_CENTS;
+use crate::quota::purse::MAX_DAY_CENTS;
 use crate::retention::RETENTION_DAYS;
 
 /// `[plans.NAME]`: how much a tenant of this plan may have; 0 is no limit. `free`, `pro` and `enterprise` (no limits)
@@ -74,11 +74,11 @@ pub(super) fn check(plans: &BTreeMap<String, Plan>) -> Result<(), Problem> {
             ),
             ("voice_daily_budget_cents", plan.voice_daily_budget_cents),
         ] {
-            if let Some(cents) = cents.filter(|cents| *cents > MAX_BUDGET_CENTS) {
+            if let Some(cents) = cents.filter(|cents| *cents > MAX_DAY_CENTS) {
                 return Err(Problem {
                     key: format!("plans.{name}.{field}").into(),
                     value: cents.to_string(),
-                    expected: format!("0 to {MAX_BUDGET_CENTS}").into(),
+                    expected: format!("0 to {MAX_DAY_CENTS}").into(),
                 });
             }
         }
@@ -116,7 +116,7 @@ mod tests {
         let problem = check(&plan(3651)).err().unwrap();
         assert_eq!(problem.key, "plans.gold.retention_days");
         let rich = Plan {
-            voice_daily_budget_cents: Some(1_000_001),
+            voice_daily_budget_cents: Some(10_000_001),
             ..Plan::default()
         };
         let plans = BTreeMap::from([("gold".to_owned(), rich)]);

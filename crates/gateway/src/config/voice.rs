@@ -8,9 +8,7 @@ use utoipa::ToSchema;
 use super::Secret;
 use super::check::{Problem, within};
 use crate::auth::jwt;
-
-/// Largest budget of a session or a day, in cents: $10,000.
-pub(super) const MAX_BUDGET_CENTS: u64 = 1_000_000;
+use crate::quota::purse::MAX_DAY_CENTS;
 
 /// By whose prices a session's budget is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -75,9 +73,9 @@ pub struct Voice {
     pub supabase_mirror: bool,
     /// Subscription tiers that may call, such as `studio`; everybody may when empty.
     pub tiers: Vec<String>,
-    /// What a session may cost, in cents of a dollar, 0 to 1000000.
+    /// What a session may cost, in cents of a dollar, 0 to 10000000.
     pub session_budget_cents: u64,
-    /// What a user's sessions may cost within any day, in cents of a dollar, 0 to 1000000; over all servers, and whatever is ended.
+    /// What a user's sessions may cost within any day, in cents of a dollar, 0 to 10000000; over all servers, and whatever is ended.
     pub daily_budget_cents: u64,
     /// From how much of a session's budget on the app is warned, in per cent, 1 to 100.
     pub warn_percent: u64,
@@ -180,7 +178,7 @@ pub(super) fn check(voice: &Voice, listen: &[&str]) -> Result<(), Problem> {
         ("voice.session_budget_cents", voice.session_budget_cents),
         ("voice.daily_budget_cents", voice.daily_budget_cents),
     ] {
-        within(key, cents, 0..=MAX_BUDGET_CENTS)?;
+        within(key, cents, 0..=MAX_DAY_CENTS)?;
     }
     within("voice.warn_percent", voice.warn_percent, 1..=100)?;
     within("voice.max_session_s", voice.max_session_s, 1..=86_400)?;
@@ -278,7 +276,7 @@ mod tests {
         assert_eq!(address.as_deref(), Some("voice.supabase_url"));
         let warn = wrong(|voice| voice.warn_percent = 0);
         assert_eq!(warn.as_deref(), Some("voice.warn_percent"));
-        let day = wrong(|voice| voice.daily_budget_cents = 1_000_001);
+        let day = wrong(|voice| voice.daily_budget_cents = 10_000_001);
         assert_eq!(day.as_deref(), Some("voice.daily_budget_cents"));
         let home = Voice {
             admits: VoiceAdmits::Anybody,

@@ -47,6 +47,7 @@ mod extra_events;
 mod faults_postgres;
 mod faults_redis;
 mod fifty;
+mod issuers;
 mod keys;
 mod keys_admin;
 mod known_keys;
@@ -71,15 +72,13 @@ mod postgres;
 mod postgres_outage;
 mod quotas;
 mod realtime;
+mod recorded;
 mod redis;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[path = "../../../store/tests/it/redis_fleets.rs"]
-#[expect(
-    dead_code,
-    reason = "these stories need less of the helper than the store's tests"
-)]
 mod redis_fleets;
+mod redis_kinds;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 mod redis_servers;
 mod restored;
@@ -92,6 +91,7 @@ mod rooms_beyond;
 mod rooms_followed;
 mod rooms_limits;
 mod rooms_pipelined;
+mod rooms_postgres;
 mod rooms_redis;
 mod rooms_rest;
 mod session;

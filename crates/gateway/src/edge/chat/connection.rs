@@ -181,13 +181,18 @@ impl Connection {
             }
         }
         desk.leave().await;
-        if let End::Close(code, reason) = end {
-            let reason = reason.into();
-            let frame = Message::Close(Some(CloseFrame { code, reason }));
-            let sent = timeout(STUCK_FOR, socket.send(frame)).await;
-            if matches!(sent, Ok(Ok(()))) {
-                linger(socket).await;
+        match end {
+            End::Close(code, reason) => {
+                let reason = reason.into();
+                let frame = Message::Close(Some(CloseFrame { code, reason }));
+                let sent = timeout(STUCK_FOR, socket.send(frame)).await;
+                if matches!(sent, Ok(Ok(()))) {
+                    linger(socket).await;
+                }
             }
+            // who closes is answered with a close (RFC 6455 §5.5.1), which goes out when the socket is read on
+            End::Closed => linger(socket).await,
+            End::Lost => {}
         }
     }
 

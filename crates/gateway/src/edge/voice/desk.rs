@@ -9,7 +9,6 @@ use super::supabase::Supabase;
 use crate::auth::jwt;
 use crate::clock::Clock;
 use crate::config::Voice;
-use crate::quota::purse::Purse;
 
 /// The door's own.
 #[derive(Debug)]
@@ -17,8 +16,6 @@ pub struct Desk {
     connections: Arc<AtomicUsize>,
     /// Of them, those that have not said yet who they are.
     waiting: Arc<AtomicUsize>,
-    /// Held while a day is made up: two sessions at once would do it twice.
-    making_up: tokio::sync::Mutex<()>,
     /// Checks tokens; none where nothing says how.
     pub(super) tokens: Option<jwt::Verifier>,
     /// Asked for users, and written to.
@@ -34,7 +31,6 @@ impl Desk {
         Ok(Self {
             connections: Arc::default(),
             waiting: Arc::default(),
-            making_up: tokio::sync::Mutex::default(),
             tokens: jwt::Verifier::new(&config.tokens(), clock.clone())?,
             supabase: Supabase::open(config)?,
         })
@@ -43,18 +39,6 @@ impl Desk {
     /// Connections that are open, with and without a session.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Counts what a user has spent, by the rows of their sessions, where the day knows of nothing: it was forgotten with
-    /// this process, or with Redis.
-    pub(super) async fn make_up(&self, purse: &Purse, of_rows: u64) {
-        if of_rows == 0 {
-            return;
-        }
-        let _alone = self.making_up.lock().await;
-        if purse.left_today().await == purse.day_micros() {
-            purse.count_day(of_rows).await;
-        }
     }
 
     /// One more.
