@@ -62,6 +62,8 @@ export class Room {
       for (const unsent of this.unsent.values()) this.send(unsent);
     }
     if (message.type === "message") this.last = message.data.id;
+    // nobody has said anything since, and somebody may before this comes back
+    if (message.type === "history") this.last ??= message.messages.at(-1)?.id ?? null;
     if (message.type === "ack") this.unsent.delete(message.data.clientId);
     if (message.type === "error" && message.clientId) this.unsent.delete(message.clientId);
     this.hooks.message(message);

@@ -62,6 +62,14 @@ pub struct NewTenant {
     pub limits: TenantLimits,
 }
 
+/// Whether a door of this tenant is open. A database that does not answer closes none: what is behind the door may need none.
+pub(crate) async fn is_open(sql: &Sql, tenant: &str) -> bool {
+    match sql.find_tenant(tenant).await {
+        Ok(found) => found.is_none_or(|tenant| tenant.status == TenantStatus::Active),
+        Err(_) => true,
+    }
+}
+
 /// An id for something that nobody chose one for: `PREFIX-` and random characters.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 use axum::http::{HeaderMap, Uri, header};
 use url::form_urlencoded;
 
-use super::ephemeral;
+use super::{ephemeral, key_text};
 use crate::config::Secret;
 
 /// Browsers cannot set headers on a WebSocket; the SDKs put the key into this subprotocol.
@@ -42,6 +42,11 @@ impl Credential {
     /// Whether this claims to be an ephemeral client secret (`ek_…`).
     pub fn is_ephemeral(&self) -> bool {
         self.reveal().starts_with(ephemeral::PREFIX)
+    }
+
+    /// Whether this claims to be one of ours, a key (`ap_…`) or a client secret.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_ephemeral() || self.reveal().starts_with(key_text::PREFIX)
     }
 
     pub(crate) fn reveal(&self) -> &str {

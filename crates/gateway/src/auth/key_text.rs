@@ -6,7 +6,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 
 use super::AuthError;
 
-const PREFIX: &str = "ap_";
+pub(super) const PREFIX: &str = "ap_";
 
 /// Base-62 characters of the public id: 59 bits, so ids do not collide and need not be secret.
 const ID_LENGTH: usize = 10;

@@ -2,6 +2,8 @@
 //! Called by the extractors and by the realtime edge once it is known who asks.
 //! Never counts audio, never asks anybody where no limit is set, and never refuses because Redis is away.
 
+use std::net::IpAddr;
+
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use engine::guard::Rate;
@@ -33,7 +35,18 @@ pub(crate) async fn admit(
 /// # Errors
 /// 429 `rate_limit_exceeded` when any of the limits is used up; nothing is counted then.
 pub(crate) async fn count(app: &App, who: &Principal, parts: &Parts) -> Result<(), ApiError> {
-    let levels = levels(app, who, parts);
+    take(app, who, levels(app, who, client_ip(app, parts))).await
+}
+
+/// Counts one request that this server makes itself on `who`'s account.
+///
+/// # Errors
+/// As [`count`].
+pub(crate) async fn count_own(app: &App, who: &Principal) -> Result<(), ApiError> {
+    take(app, who, levels(app, who, None)).await
+}
+
+async fn take(app: &App, who: &Principal, levels: Vec<Level>) -> Result<(), ApiError> {
     if levels.is_empty() {
         return Ok(());
     }
@@ -82,9 +95,9 @@ pub(crate) fn allowed(config: &Config, allowance: &Allowance) -> Plan {
 }
 
 /// The limits that are set and concern `who`.
-fn levels(app: &App, who: &Principal, parts: &Parts) -> Vec<Level> {
+fn levels(app: &App, who: &Principal, ip: Option<IpAddr>) -> Vec<Level> {
     let rates = &app.config.rate_limits;
-    let ip = client_ip(app, parts).map(|ip| network(ip).to_string());
+    let ip = ip.map(|ip| network(ip).to_string());
     let of_tenant = match allowed(&app.config, &who.allowance).requests_per_minute {
         0 => rates.tenant_requests_per_minute,
         own => own,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::Problem;
+use crate::quota::purse::MAX_DAY_CENTS;
 use crate::retention::RETENTION_DAYS;
 
 /// `[plans.NAME]`: how much a tenant of this plan may have; 0 is no limit. `free`, `pro` and `enterprise` (no limits)
@@ -65,6 +66,23 @@ impl Plan {
 
 /// The first value of a plan that is not accepted.
 pub(super) fn check(plans: &BTreeMap<String, Plan>) -> Result<(), Problem> {
+    for (name, plan) in plans {
+        for (field, cents) in [
+            (
+                "voice_session_budget_cents",
+                plan.voice_session_budget_cents,
+            ),
+            ("voice_daily_budget_cents", plan.voice_daily_budget_cents),
+        ] {
+            if let Some(cents) = cents.filter(|cents| *cents > MAX_DAY_CENTS) {
+                return Err(Problem {
+                    key: format!("plans.{name}.{field}").into(),
+                    value: cents.to_string(),
+                    expected: format!("0 to {MAX_DAY_CENTS}").into(),
+                });
+            }
+        }
+    }
     let wrong = plans
         .iter()
         .find(|(_, plan)| plan.retention_days > *RETENTION_DAYS.end());
@@ -97,5 +115,12 @@ mod tests {
         assert!(check(&plan(0)).is_ok() && check(&plan(3650)).is_ok());
         let problem = check(&plan(3651)).err().unwrap();
         assert_eq!(problem.key, "plans.gold.retention_days");
+        let rich = Plan {
+            voice_daily_budget_cents: Some(10_000_001),
+            ..Plan::default()
+        };
+        let plans = BTreeMap::from([("gold".to_owned(), rich)]);
+        let problem = check(&plans).err().unwrap();
+        assert_eq!(problem.key, "plans.gold.voice_daily_budget_cents");
     }
 }

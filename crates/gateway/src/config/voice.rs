@@ -44,6 +44,8 @@ pub struct Voice {
     pub admits: VoiceAdmits,
     /// The pipeline, or `agent:NAME`, that answers where the app does not say; `pipeline.name` when not set.
     pub model: Option<String>,
+    /// Pipelines and `agent:NAME`s that users with a token may ask for beside that one; keys of this server may ask for any.
+    pub models: Vec<String>,
     /// Instructions of sessions without an agent; `sessions.instructions` when not set.
     pub instructions: Option<String>,
     /// The tenant whose sessions those of users with a token are.
@@ -71,9 +73,9 @@ pub struct Voice {
     pub supabase_mirror: bool,
     /// Subscription tiers that may call, such as `studio`; everybody may when empty.
     pub tiers: Vec<String>,
-    /// What a session may cost, in cents of a dollar.
+    /// What a session may cost, in cents of a dollar, 0 to 10000000.
     pub session_budget_cents: u64,
-    /// What a user's sessions may cost within any day, in cents of a dollar; over all servers, and whatever is ended.
+    /// What a user's sessions may cost within any day, in cents of a dollar, 0 to 10000000; over all servers, and whatever is ended.
     pub daily_budget_cents: u64,
     /// From how much of a session's budget on the app is warned, in per cent, 1 to 100.
     pub warn_percent: u64,
@@ -108,6 +110,7 @@ impl Default for Voice {
         Self {
             admits: VoiceAdmits::Users,
             model: None,
+            models: Vec::new(),
             instructions: None,
             tenant: "default".to_owned(),
             project: "default".to_owned(),
@@ -171,11 +174,12 @@ pub(super) fn check(voice: &Voice, listen: &[&str]) -> Result<(), Problem> {
             expected: expected.into(),
         })
     };
-    within(
-        "voice.daily_budget_cents",
-        voice.daily_budget_cents,
-        0..=MAX_DAY_CENTS,
-    )?;
+    for (key, cents) in [
+        ("voice.session_budget_cents", voice.session_budget_cents),
+        ("voice.daily_budget_cents", voice.daily_budget_cents),
+    ] {
+        within(key, cents, 0..=MAX_DAY_CENTS)?;
+    }
     within("voice.warn_percent", voice.warn_percent, 1..=100)?;
     within("voice.max_session_s", voice.max_session_s, 1..=86_400)?;
     within("voice.auth_timeout_s", voice.auth_timeout_s, 1..=600)?;
@@ -272,6 +276,8 @@ mod tests {
         assert_eq!(address.as_deref(), Some("voice.supabase_url"));
         let warn = wrong(|voice| voice.warn_percent = 0);
         assert_eq!(warn.as_deref(), Some("voice.warn_percent"));
+        let day = wrong(|voice| voice.daily_budget_cents = 10_000_001);
+        assert_eq!(day.as_deref(), Some("voice.daily_budget_cents"));
         let home = Voice {
             admits: VoiceAdmits::Anybody,
             ..Voice::default()

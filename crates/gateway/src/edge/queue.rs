@@ -84,6 +84,11 @@ impl<T> Shared<T> {
 }
 
 impl<T> Sender<T> {
+    /// How many messages may wait.
+    pub fn places(&self) -> usize {
+        self.0.places
+    }
+
     /// Puts a message in.
     ///
     /// # Errors

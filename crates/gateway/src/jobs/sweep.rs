@@ -1,4 +1,4 @@
-//! Removes what is over of the outbox, the inbox, the calls and the voice sessions; ends voice sessions that were lost.
+//! Removes what is over of the outbox, the inbox, the calls, the voice sessions, the chat rooms and the surveys; ends voice sessions that were lost.
 //! Runs in every server, once at start and once a day; two at once find less to do.
 //! Never removes more than [`ROWS`] rows in one go: what is left comes a minute later.
 
@@ -35,6 +35,8 @@ pub(super) async fn run(app: Arc<App>) {
                     inbox = swept.inbox,
                     calls = swept.calls,
                     voice = swept.voice,
+                    chat_messages = swept.chat_messages,
+                    responses = swept.responses,
                     "what is over was removed"
                 );
                 if swept.left == 0 { NEXT } else { DAY }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::ask::{Finish, LlmMessage, LlmRequest, LlmUsage};
 use engine::survey::{Dialect, Phrase, Questions, Spoken};
-use providers::ProviderError;
 use providers::ports::{Llm, LlmEvent, LlmStream};
+use providers::{Pipeline, ProviderError};
 use store::{Added, StoreError};
 use tokio::sync::mpsc;
 use wire::realtime::session::Tool;
@@ -28,6 +28,11 @@ pub(crate) struct Mind {
     desk: Arc<Desk>,
     tenant: String,
     questions: Questions,
+}
+
+/// Whether a survey answers in this pipeline.
+pub(crate) fn asks(pipeline: &Pipeline) -> bool {
+    pipeline.llm.name() == NAME
 }
 
 impl Mind {

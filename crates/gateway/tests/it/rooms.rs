@@ -368,10 +368,21 @@ async fn who_knocks_with_bad_tokens_again_and_again_waits_before_the_upgrade() {
             Err(error) => panic!("{error}"),
         }
     };
+    // tokens that were good once, and none at all, are no guesses
+    let mut over = customer("u", "c");
+    over["exp"] = json!(world.app().clock.unix_s() - 3600);
+    let over = token(&over);
+    for _ in 0..11 {
+        assert_eq!(knock(&over).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(knock("").await, StatusCode::UNAUTHORIZED);
+    }
     for _ in 0..11 {
         assert_eq!(knock("bad").await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(knock("bad").await, StatusCode::TOO_MANY_REQUESTS);
+    // others behind the address have nothing to do with it
+    let other = token(&customer("v", "c"));
+    assert_eq!(knock(&other).await, StatusCode::SWITCHING_PROTOCOLS);
     world
         .app()
         .clock

@@ -41,10 +41,67 @@ async fn a_flood_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test]
+async fn questions_for_the_past_are_counted_too() {
+    let world = World::start(|config| {
+        with_rooms(config);
+        config.chat.messages_per_minute = 2;
+    })
+    .await;
+    let mut ann = Guest::enter(&world, &customer("ann", "c"), "").await;
+    for _ in 0..6 {
+        ann.send(&json!({ "type": "history" })).await;
+        assert_eq!(ann.next().await["type"], "history");
+    }
+    ann.send(&json!({ "type": "history" })).await;
+    let refused = ann.next().await;
+    assert_eq!(refused["error"], "Failed to read the history");
+    // what one has to say is counted on its own
+    ann.say("hello", "USER").await;
+    assert_eq!(ann.next().await["data"]["content"], "hello");
+}
+
+#[tokio::test]
+async fn a_long_history_comes_in_parts_that_a_client_can_read() {
+    let world = World::start(|config| {
+        with_rooms(config);
+        config.chat.messages_per_minute = 0;
+    })
+    .await;
+    let mut ann = Guest::enter(&world, &customer("ann", "c"), "").await;
+    let filler = "x".repeat(15_000);
+    for number in 0..80 {
+        ann.say(&format!("{number} {filler}"), "USER").await;
+        ann.next().await;
+    }
+    ann.send(&json!({ "type": "history", "limit": 1000 })).await;
+    let newest = ann.next().await;
+    let messages = newest["messages"].as_array().unwrap();
+    assert!(messages.len() < 80 && newest["more"] == true);
+    let words = messages.last().unwrap()["content"].as_str().unwrap();
+    assert!(words.starts_with("79 "));
+    let before = messages[0]["id"].clone();
+    let rest = 80 - messages.len();
+    ann.send(&json!({ "type": "history", "limit": 1000, "before": before }))
+        .await;
+    let older = ann.next().await;
+    assert_eq!(older["messages"].as_array().unwrap().len(), rest);
+    assert_eq!(older["more"], false);
+}
+
+#[tokio::test]
 async fn a_token_that_expires_ends_its_socket() {
     let world = World::start(with_rooms).await;
     // a second is left of the minute that clocks may be off
     let exp = world.app().clock.unix_s() - 59;
+    let claims = json!({ "userId": "u", "chatId": "c", "exp": exp });
+    let mut guest = Guest::enter(&world, &claims, "").await;
+    assert_eq!(guest.closed().await, (4002, "Token expired".to_owned()));
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_may_be_no_whole_number() {
+    let world = World::start(with_rooms).await;
+    let exp = world.app().clock.unix_s() as f64 - 59.5;
     let claims = json!({ "userId": "u", "chatId": "c", "exp": exp });
     let mut guest = Guest::enter(&world, &claims, "").await;
     assert_eq!(guest.closed().await, (4002, "Token expired".to_owned()));
@@ -162,4 +219,24 @@ async fn who_does_not_read_is_let_go_and_the_others_miss_nothing() {
         );
     }
     let _ = slow.close(None).await;
+}
+
+#[tokio::test]
+async fn the_rooms_of_a_suspended_tenant_are_closed() {
+    let world = World::start(|config| {
+        with_rooms(config);
+        config.chat.tenant = "acme".to_owned();
+    })
+    .await;
+    world.tenant("acme").await;
+    Guest::enter(&world, &customer("u", "c"), "").await;
+    let why = json!({ "reason": "unpaid" });
+    let suspended = world.post("/v1/admin/tenants/acme/suspend", &why).send();
+    assert!(suspended.await.unwrap().status().is_success());
+    let url = world.url(&format!("/chat?token={}", token(&customer("u", "c"))));
+    let refused = tokio_tungstenite::connect_async(url.replacen("http", "ws", 1)).await;
+    let Err(tokio_tungstenite::tungstenite::Error::Http(response)) = refused else {
+        panic!("a guest of a suspended tenant was let in");
+    };
+    assert_eq!(response.status(), 403);
 }

@@ -207,6 +207,71 @@ async fn while_redis_is_away_a_message_is_told_here_and_elsewhere_later_once() {
 }
 
 #[tokio::test]
+async fn who_comes_while_redis_is_away_hears_what_is_told_elsewhere_meanwhile() {
+    let mut servers = Servers::single().await;
+    let (one, other) = two(&servers).await;
+    let mut bob = Guest::enter(&other, &helper("bob", "c"), "").await;
+    servers.nodes[0].kill();
+    let mut ann = Guest::enter(&one, &customer("ann", "c"), "").await;
+    for words in ["one", "two"] {
+        bob.say(words, "ASSISTANT").await;
+    }
+    assert_eq!(bob.words_until("two").await, ["one", "two"]);
+    servers.nodes[0].restart().await;
+    assert_eq!(ann.words_until("two").await, ["one", "two"]);
+    bob.say("three", "ASSISTANT").await;
+    assert_eq!(ann.words_until("three").await, ["three"]);
+}
+
+#[tokio::test]
+async fn the_agent_answers_on_one_server_at_a_time() {
+    const ROUNDS: usize = 4;
+    let servers = Servers::single().await;
+    let start = async || {
+        let world = World::start(|config| {
+            with_rooms(config);
+            config.redis.url = Some(Secret::new(servers.url.as_str()));
+            config.chat.messages_per_minute = 0;
+            // what was said is known to both
+            config.chat.keep = false;
+            config.chat.agent = Some("ann".to_owned());
+        })
+        .await;
+        let words = "one two three four five six seven eight nine ten eleven twelve";
+        let ann = json!({ "name": "ann", "instructions": format!("say: {words}.") });
+        let made = world.post("/v1/agents", &ann).send().await.unwrap();
+        assert_eq!(made.status(), 201);
+        world
+    };
+    let (one, other) = (start().await, start().await);
+    let more = "&events=message_delta";
+    let mut here = Guest::enter(&one, &customer("here", "c"), more).await;
+    let mut there = Guest::enter(&other, &customer("there", "c"), "").await;
+    for _ in 0..ROUNDS {
+        let (_, ()) = tokio::join!(here.say("well?", "USER"), there.say("well?", "USER"));
+        // the pieces of an answer stand together
+        let mut running: Option<Value> = None;
+        let mut asked = 0;
+        loop {
+            let heard = here.next().await;
+            match heard["type"].as_str().unwrap() {
+                "message_delta" => {
+                    let id = heard["data"]["id"].clone();
+                    let of = running.get_or_insert(id.clone());
+                    assert_eq!(*of, id, "two answers at once");
+                    if heard["data"]["done"] == true {
+                        running = None;
+                    }
+                }
+                "message" if heard["data"]["role"] == "user" => asked += 1,
+                "message" if asked == 2 => break,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_restarts_costs_nobody_a_message() {
     let servers = Servers::single().await;
     let (one, other) = two(&servers).await;

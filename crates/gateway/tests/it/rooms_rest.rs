@@ -65,3 +65,19 @@ async fn rooms_of_another_tenant_stay_closed() {
     let (status, _) = answered(world.get("/v1/rooms/c1/messages")).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn only_a_proxy_in_front_is_believed_that_tls_was_used() {
+    for (trusted, scheme) in [(false, "ws://"), (true, "wss://")] {
+        let world = World::start(|config| {
+            if trusted {
+                config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            }
+        })
+        .await;
+        let request = world.post("/v1/rooms/c1/tokens", &json!({}));
+        let (_, token) = answered(request.header("x-forwarded-proto", "https")).await;
+        let address = token["wsUrl"].as_str().unwrap();
+        assert!(address.starts_with(scheme), "{address}");
+    }
+}

@@ -212,7 +212,7 @@ impl Sql {
         }
         let action = "remove a question set";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            // the set first: an answer that comes meanwhile finds none to belong to
+            // its answers go with it: they refer to it, and one that comes meanwhile finds none to belong to
             let done = sqlx::query("DELETE FROM question_sets WHERE tenant = $1 AND id = $2")
                 .bind(tenant)
                 .bind(id)
@@ -220,16 +220,6 @@ impl Sql {
                 .await?;
             if done.rows_affected() == 0 {
                 return Ok(false);
-            }
-            for table in [
-                "DELETE FROM survey_answers WHERE tenant = $1 AND question_set = $2",
-                "DELETE FROM survey_responses WHERE tenant = $1 AND question_set = $2",
-            ] {
-                sqlx::query(table)
-                    .bind(tenant)
-                    .bind(id)
-                    .execute(&mut *on)
-                    .await?;
             }
             record!(on, tenant, act);
             Ok(true)

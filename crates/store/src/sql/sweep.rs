@@ -1,4 +1,4 @@
-//! What is removed of the outbox, the inbox, the calls, the voice sessions and the chat rooms once its time is over, in small steps.
+//! What is removed of the outbox, the inbox, the calls, the voice sessions, the chat rooms and the surveys once its time is over, in small steps.
 //! Called by the gateway's daily job.
 //! Never removes what is still to be done, and never holds a table for longer than a page of rows takes.
 
@@ -16,6 +16,9 @@ const CHAT_MESSAGES: &str = "DELETE FROM chat_messages WHERE tenant = $1 AND (ch
 /// Rooms in which nothing was said since.
 const CHAT_ROOMS: &str = "DELETE FROM chat_rooms WHERE tenant = $1 AND id IN \
      (SELECT id FROM chat_rooms WHERE tenant = $1 AND updated_at < $2 ORDER BY updated_at LIMIT $3)";
+const RESPONSES: &str = "DELETE FROM survey_responses WHERE tenant = $1 AND (question_set, id) IN \
+     (SELECT question_set, id FROM survey_responses WHERE tenant = $1 AND completed_at < $2 \
+      ORDER BY completed_at LIMIT $3)";
 
 /// What is old enough to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Swept {
     pub chat_messages: u64,
     /// Chat rooms.
     pub chat_rooms: u64,
+    /// Responses to surveys, with their answers.
+    pub responses: u64,
     /// Rows that could have been removed beside those; 0 when there may be more to remove.
     pub left: u64,
 }
@@ -58,6 +63,7 @@ enum Old<'a> {
     Voice(&'a str, DateTime<Utc>),
     ChatMessages(&'a str, DateTime<Utc>),
     ChatRooms(&'a str, DateTime<Utc>),
+    Responses(&'a str, DateTime<Utc>),
 }
 
 impl Sql {
@@ -89,6 +95,8 @@ impl Sql {
             swept.chat_messages += self.sweep_pages(old, left).await?;
             let old = Old::ChatRooms(tenant, retention.cut(tenant, now));
             swept.chat_rooms += self.sweep_pages(old, left).await?;
+            let old = Old::Responses(tenant, retention.cut(tenant, now));
+            swept.responses += self.sweep_pages(old, left).await?;
         }
         Ok(swept)
     }
@@ -108,11 +116,13 @@ impl Sql {
                 Old::Calls(tenant, before) => self.sweep_calls(tenant, before, rows).await?,
                 Old::Voice(tenant, before) => self.sweep_voice(tenant, before, rows).await?,
                 Old::ChatMessages(tenant, before) => {
-                    self.sweep_chats(CHAT_MESSAGES, tenant, before, rows)
-                        .await?
+                    self.sweep_of(CHAT_MESSAGES, tenant, before, rows).await?
                 }
                 Old::ChatRooms(tenant, before) => {
-                    self.sweep_chats(CHAT_ROOMS, tenant, before, rows).await?
+                    self.sweep_of(CHAT_ROOMS, tenant, before, rows).await?
+                }
+                Old::Responses(tenant, before) => {
+                    self.sweep_of(RESPONSES, tenant, before, rows).await?
                 }
             };
             *left = left.saturating_sub(removed);
@@ -163,14 +173,14 @@ impl Sql {
         })
     }
 
-    async fn sweep_chats(
+    async fn sweep_of(
         &self,
         query: &'static str,
         tenant: &str,
         before: DateTime<Utc>,
         rows: i64,
     ) -> Result<u64, StoreError> {
-        let action = "remove what was said in chat rooms and has outlived its time";
+        let action = "remove what was said in chat rooms and surveys and has outlived its time";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
             sqlx::query(query)
                 .bind(tenant)

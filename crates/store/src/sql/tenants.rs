@@ -122,6 +122,25 @@ pub struct Standing {
     pub limits: TenantLimits,
 }
 
+/// What goes with a tenant; what hangs on these rows goes with them. Its record, its log and its usage stay.
+const OF_A_TENANT: [&str; 15] = [
+    "DELETE FROM agents WHERE tenant = $1",
+    "DELETE FROM projects WHERE tenant = $1",
+    "DELETE FROM sessions WHERE tenant = $1",
+    "DELETE FROM calls WHERE tenant = $1",
+    "DELETE FROM chat_rooms WHERE tenant = $1",
+    "DELETE FROM voice_sessions WHERE tenant = $1",
+    "DELETE FROM question_sets WHERE tenant = $1",
+    "DELETE FROM survey_codes WHERE tenant = $1",
+    "DELETE FROM survey_dialogues WHERE tenant = $1",
+    "DELETE FROM do_not_call WHERE tenant = $1",
+    "DELETE FROM consents WHERE tenant = $1",
+    "DELETE FROM phone_numbers WHERE tenant = $1",
+    "DELETE FROM webhook_endpoints WHERE tenant = $1",
+    "DELETE FROM outbox WHERE tenant = $1",
+    "DELETE FROM inbox WHERE tenant = $1",
+];
+
 impl Sql {
     /// Stores a tenant with its first project, `default`, and its first key; false when there is or was one of its id.
     ///
@@ -213,7 +232,7 @@ impl Sql {
     }
 
     /// Stores `changed` in the place of `seen`, if that is what is still there. A tenant that becomes deleted loses
-    /// its keys, agents, projects and conversations with it.
+    /// its keys, agents, projects, and everything that was said, answered and noted for it.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
@@ -250,15 +269,7 @@ impl Sql {
                 .bind(changed.updated_at)
                 .execute(&mut *on)
                 .await?;
-                for table in [
-                    "DELETE FROM agents WHERE tenant = $1",
-                    "DELETE FROM projects WHERE tenant = $1",
-                    "DELETE FROM sessions WHERE tenant = $1",
-                    "DELETE FROM calls WHERE tenant = $1",
-                    "DELETE FROM chat_rooms WHERE tenant = $1",
-                    "DELETE FROM outbox WHERE tenant = $1",
-                    "DELETE FROM inbox WHERE tenant = $1",
-                ] {
+                for table in OF_A_TENANT {
                     sqlx::query(table).bind(&seen.id).execute(&mut *on).await?;
                 }
             }

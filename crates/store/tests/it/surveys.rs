@@ -9,7 +9,7 @@ use crate::backend::{Backend, act};
 use crate::call_queue::at;
 use crate::live::Gateways;
 
-fn set(id: &str, active: bool, created: i64) -> QuestionSet {
+pub(crate) fn set(id: &str, active: bool, created: i64) -> QuestionSet {
     QuestionSet {
         id: id.to_owned(),
         name: "Poll".to_owned(),
@@ -82,7 +82,11 @@ async fn one_set_of_a_tenant_is_asked_at_a_time(on: Backend) {
     assert_eq!(listed[0].questions, set("x", false, 0).questions);
 }
 
-fn response<'a>(id: &'a str, person: &'a str, answers: &'a [Counted]) -> NewResponse<'a> {
+pub(crate) fn response<'a>(
+    id: &'a str,
+    person: &'a str,
+    answers: &'a [Counted],
+) -> NewResponse<'a> {
     NewResponse {
         id,
         question_set: "one",
@@ -183,9 +187,73 @@ async fn without_redis_the_database_keeps_codes_and_dialogues(on: Backend) {
     codes_and_dialogues(&one, &other).await;
 }
 
+async fn no_answer_is_left_without_its_set(on: Backend) {
+    let sql = &on.sql;
+    create(sql, "acme", &set("one", true, 1)).await;
+    let first = response("r1", "ann", &[Counted::Words]);
+    assert_eq!(
+        sql.add_response("acme", &first).await.unwrap(),
+        Added::Stored
+    );
+    // another process has looked for the set, and stores its answer when the set is gone
+    assert!(
+        sql.delete_question_set("acme", "one", &act(at(20)))
+            .await
+            .unwrap()
+    );
+    if !matches!(on.kind, crate::backend::Kind::Memory) {
+        let late = on
+            .by_hand(
+                "INSERT INTO survey_responses (tenant, question_set, person, id, content, completed_at) \
+                 VALUES ('acme', 'one', 'bob', 'r2', '', '2026-01-01T00:00:00Z')",
+            )
+            .await;
+        let refused = late.unwrap_err().to_lowercase();
+        assert!(refused.contains("foreign key"), "{refused}");
+    }
+    create(sql, "acme", &set("one", true, 30)).await;
+    assert!(!sql.has_answered("acme", "one", "ann").await.unwrap());
+    assert!(sql.count_answers("acme", "one").await.unwrap().is_empty());
+}
+
+async fn answers_are_removed_when_their_time_is_over(on: Backend) {
+    let sql = &on.sql;
+    create(sql, "default", &set("one", true, 1)).await;
+    for (id, person, day) in [("r1", "ann", 1), ("r2", "bob", 20)] {
+        let new = NewResponse {
+            completed_at: at(0) + TimeDelta::days(day),
+            ..response(id, person, &[Counted::Words])
+        };
+        assert_eq!(
+            sql.add_response("default", &new).await.unwrap(),
+            Added::Stored
+        );
+    }
+    let cuts = store::Cuts {
+        outbox_done: at(0),
+        outbox_dead: at(0),
+        inbox: at(0),
+        rows: 100,
+    };
+    let retention = store::Retention {
+        tenants: [("default".to_owned(), 10)].into(),
+        days: 90,
+    };
+    let now = at(0) + TimeDelta::days(21);
+    let swept = sql.sweep(&retention, &cuts, now).await.unwrap();
+    assert_eq!((swept.responses, swept.left), (1, 99));
+    let left = sql.list_responses("default", "one", None, 9).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, "r2");
+    let counts = sql.count_answers("default", "one").await.unwrap();
+    assert_eq!(counts[0].count, 1);
+}
+
 stories!(
     one_set_of_a_tenant_is_asked_at_a_time,
     an_answer_counts_once,
+    no_answer_is_left_without_its_set,
+    answers_are_removed_when_their_time_is_over,
     without_redis_the_database_keeps_codes_and_dialogues,
 );
 

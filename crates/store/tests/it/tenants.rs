@@ -161,6 +161,44 @@ async fn a_deleted_tenant_leaves_its_record_and_its_log_and_nothing_else(on: Bac
     assert_eq!(sql.list_keys("rival").await.unwrap()[0].revoked_at, None);
 }
 
+async fn a_deleted_tenant_leaves_nothing_of_what_was_said_at_its_doors(on: Backend) {
+    let sql = &on.sql;
+    let acme = make_tenant(sql, "acme", at(0)).await;
+    make_tenant(sql, "rival", at(0)).await;
+    let live = store::Live::open(&store::LiveOptions::memory(1)).await;
+    let surveys = store::live::surveys::Surveys::new(sql.clone(), &live.unwrap());
+    let sent = store::live::surveys::Sent {
+        mailbox: "ann@example.com",
+        code: "123456",
+    };
+    for tenant in ["acme", "rival"] {
+        let row = crate::voice::session("s1", "u1");
+        sql.put_voice_session(tenant, &row, false).await.unwrap();
+        let set = crate::surveys::set("one", true, 1);
+        sql.create_question_set(tenant, &set, 3, &act(at(1)))
+            .await
+            .unwrap();
+        let new = crate::surveys::response("r1", "ann", &[]);
+        sql.add_response(tenant, &new).await.unwrap();
+        surveys
+            .put_code(tenant, sent, (at(0), at(600)))
+            .await
+            .unwrap();
+    }
+    let (gone, why) = changed(&acme, 1, |tenant| tenant.status = TenantStatus::Deleted);
+    assert!(sql.update_tenant(&acme, &gone, &why).await.unwrap());
+    for (tenant, stays) in [("acme", false), ("rival", true)] {
+        let session = sql.voice_session(tenant, "s1").await.unwrap();
+        assert_eq!(session.is_some(), stays, "{tenant}");
+        let sets = sql.list_question_sets(tenant).await.unwrap();
+        assert_eq!(!sets.is_empty(), stays, "{tenant}");
+        let answered = sql.has_answered(tenant, "one", "ann").await.unwrap();
+        assert_eq!(answered, stays, "{tenant}");
+        let code = surveys.find_code(tenant, sent.mailbox, at(1)).await;
+        assert_eq!(code.unwrap().is_some(), stays, "{tenant}");
+    }
+}
+
 async fn a_project_is_removed_once_it_is_empty(on: Backend) {
     let sql = &on.sql;
     let shop = project("shop", 1);
@@ -233,5 +271,6 @@ stories!(
     a_tenant_is_changed_by_one_at_a_time,
     a_suspended_tenants_keys_say_so_and_work_again_afterwards,
     a_deleted_tenant_leaves_its_record_and_its_log_and_nothing_else,
+    a_deleted_tenant_leaves_nothing_of_what_was_said_at_its_doors,
     a_project_is_removed_once_it_is_empty,
 );

@@ -20,7 +20,7 @@ fn admit(app: &App, who: &Principal, room: &str) -> Result<(), ApiError> {
             "The chat rooms of this server belong to another tenant.",
         ));
     }
-    if room.is_empty() || room.len() > 128 || room.chars().any(char::is_control) {
+    if !crate::edge::chat::is_usable(room) {
         return Err(ApiError::invalid_value(
             "id",
             "A room's id has 1 to 128 characters, and no control characters.",

@@ -1,15 +1,19 @@
 //! A machine that answers in rooms, as one of their members, until a person takes over.
 //! Begun by [`super::desk`] when a customer has said something, where `chat.agent` names an agent.
-//! Never answers twice at once in a room, never speaks after a person has taken over, and never says half of an answer.
+//! Never answers twice at once in a room, on however many servers it is, never speaks after a person has taken over, and never says half of an answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use engine::ask::{LlmMessage, LlmRequest};
 use providers::ports::LlmEvent;
 use serde_json::json;
-use store::ChatPage;
+use store::live::leases::{Lease, Room as Place};
+use store::live::limiter::LevelKind;
+use store::{ChatPage, TenantStatus};
+use tokio::time::{Instant, sleep};
 use wire::chat::{ChatExtra, ChatRole, ChatServerMessage, Delta, Posted, Sender};
 use wire::ids::Ids;
 use wire::realtime::session::Tool;
@@ -22,12 +26,16 @@ use super::room::Room;
 use super::times::iso;
 use crate::App;
 use crate::api::answer_as_agent;
-use crate::auth::Principal;
+use crate::auth::{Allowance, Principal};
 
 /// Messages that the machine reads before it answers.
 const READ: u32 = 40;
 /// The function with which the machine asks for a person.
 const HAND_OVER: &str = "hand_over_to_human";
+/// How long an answer of another server is waited for.
+const ALONE_WITHIN: Duration = Duration::from_mins(2);
+/// Between two looks whether it has ended.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Longest answer, in characters; what comes behind it is left out.
 const ANSWER_CHARS: usize = 16_000;
 
@@ -60,6 +68,47 @@ impl Answering {
         }
         again
     }
+
+    fn end(&self, room: &Arc<str>) {
+        self.lock().remove(room);
+    }
+}
+
+/// A room among those that are being answered; not any more when its task ends, however that comes.
+struct Turn {
+    app: Arc<App>,
+    room: Arc<Room>,
+    /// Whether it is among them no more.
+    over: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            self.app.chat.answering.end(&self.room.id);
+        }
+    }
+}
+
+/// The only place for a machine in this room on all servers; `None` where another keeps it for too long.
+async fn alone(app: &App, room: &Room) -> Option<Lease> {
+    let place = Place {
+        kind: LevelKind::User,
+        id: format!("chat-agent:{}/{}", app.config.chat.tenant, room.id),
+        places: 1,
+    };
+    let until = Instant::now() + ALONE_WITHIN;
+    loop {
+        let entry = app.store.live.leases.enter(std::slice::from_ref(&place));
+        if let Ok(lease) = entry.await.outcome {
+            return Some(lease);
+        }
+        // another server answers: what it has not read yet is answered here, behind it
+        if app.lifecycle.stopping() || Instant::now() > until {
+            return None;
+        }
+        sleep(AGAIN).await;
+    }
 }
 
 /// Lets the machine answer, where there is one and nobody else answers.
@@ -69,12 +118,24 @@ pub(super) fn answer(app: &Arc<App>, room: &Arc<Room>) {
     }
     let (app, room) = (Arc::clone(app), Arc::clone(room));
     let lifecycle = app.lifecycle.clone();
+    let turn = Turn {
+        app,
+        room,
+        over: false,
+    };
     lifecycle.spawn(async move {
+        // all of it: it says that it is over when it is dropped
+        let mut turn = turn;
+        let Some(_alone) = alone(&turn.app, &turn.room).await else {
+            tracing::warn!("the agent of a chat room answers on another server, and does not end");
+            return;
+        };
         loop {
-            if let Err(why) = Box::pin(speak(&app, &room)).await {
+            if let Err(why) = Box::pin(speak(&turn.app, &turn.room)).await {
                 tracing::warn!(why, "the agent of a chat room does not answer");
             }
-            if !app.chat.answering.again(&room.id) {
+            if !turn.app.chat.answering.again(&turn.room.id) {
+                turn.over = true;
                 return;
             }
         }
@@ -172,7 +233,9 @@ async fn speak(app: &Arc<App>, room: &Arc<Room>) -> Result<(), String> {
     if !matches!(question.messages.last(), Some(LlmMessage::User { .. })) {
         return Ok(());
     }
-    let who = principal(app);
+    let who = principal(app).await?;
+    let counted = crate::auth::rates::count_own(app, &who).await;
+    counted.map_err(|error| error.message)?;
     let mut stream = answer_as_agent(app, &who, name, question).await?;
     let mut heard = Heard::default();
     let delta = |words: String, done: bool| tell_delta(app, room, (&id, words, done));
@@ -226,12 +289,20 @@ impl Heard {
     }
 }
 
-/// On whose account the machine answers.
-fn principal(app: &App) -> Principal {
-    Principal {
-        tenant: app.config.chat.tenant.clone(),
+/// On whose account the machine answers: that of the tenant whose rooms they are, with its limits.
+async fn principal(app: &App) -> Result<Principal, String> {
+    let found = app.store.sql.find_tenant(&app.config.chat.tenant).await;
+    let tenant = found.map_err(|error| crate::auth::chain(&error))?;
+    let tenant = tenant.filter(|tenant| tenant.status == TenantStatus::Active);
+    let tenant = tenant.ok_or("the tenant of the chat rooms may not come in")?;
+    Ok(Principal {
+        tenant: tenant.id,
+        allowance: Allowance {
+            plan: tenant.plan,
+            limits: tenant.limits,
+        },
         ..Principal::of_installation("chat")
-    }
+    })
 }
 
 async fn tell_delta(app: &App, room: &Arc<Room>, (id, words, done): (&str, String, bool)) {

@@ -1,15 +1,19 @@
 //! One socket in a chat room, from `connected` to its close.
 //! Run by [`super::upgrade`] once a token was found good.
 //! Never looks at a second message before the first is done, except at `ping`; never keeps a client that does not read.
+//!
+//! What a client's messages do runs in a task of its own, one after the other: a client that does not read holds up its own
+//! socket, and never a transaction that one of its messages has begun.
 
-use std::collections::{HashSet, VecDeque};
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wire::chat::{ChatClientMessage, ChatExtras, ChatServerMessage, decode, text};
 
@@ -17,7 +21,7 @@ use super::allowance::Allowance;
 use super::desk::Desk;
 use super::identity::Identity;
 use super::replay::{Missed, missed};
-use super::room::{Member, Out};
+use super::room::{CatchingUp, Member, Out};
 use super::times::iso;
 use super::{Entered, upgrade::Wish};
 use crate::App;
@@ -33,9 +37,6 @@ const WAITING: usize = 32;
 const AT_ONCE: usize = 64;
 /// How long a client may take no bytes.
 const STUCK_FOR: Duration = Duration::from_secs(10);
-
-/// How long a message may be on its way that was read from the room's stream already.
-const TOLD_TWICE_FOR: Duration = Duration::from_secs(10);
 
 /// Close codes: RFC 6455 §7.4.1, and those of the original.
 const GOING_AWAY: u16 = 1001;
@@ -57,12 +58,11 @@ enum End {
 enum Step {
     Frame(Option<Result<Message, axum::Error>>),
     Out(Option<Out>),
-    Worked,
+    /// Whether the task has come to its end.
+    Worked(bool),
     Time,
     Leave,
 }
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A socket and all that belongs to it.
 struct Connection {
@@ -70,11 +70,10 @@ struct Connection {
     out: Receiver<Out>,
     desk: Arc<Desk>,
     allowance: Allowance,
-    /// Told already from what was missed, and until when the same may still come.
-    replayed: HashSet<String>,
-    replayed_until: Instant,
+    /// Read and not begun.
     waiting: VecDeque<(ChatClientMessage, Option<String>)>,
-    work: Option<Work>,
+    /// What the message before them does.
+    work: Option<JoinHandle<()>>,
     /// Whether anything was heard since the last ping.
     alive: bool,
     ping_at: Instant,
@@ -101,11 +100,22 @@ pub(super) async fn run(
         extras,
         follows: false,
         queue: queue.clone(),
+        catching_up: wish.since.is_some().then(CatchingUp::begin),
     };
     // from here on what is told waits in the queue, behind what is sent first
     let room = app.chat.hub.enter(&identity.chat, member).await;
     let missed = match &wish.since {
-        Some(since) => Some(missed(&app, &room.id, since).await),
+        Some(since) => {
+            let missed = missed(&app, &room.id, since).await;
+            room.replayed(number, &missed.keys);
+            while let Some(text) = room.next_held(number) {
+                if queue.try_send(Out::Text(text)).is_err() {
+                    queue.send_last(Out::TooSlow);
+                    break;
+                }
+            }
+            Some(missed)
+        }
         None => None,
     };
     let expires_at = expiry(&app, &identity);
@@ -116,15 +126,13 @@ pub(super) async fn run(
         allowance: Allowance::new(app.config.chat.messages_per_minute),
         desk: Arc::new(Desk {
             app,
-            identity,
+            identity: Arc::new(identity),
             extras,
             number,
             queue,
             room,
             followed: std::sync::Mutex::default(),
         }),
-        replayed: HashSet::new(),
-        replayed_until: Instant::now() + TOLD_TWICE_FOR,
         waiting: VecDeque::new(),
         work: None,
         alive: true,
@@ -135,13 +143,15 @@ pub(super) async fn run(
 }
 
 /// When the token is no longer good, where that ends the socket.
-fn expiry(app: &App, identity: &Identity) -> Option<Instant> {
+pub(super) fn expiry(app: &App, identity: &Identity) -> Option<Instant> {
     let chat = &app.config.chat;
     let exp = identity
         .expires_at
         .filter(|_| chat.on_expiry == ChatExpiry::Close)?;
-    let left = exp.saturating_add(LEEWAY.num_seconds()) - app.clock.unix_s();
-    Some(Instant::now() + Duration::from_secs(left.max(0).unsigned_abs()))
+    // clocks may be so far apart: who would be let in is let stay
+    let left = (exp + LEEWAY - app.clock.utc()).to_std();
+    // over already, where that is negative
+    Some(Instant::now() + left.unwrap_or_default())
 }
 
 impl Connection {
@@ -150,23 +160,38 @@ impl Connection {
             Ok(()) => self.converse(every).await,
             Err(end) => end,
         };
+        let Self {
+            mut socket,
+            out,
+            desk,
+            waiting,
+            work,
+            ..
+        } = self;
+        // nobody takes an answer any more; what waits for a place in the queue ends here
+        drop(out);
         // what it was about to say is said or not: it is not cut in the middle
-        if let Some(work) = self.work.take() {
-            work.await;
+        if let Some(work) = work {
+            let _ = work.await;
         }
-        let desk = Arc::clone(&self.desk);
+        // and what was read is done: the client has no reason to say it again
+        for (message, chat) in waiting {
+            if tells_others(&message) {
+                desk.take(message, chat).await;
+            }
+        }
         desk.leave().await;
         match end {
             End::Close(code, reason) => {
                 let reason = reason.into();
                 let frame = Message::Close(Some(CloseFrame { code, reason }));
-                let sent = timeout(STUCK_FOR, self.socket.send(frame)).await;
+                let sent = timeout(STUCK_FOR, socket.send(frame)).await;
                 if matches!(sent, Ok(Ok(()))) {
-                    linger(self.socket).await;
+                    linger(socket).await;
                 }
             }
             // who closes is answered with a close (RFC 6455 §5.5.1), which goes out when the socket is read on
-            End::Closed => linger(self.socket).await,
+            End::Closed => linger(socket).await,
             End::Lost => {}
         }
     }
@@ -185,7 +210,6 @@ impl Connection {
             };
             first.extend(missed.texts.into_iter().map(Utf8Bytes::from));
             first.push(text(&replayed).into());
-            self.replayed.extend(missed.keys);
         }
         if let Some(unknown) = unknown {
             let error = ChatServerMessage::Error {
@@ -203,20 +227,22 @@ impl Connection {
     async fn converse(&mut self, every: Duration) -> End {
         let soft = self.desk.app.lifecycle.soft().clone();
         loop {
-            let at = self
-                .expires_at
-                .map_or(self.ping_at, |at| at.min(self.ping_at));
+            let ends = [self.expires_at, self.desk.followed_until()];
+            let at = ends.into_iter().flatten().fold(self.ping_at, Instant::min);
             let step = tokio::select! {
                 () = soft.cancelled() => Step::Leave,
-                () = next(&mut self.work) => Step::Worked,
+                done = next(&mut self.work) => Step::Worked(done),
                 out = self.out.recv() => Step::Out(out),
                 frame = self.socket.next(), if self.waiting.len() < WAITING => Step::Frame(frame),
                 () = sleep_until(at) => Step::Time,
             };
             let done = match step {
                 Step::Leave => Err(End::Close(GOING_AWAY, "Server shutting down")),
-                Step::Worked => {
+                Step::Worked(done) => {
                     self.work = None;
+                    if !done {
+                        self.desk.refuse("Failed to process message", None, None);
+                    }
                     self.begin();
                     Ok(())
                 }
@@ -262,12 +288,15 @@ impl Connection {
             Ok((message, chat)) => {
                 if let Err(wait_s) = self.may_say(&message, now_ms) {
                     let why = format!("too many messages; send it again in {wait_s} s");
-                    let client_id = match message {
-                        ChatClientMessage::Message(say) => say.client_id,
-                        _ => None,
+                    let (error, client_id) = match message {
+                        ChatClientMessage::Message(say) => {
+                            ("Failed to send message", say.client_id)
+                        }
+                        ChatClientMessage::History { .. } => ("Failed to read the history", None),
+                        ChatClientMessage::Follow { .. } => ("Cannot follow this chat", None),
+                        _ => ("Failed to send message", None),
                     };
-                    self.desk
-                        .refuse("Failed to send message", Some(why), client_id);
+                    self.desk.refuse(error, Some(why), client_id);
                     return;
                 }
                 self.waiting.push_back((message, chat));
@@ -281,7 +310,7 @@ impl Connection {
         }
     }
 
-    /// Counts what is told to others.
+    /// Counts what is told to others, and what has much to be read.
     fn may_say(&mut self, message: &ChatClientMessage, now_ms: u64) -> Result<(), u64> {
         match message {
             ChatClientMessage::Message(_)
@@ -289,6 +318,8 @@ impl Connection {
             | ChatClientMessage::AgentJoined
             | ChatClientMessage::HandOver { .. }
             | ChatClientMessage::Release => self.allowance.message(now_ms),
+            ChatClientMessage::History { .. }
+            | ChatClientMessage::Follow { since: Some(_), .. } => self.allowance.question(now_ms),
             _ => Ok(()),
         }
     }
@@ -300,7 +331,9 @@ impl Connection {
         }
         if let Some((message, chat)) = self.waiting.pop_front() {
             let desk = Arc::clone(&self.desk);
-            self.work = Some(Box::pin(async move { desk.take(message, chat).await }));
+            let lifecycle = desk.app.lifecycle.clone();
+            let work = lifecycle.spawn(async move { desk.take(message, chat).await });
+            self.work = Some(work);
         }
     }
 
@@ -319,37 +352,25 @@ impl Connection {
                 Some(None) | None => break,
             }
         }
-        if !self.replayed.is_empty() {
-            self.drop_replayed(&mut texts);
-        }
         self.send(texts).await?;
         if slow { Err(self.too_slow()) } else { Ok(()) }
     }
 
-    /// What was told while the missed messages were read may be among them.
-    fn drop_replayed(&mut self, texts: &mut Vec<Utf8Bytes>) {
-        if Instant::now() > self.replayed_until {
-            self.replayed = HashSet::new();
-            return;
+    async fn send(&mut self, texts: Vec<Utf8Bytes>) -> Result<(), End> {
+        for text in texts {
+            // the patience is for one frame: what was missed may be much
+            let fed = timeout(STUCK_FOR, self.socket.feed(Message::Text(text))).await;
+            self.sent(fed)?;
         }
-        texts.retain(|text| {
-            let key = wire::chat::read(text).and_then(|published| published.key);
-            key.is_none_or(|key| !self.replayed.remove(&key))
-        });
+        let flushed = timeout(STUCK_FOR, self.socket.flush()).await;
+        self.sent(flushed)
     }
 
-    async fn send(&mut self, texts: Vec<Utf8Bytes>) -> Result<(), End> {
-        let socket = &mut self.socket;
-        let sending = async {
-            for text in texts {
-                socket.feed(Message::Text(text)).await?;
-            }
-            socket.flush().await
-        };
-        match timeout(STUCK_FOR, sending).await {
+    fn sent(&self, sent: Result<Result<(), axum::Error>, Elapsed>) -> Result<(), End> {
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Lost),
-            Err(_) => {
+            Err(Elapsed { .. }) => {
                 self.note_slow();
                 Err(End::Lost)
             }
@@ -373,10 +394,15 @@ impl Connection {
         if self.expires_at.is_some_and(|at| at <= now) {
             return Err(End::Close(EXPIRED, "Token expired"));
         }
+        if self.desk.followed_until().is_some_and(|at| at <= now) {
+            Desk::leave_expired(&self.desk);
+        }
         if now < self.ping_at {
             return Ok(());
         }
-        if !std::mem::replace(&mut self.alive, false) {
+        // who has more waiting than is read is alive, and its pong is not seen yet
+        let is_read = self.waiting.len() < WAITING;
+        if !std::mem::replace(&mut self.alive, false) && is_read {
             return Err(End::Lost);
         }
         self.ping_at = now + every;
@@ -388,12 +414,24 @@ impl Connection {
     }
 }
 
-/// Done when the work is; never when there is none.
-async fn next(work: &mut Option<Work>) {
+/// Whether the work has come to its end; never when there is none.
+async fn next(work: &mut Option<JoinHandle<()>>) -> bool {
     match work {
-        Some(work) => work.await,
+        Some(work) => work.await.is_ok(),
         None => std::future::pending().await,
     }
+}
+
+/// Whether a message has an effect on anybody but its client.
+const fn tells_others(message: &ChatClientMessage) -> bool {
+    !matches!(
+        message,
+        ChatClientMessage::Follow { .. }
+            | ChatClientMessage::Unfollow
+            | ChatClientMessage::History { .. }
+            | ChatClientMessage::Ping
+            | ChatClientMessage::Typing { .. }
+    )
 }
 
 /// Whether a frame was larger than is taken (tungstenite's capacity error).

@@ -2,7 +2,7 @@
 //! Called by its socket ([`super::connection`]), one message after the other.
 //! Never answers anybody but its own client, except through the room.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use store::ChatPage;
@@ -15,22 +15,25 @@ use wire::chat::{
 
 use super::Chat;
 use super::backend::Unwilling;
+use super::following::{Followed, Place};
 use super::hub::News;
 use super::identity::Identity;
-use super::keeper::{Keeper, Saying};
-use super::room::{Member, Out, Room};
+use super::keeper::{HISTORY_MOST, Keeper, Saying};
+use super::room::{Out, Room};
 use super::times::iso;
 use crate::App;
 use crate::config::ChatRoles;
 use crate::edge::Sender as Queue;
 
-/// Rooms that one socket may follow.
-const FOLLOWED_MOST: usize = 200;
 /// Messages in an answer to `history` that names no number.
 const HISTORY: u32 = 50;
+/// Longest answer to `history`, in bytes; the client asks again for what is before it.
+const HISTORY_BYTES: usize = 1024 * 1024;
+/// What a message takes beside its words, about.
+const MESSAGE_BYTES: usize = 300;
 
 /// Why something was not done: `error`, and `message`.
-struct Refusal(&'static str, Option<String>);
+pub(super) struct Refusal(pub(super) &'static str, pub(super) Option<String>);
 
 impl From<Unwilling> for Refusal {
     fn from(Unwilling(why): Unwilling) -> Self {
@@ -45,26 +48,22 @@ fn unsaid(why: impl Into<String>) -> Refusal {
 /// One client.
 pub(super) struct Desk {
     pub(super) app: Arc<App>,
-    pub(super) identity: Identity,
+    pub(super) identity: Arc<Identity>,
     pub(super) extras: ChatExtras,
     /// Of its socket.
     pub(super) number: u64,
     pub(super) queue: Queue<Out>,
     /// The room of its token.
     pub(super) room: Arc<Room>,
-    pub(super) followed: Mutex<Vec<Arc<Room>>>,
+    pub(super) followed: Mutex<Vec<Followed>>,
 }
 
 impl Desk {
-    fn chat(&self) -> &Chat {
+    pub(super) fn chat(&self) -> &Chat {
         &self.app.chat
     }
 
-    fn followed(&self) -> MutexGuard<'_, Vec<Arc<Room>>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> String {
+    pub(super) fn now(&self) -> String {
         iso(self.app.clock.utc())
     }
 
@@ -105,75 +104,61 @@ impl Desk {
         if let ChatClientMessage::Follow { token, since } = message {
             return self.follow(chat, token, since).await;
         }
-        let room = self.room_of(chat.as_deref())?;
+        let place = self.place_of(chat.as_deref())?;
+        let room = &place.room;
         match message {
-            ChatClientMessage::Message(say) => self.say(&room, say).await,
+            ChatClientMessage::Message(say) => self.say(&place, say).await,
             ChatClientMessage::Typing { is_typing } => {
                 let typist = (self.identity.user.as_str(), self.number);
-                self.chat().hub.types(&room, typist, is_typing).await;
+                self.chat().hub.types(room, typist, is_typing).await;
                 Ok(())
             }
-            ChatClientMessage::AgentJoined => self.join(&room).await,
+            ChatClientMessage::AgentJoined => self.join(&place).await,
             ChatClientMessage::Ping => {
                 self.answer(&ChatServerMessage::Pong);
                 Ok(())
             }
-            ChatClientMessage::Read { id } => self.read(&room, id).await,
+            ChatClientMessage::Read { id } => self.read(room, id).await,
             ChatClientMessage::Edit {
                 id,
                 content,
                 client_id,
-            } => self.edit(&room, (id, content), client_id).await,
-            ChatClientMessage::History { before, limit } => {
-                self.history(&room, before, limit).await
-            }
-            ChatClientMessage::Unfollow => self.unfollow(&room).await,
-            ChatClientMessage::HandOver { reason } => self.hand_over(&room, "human", reason).await,
+            } => self.edit(&place, (id, content), client_id).await,
+            ChatClientMessage::History { before, limit } => self.history(room, before, limit).await,
+            ChatClientMessage::Unfollow => self.unfollow(room).await,
+            ChatClientMessage::HandOver { reason } => self.hand_over(&place, "human", reason).await,
             ChatClientMessage::Release => {
-                if !self.is_staff() {
+                if !self.is_staff(&place.identity) {
                     let why = "only the support team may let the machine answer again";
                     return Err(Refusal("Not allowed", Some(why.to_owned())));
                 }
-                self.hand_over(&room, "agent", None).await
+                self.hand_over(&place, "agent", None).await
             }
             ChatClientMessage::Follow { .. } => Ok(()),
         }
     }
 
-    /// The room that is meant: one's own, or one that is followed.
-    fn room_of(&self, chat: Option<&str>) -> Result<Arc<Room>, Refusal> {
-        let Some(chat) = chat.filter(|chat| *chat != &*self.room.id) else {
-            return Ok(Arc::clone(&self.room));
-        };
-        let followed = self.followed();
-        let found = followed.iter().find(|room| *room.id == *chat).cloned();
-        found.ok_or_else(|| {
-            let why = "send follow with the chatId first".to_owned();
-            Refusal("Not in this chat", Some(why))
-        })
+    fn may_speak_as(&self, identity: &Identity, role: ChatRole) -> bool {
+        self.chat().roles == ChatRoles::Free || identity.may_speak_as(role)
     }
 
-    fn may_speak_as(&self, role: ChatRole) -> bool {
-        self.chat().roles == ChatRoles::Free || self.identity.may_speak_as(role)
+    fn is_staff(&self, identity: &Identity) -> bool {
+        self.chat().roles == ChatRoles::Free || identity.is_staff()
     }
 
-    fn is_staff(&self) -> bool {
-        self.chat().roles == ChatRoles::Free || self.identity.is_staff()
-    }
-
-    async fn say(&self, room: &Arc<Room>, say: Say) -> Result<(), Refusal> {
+    async fn say(&self, Place { room, identity }: &Place, say: Say) -> Result<(), Refusal> {
         let role = ChatRole::of(&say.role).filter(|role| *role != ChatRole::System);
         let role = role.ok_or_else(|| {
             unsaid("API error: 400 - Valid role is required (USER, ASSISTANT, or AGENT)")
         })?;
-        if !self.may_speak_as(role) {
+        if !self.may_speak_as(identity, role) {
             let role = role.name();
             return Err(unsaid(format!(
                 "this token does not allow to speak as {role}; customers send the role USER"
             )));
         }
         let content = self.words(&say.content)?;
-        let sender = self.identity.as_sender();
+        let sender = identity.as_sender();
         let saying = Saying {
             chat: &room.id,
             sender: &sender,
@@ -189,7 +174,7 @@ impl Desk {
             data: posted,
             timestamp: self.now(),
         };
-        room.types(&self.identity.user, Some(self.number), None);
+        room.types(&identity.user, Some(self.number), None);
         let news = News::kept(&message, format!("m:{id}"));
         let delivery = chat.hub.tell(room, news).await;
         if let Some(client_id) = say.client_id {
@@ -227,8 +212,9 @@ impl Desk {
     }
 
     /// Tells the room that a person has come to help.
-    async fn join(&self, room: &Arc<Room>) -> Result<(), Refusal> {
-        if !self.is_staff() {
+    async fn join(&self, place: &Place) -> Result<(), Refusal> {
+        let Place { room, identity } = place;
+        if !self.is_staff(identity) {
             let why = "this token does not belong to the support team".to_owned();
             return Err(Refusal("Failed to process agent_joined event", Some(why)));
         }
@@ -236,14 +222,14 @@ impl Desk {
         let (agent_id, agent_name) = match &chat.keeper {
             Keeper::Backend(backend) => {
                 let found = backend
-                    .user(&self.identity.user)
+                    .user(&identity.user)
                     .await
                     .map_err(|why| Refusal("Failed to process agent_joined event", Some(why.0)))?;
                 let user = found.ok_or(Refusal("Failed to fetch agent info", None))?;
                 (user.id.clone(), user.called().to_owned())
             }
             Keeper::Own(_) | Keeper::Nobody => {
-                let sender = &self.identity.sender;
+                let sender = &identity.sender;
                 let known = [&sender.name, &sender.email].into_iter().flatten().next();
                 let name = known.map_or("Agent", String::as_str);
                 (sender.id.clone(), name.to_owned())
@@ -260,17 +246,21 @@ impl Desk {
             timestamp,
         };
         chat.hub.tell(room, News::kept(&message, key)).await;
-        self.hand_over(room, "human", None).await
+        self.hand_over(place, "human", None).await
     }
 
     /// Notes and tells who answers from now on.
     async fn hand_over(
         &self,
-        room: &Arc<Room>,
+        Place { room, identity }: &Place,
         to: &'static str,
         reason: Option<String>,
     ) -> Result<(), Refusal> {
-        let person = (to == "human" && self.is_staff()).then_some(self.identity.user.as_str());
+        let reason = reason.as_deref().map(str::trim).filter(|it| !it.is_empty());
+        let reason = reason.map(|reason| self.words(reason)).transpose()?;
+        let reason = reason.map(str::to_owned);
+        let by_staff = to == "human" && self.is_staff(identity);
+        let person = by_staff.then_some(identity.user.as_str());
         super::agent::hand_over(&self.app, room, (to, person), reason)
             .await
             .map_err(Refusal::from)
@@ -306,7 +296,7 @@ impl Desk {
 
     async fn edit(
         &self,
-        room: &Arc<Room>,
+        Place { room, identity }: &Place,
         (id, content): (String, String),
         client_id: Option<String>,
     ) -> Result<(), Refusal> {
@@ -317,7 +307,7 @@ impl Desk {
                 "messages are changed where they are kept: in the application",
             ));
         };
-        let sender = self.identity.as_sender();
+        let sender = identity.as_sender();
         let now = self.app.clock.utc();
         let changed = own.change((&room.id, &id), &sender, words, now).await?;
         let posted = changed.ok_or_else(|| unsaid("you have sent no message with this id"))?;
@@ -340,7 +330,7 @@ impl Desk {
         before: Option<String>,
         limit: Option<u32>,
     ) -> Result<(), Refusal> {
-        let limit = limit.unwrap_or(HISTORY);
+        let limit = limit.unwrap_or(HISTORY).clamp(1, HISTORY_MOST);
         let chat = self.chat();
         let (messages, more) = if let Some(own) = chat.keeper.own() {
             let page = before.as_deref().map_or(ChatPage::Newest, ChatPage::Before);
@@ -359,6 +349,8 @@ impl Desk {
             let texts = told.told.iter().map(|told| told.text.as_str());
             page(&lately(texts), before.as_deref(), limit)
         };
+        let (messages, cut) = newest(messages, HISTORY_BYTES);
+        let more = more || cut;
         let history = ChatServerMessage::History { messages, more };
         if room.id == self.room.id {
             self.answer(&history);
@@ -368,85 +360,6 @@ impl Desk {
             let _ = self.queue.try_send(Out::Text(text.into()));
         }
         Ok(())
-    }
-
-    async fn follow(
-        &self,
-        chat: Option<String>,
-        token: Option<String>,
-        since: Option<String>,
-    ) -> Result<(), Refusal> {
-        let refused = |why: &str| Refusal("Cannot follow this chat", Some(why.to_owned()));
-        let id = match token {
-            Some(token) => {
-                let read = self.chat().tokens.read(&token).await;
-                let other = read.map_err(|_| refused("the token is not valid"))?;
-                if chat.is_some_and(|chat| chat != other.chat) {
-                    return Err(refused("the token is for another chat"));
-                }
-                other.chat
-            }
-            None => chat
-                .filter(|chat| self.identity.may_hear(chat))
-                .ok_or_else(|| refused("the token does not open it; send one for it as token"))?,
-        };
-        let known = {
-            let followed = self.followed();
-            if followed.len() >= FOLLOWED_MOST {
-                return Err(refused("one socket follows at most 200 chats"));
-            }
-            followed.iter().any(|room| *room.id == *id) || *self.room.id == *id
-        };
-        if known {
-            return Ok(());
-        }
-        let member = Member {
-            number: self.number,
-            user: self.identity.user.as_str().into(),
-            extras: self.extras,
-            follows: true,
-            queue: self.queue.clone(),
-        };
-        let room = self.chat().hub.enter(&id, member).await;
-        self.followed().push(Arc::clone(&room));
-        self.tell_following(&id, true);
-        if let Some(since) = since {
-            let missed = super::replay::missed(&self.app, &room.id, &since).await;
-            for text in missed.texts {
-                let text = wire::chat::in_room(&room.id, &text);
-                if self.queue.try_send(Out::Text(text.into())).is_err() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn unfollow(&self, room: &Arc<Room>) -> Result<(), Refusal> {
-        if Arc::ptr_eq(room, &self.room) {
-            let why = "close the socket to leave its own chat".to_owned();
-            return Err(Refusal("Cannot unfollow this chat", Some(why)));
-        }
-        self.chat().hub.leave(room, self.number).await;
-        self.followed().retain(|it| !Arc::ptr_eq(it, room));
-        self.tell_following(&room.id, false);
-        Ok(())
-    }
-
-    fn tell_following(&self, chat: &str, following: bool) {
-        self.answer(&ChatServerMessage::Following {
-            chat_id: chat.to_owned(),
-            following,
-            timestamp: self.now(),
-        });
-    }
-
-    /// Leaves all rooms.
-    pub(super) async fn leave(&self) {
-        let followed = std::mem::take(&mut *self.followed());
-        for room in followed.iter().chain([&self.room]) {
-            self.chat().hub.leave(room, self.number).await;
-        }
     }
 }
 
@@ -470,6 +383,19 @@ pub(super) fn lately<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Posted> {
     messages
 }
 
+/// The last of them that have at most so many bytes together, at least one; and whether any were left out.
+fn newest(mut messages: Vec<Posted>, most: usize) -> (Vec<Posted>, bool) {
+    let mut left = most;
+    let fits = |posted: &&Posted| {
+        let taken = left.checked_sub(posted.content.len() + MESSAGE_BYTES);
+        left = taken.unwrap_or_default();
+        taken.is_some()
+    };
+    let fit = messages.iter().rev().take_while(fits).count().max(1);
+    let cut = messages.len().saturating_sub(fit);
+    (messages.split_off(cut), cut > 0)
+}
+
 /// The last `limit` of them before `before`, and whether there are older ones.
 fn page(messages: &[Posted], before: Option<&str>, limit: u32) -> (Vec<Posted>, bool) {
     let at = before.and_then(|id| messages.iter().position(|it| it.id == id));
@@ -487,5 +413,33 @@ pub(super) fn handed_over(to: &str, reason: Option<String>, now: String) -> Chat
             timestamp: now.clone(),
         },
         timestamp: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_history_comes_in_parts() {
+        let posted = |id: usize| Posted {
+            id: id.to_string(),
+            content: "x".repeat(700),
+            role: "user".to_owned(),
+            timestamp: String::new(),
+            sender: wire::chat::Sender::default(),
+            updated_at: None,
+        };
+        let all: Vec<Posted> = (0..5).map(posted).collect();
+        let ids = |most: usize| {
+            let (messages, cut) = newest(all.clone(), most);
+            let ids: Vec<String> = messages.into_iter().map(|it| it.id).collect();
+            (ids.concat(), cut)
+        };
+        assert_eq!(ids(5000), ("01234".to_owned(), false));
+        assert_eq!(ids(2500), ("34".to_owned(), true));
+        // one is always given, however long it is: otherwise nobody would come past it
+        assert_eq!(ids(10), ("4".to_owned(), true));
+        assert_eq!(newest(Vec::new(), 10), (Vec::new(), false));
     }
 }

@@ -56,7 +56,8 @@ fn state(app: &App) -> Value {
         .is_some_and(|link| matches!(link.health(), Health::Away(_)));
     let chat = &app.chat;
     let mut rooms = chat.hub.rooms();
-    rooms.sort_by_key(|room| std::cmp::Reverse(room.count()));
+    // counted once each: people come and go meanwhile
+    rooms.sort_by_cached_key(|room| std::cmp::Reverse(room.count()));
     let listed = rooms.iter().take(ROOMS).map(|room| {
         let begins: String = room.id.chars().take(8).collect();
         json!({ "chatId": format!("{begins}..."), "count": room.count() })

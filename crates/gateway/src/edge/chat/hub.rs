@@ -25,7 +25,7 @@ use crate::observe::Metrics;
 
 /// How long a newcomer waits until a room's messages arrive; then Redis is taken for away, and what was missed is read
 /// once it is back.
-const LIVE_WITHIN: Duration = Duration::from_millis(1500);
+pub(super) const LIVE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What stands for the places in a message that Redis puts them into.
 const PLACE: &str = "P";
@@ -138,13 +138,14 @@ impl Hub {
     /// Lets somebody into a room; returns once everything that is told there reaches them.
     pub(super) async fn enter(&self, id: &str, member: Member) -> Arc<Room> {
         let wants_presence = member.extras.has(ChatExtra::Presence) && !member.follows;
+        let now_ms = self.0.clock.utc().timestamp_millis();
         let room = {
             let mut rooms = lock(&self.0.rooms);
             let shared = self.0.store.is_shared();
             let is_new = !rooms.contains_key(id);
             let room = rooms
                 .entry(id.into())
-                .or_insert_with(|| Arc::new(Room::new(id.into(), !shared)));
+                .or_insert_with(|| Arc::new(Room::new(id.into(), !shared, now_ms)));
             // within the lock: nobody takes the room away in between
             room.enter(member);
             if is_new && shared {

@@ -2,8 +2,11 @@
 //! Made from the claims of a token by [`super::upgrade`]; asked before anything is said or followed.
 //! Never believes anything that the token does not say.
 
-use serde_json::{Map, Value};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use wire::chat::{ChatRole, Sender};
+
+use crate::auth::jwt::Token;
 
 /// Rooms that may be followed beside one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +26,8 @@ pub(super) struct Identity {
     pub(super) chat: String,
     /// `isAuthenticated`: whether they have signed in; customers may not have.
     pub(super) is_authenticated: bool,
-    /// `exp`, Unix time in s.
-    pub(super) expires_at: Option<i64>,
+    /// `exp`.
+    pub(super) expires_at: Option<DateTime<Utc>>,
     /// `roles`: as what they may speak; without, what `isAuthenticated` says.
     roles: Option<Vec<ChatRole>>,
     others: Others,
@@ -37,8 +40,9 @@ pub(super) struct Identity {
 pub(super) struct Incomplete;
 
 impl Identity {
-    /// Reads the claims. `chatId` may be missing where the token opens several rooms.
-    pub(super) fn of(claims: &Map<String, Value>) -> Result<Self, Incomplete> {
+    /// Reads what a token says. `chatId` may be missing where the token opens several rooms.
+    pub(super) fn of(token: &Token) -> Result<Self, Incomplete> {
+        let claims = &token.claims;
         let text = |name: &str| {
             claims
                 .get(name)
@@ -60,7 +64,7 @@ impl Identity {
             user: user.to_owned(),
             chat: chat.to_owned(),
             is_authenticated: claims.get("isAuthenticated") == Some(&Value::Bool(true)),
-            expires_at: claims.get("exp").and_then(Value::as_i64),
+            expires_at: token.expires_at,
             roles: roles.map(|roles| {
                 let named = texts(roles);
                 named.iter().filter_map(|role| ChatRole::of(role)).collect()
@@ -115,7 +119,7 @@ impl Identity {
 }
 
 /// Whether something can be the id of a room: it becomes part of keys, channels and addresses.
-pub(super) fn is_usable(chat: &str) -> bool {
+pub(crate) fn is_usable(chat: &str) -> bool {
     !chat.is_empty() && chat.len() <= 128 && !chat.chars().any(char::is_control)
 }
 
@@ -130,7 +134,10 @@ mod tests {
     use serde_json::json;
 
     fn of(claims: &Value) -> Result<Identity, Incomplete> {
-        Identity::of(claims.as_object().unwrap())
+        Identity::of(&Token {
+            claims: claims.as_object().unwrap().clone(),
+            expires_at: None,
+        })
     }
 
     #[test]
@@ -146,11 +153,8 @@ mod tests {
         ] {
             assert_eq!(of(&incomplete), Err(Incomplete), "{incomplete}");
         }
-        let whole = of(&json!({"userId": "u", "chatId": "c", "exp": 7})).unwrap();
-        assert_eq!(
-            (&*whole.user, &*whole.chat, whole.expires_at),
-            ("u", "c", Some(7))
-        );
+        let whole = of(&json!({"userId": "u", "chatId": "c"})).unwrap();
+        assert_eq!((&*whole.user, &*whole.chat), ("u", "c"));
         assert!(!whole.is_authenticated && whole.may_hear("c") && !whole.may_hear("d"));
     }
 

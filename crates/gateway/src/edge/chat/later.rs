@@ -41,7 +41,7 @@ impl Later {
 
     /// Lets a message wait.
     pub(super) fn add(&self, room: &Arc<Room>, telling: Telling) {
-        room.untold(1);
+        room.untold(&telling.key);
         let mut waiting = self.lock();
         waiting.push_back((Arc::clone(room), telling));
         let lost = if waiting.len() > self.most {
@@ -50,8 +50,8 @@ impl Later {
             None
         };
         drop(waiting);
-        if let Some((room, _)) = lost {
-            room.untold(-1);
+        if let Some((room, telling)) = lost {
+            room.told(&telling.key);
             self.metrics.chat().never_published();
             tracing::warn!(
                 "a chat message never reaches the other servers: too many wait for redis"
@@ -71,7 +71,7 @@ impl Later {
             && let Some((room, _)) = waiting.pop_front()
         {
             drop(waiting);
-            room.untold(-1);
+            room.told(&telling.key);
         }
     }
 }

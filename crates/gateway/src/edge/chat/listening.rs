@@ -11,13 +11,15 @@ use store::live::rooms::{After, Ears, Heard, Heralds, Told};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use wire::chat::{ChatExtra, Published, read};
 
-use super::hub::Hub;
+use super::hub::{Hub, LIVE_WITHIN};
 use super::room::{Frame, Room, is_behind};
 
 /// Between two attempts to connect.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How often a quiet connection is asked for a sign of life.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How far the clocks of this server and of Redis may be apart, in ms; who heard that much too early hears it again.
+const CLOCKS_MS: i64 = 1000;
 /// Rooms asked for at the same time.
 const AT_ONCE: usize = 64;
 
@@ -49,7 +51,11 @@ async fn hear(hub: &Hub, mut ears: Ears, mut heralds: Heralds) -> Away {
     loop {
         tokio::select! {
             heard = heralds.next() => match heard {
-                Some(heard) => receive(hub, heard).await,
+                Some(heard) => {
+                    if let Err(away) = receive(hub, heard).await {
+                        return away;
+                    }
+                }
                 None => return Away,
             },
             () = hub.0.change.notified() => {
@@ -103,7 +109,14 @@ async fn open(hub: &Hub, ears: &mut Ears, rooms: &[Arc<Room>]) -> Result<(), Awa
 async fn begin(hub: &Hub, room: &Arc<Room>) -> Result<(), Away> {
     let cursor = room.cursor();
     if cursor.is_empty() {
-        room.reached(&hub.0.store.head(&room.id).await?);
+        let head = hub.0.store.head(&room.id).await?;
+        let waited_ms = hub.0.clock.utc().timestamp_millis() - room.since_ms;
+        if u128::from(waited_ms.unsigned_abs()) > LIVE_WITHIN.as_millis() {
+            // its members wait no longer: what was told elsewhere since they came is theirs. Clocks are not quite the same
+            let since_ms = room.since_ms - CLOCKS_MS;
+            catch_up(hub, room, &format!("{since_ms}-0")).await?;
+        }
+        room.reached(&head);
     } else {
         catch_up(hub, room, &cursor).await?;
     }
@@ -115,6 +128,9 @@ async fn begin(hub: &Hub, room: &Arc<Room>) -> Result<(), Away> {
 async fn catch_up(hub: &Hub, room: &Arc<Room>, cursor: &str) -> Result<(), Away> {
     let behind = hub.0.store.behind(&room.id, After::Cursor(cursor)).await?;
     for Told { cursor, key, text } in behind.told {
+        if read(&text).is_some_and(|told| told.kind.as_deref() == Some("agent_joined")) {
+            room.set_human(true);
+        }
         let frame = Frame {
             key: Some(key),
             ..Frame::new(text)
@@ -126,42 +142,45 @@ async fn catch_up(hub: &Hub, room: &Arc<Room>, cursor: &str) -> Result<(), Away>
 }
 
 /// Tells the members of a room what was published there.
-async fn receive(hub: &Hub, heard: Heard) {
+///
+/// # Errors
+/// [`Away`], where something before it cannot be read; it is read itself once that can.
+async fn receive(hub: &Hub, heard: Heard) -> Result<(), Away> {
     let own_prefix = hub.own_channel("");
     let shared = heard.channel.strip_prefix(&*hub.0.settings.channel_prefix);
     let (id, is_shared) = match (heard.channel.strip_prefix(&own_prefix), shared) {
         (Some(id), _) => (id, false),
         (None, Some(id)) => (id, true),
-        (None, None) => return,
+        (None, None) => return Ok(()),
     };
     let Some(room) = hub.room(id) else {
-        return;
+        return Ok(());
     };
     let Some(published) = read(&heard.payload) else {
         hub.0.metrics.chat().unreadable();
-        return;
+        return Ok(());
     };
     if is_shared {
-        tell(hub, &room, published).await;
-    } else {
-        let name = published.kind.as_deref().unwrap_or_default();
-        let extra = ChatExtra::ALL.into_iter().find(|it| it.name() == name);
-        let frame = Frame {
-            extra,
-            except: sender(hub, &published),
-            ..Frame::new(published.text.into_owned())
-        };
-        if extra == Some(ChatExtra::Handover) {
-            room.set_human(is_to_human(&frame));
-        }
-        // what another version of ours says on this channel is for that version
-        if extra.is_some() {
-            room.tell(&frame);
-        }
+        return tell(hub, &room, published).await;
     }
+    let name = published.kind.as_deref().unwrap_or_default();
+    let extra = ChatExtra::ALL.into_iter().find(|it| it.name() == name);
+    let frame = Frame {
+        extra,
+        except: sender(hub, &published),
+        ..Frame::new(published.text.into_owned())
+    };
+    if extra == Some(ChatExtra::Handover) {
+        room.set_human(is_to_human(&frame));
+    }
+    // what another version of ours says on this channel is for that version
+    if extra.is_some() {
+        room.tell(&frame);
+    }
+    Ok(())
 }
 
-async fn tell(hub: &Hub, room: &Arc<Room>, published: Published<'_>) {
+async fn tell(hub: &Hub, room: &Arc<Room>, published: Published<'_>) -> Result<(), Away> {
     let except = sender(hub, &published);
     if published.kind.as_deref() == Some("typing")
         && let Some((user, types)) = typist(&published.text)
@@ -180,8 +199,9 @@ async fn tell(hub: &Hub, room: &Arc<Room>, published: Published<'_>) {
         let last = room.cursor();
         // something was told between the two that has not been heard here
         let gap = !last.is_empty() && mark.prev != last && is_behind(&mark.prev, &last);
-        if gap && catch_up(hub, room, &last).await.is_err() {
-            tracing::warn!("a gap in a chat room cannot be closed: redis does not answer");
+        if gap && let Err(away) = catch_up(hub, room, &last).await {
+            tracing::warn!("a gap in a chat room is closed later: redis does not answer");
+            return Err(away);
         }
     }
     let frame = Frame {
@@ -200,6 +220,7 @@ async fn tell(hub: &Hub, room: &Arc<Room>, published: Published<'_>) {
         }
         _ => {}
     }
+    Ok(())
 }
 
 /// The socket of this server that it came from.

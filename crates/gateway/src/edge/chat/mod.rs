@@ -7,12 +7,14 @@ mod allowance;
 mod backend;
 mod connection;
 mod desk;
+mod following;
 mod health;
 mod hub;
 mod identity;
 mod keeper;
 mod later;
 mod listening;
+mod member;
 mod presence;
 mod replay;
 mod room;
@@ -40,6 +42,7 @@ use crate::clock::Clock;
 use crate::config::{self, ChatRoles, Config};
 use crate::observe::Metrics;
 
+pub(crate) use self::identity::is_usable;
 pub use self::token::TokensError;
 
 /// Bad tokens of one network address within a minute, after which it is answered before the upgrade.

@@ -7,38 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
-use wire::chat::{ChatExtra, ChatExtras, in_room};
+use wire::chat::{ChatExtra, in_room};
 
-use crate::edge::Sender;
+pub(super) use super::member::{CatchingUp, Member, Out};
 
 /// Messages remembered in a room so that none is told twice; many more than may be on their way at the same time.
 const REMEMBERED: usize = 512;
-
-/// What waits for a socket.
-#[derive(Debug, Clone)]
-pub(super) enum Out {
-    /// A frame.
-    Text(Utf8Bytes),
-    /// It was let go: it did not read.
-    TooSlow,
-}
-
-/// Somebody who listens.
-#[derive(Debug)]
-pub(super) struct Member {
-    /// Tells the sockets of this server apart.
-    pub(super) number: u64,
-    /// As in the token.
-    pub(super) user: Arc<str>,
-    /// What it wants to hear beside the ordinary.
-    pub(super) extras: ChatExtras,
-    /// Whether it follows this room beside its own, and is told which room it is.
-    pub(super) follows: bool,
-    /// To its socket.
-    pub(super) queue: Sender<Out>,
-}
 
 /// Something that the members of a room are told.
 #[derive(Debug)]
@@ -86,6 +61,8 @@ impl Frame {
 struct Seen {
     order: VecDeque<Arc<str>>,
     keys: HashSet<Arc<str>>,
+    /// What the other servers do not have yet. It comes back when they do, and is remembered until then, however much is told.
+    untold: HashSet<Arc<str>>,
 }
 
 impl Seen {
@@ -94,15 +71,29 @@ impl Seen {
         if self.keys.contains(key) {
             return false;
         }
-        let key: Arc<str> = key.into();
-        self.order.push_back(Arc::clone(&key));
-        self.keys.insert(key);
+        self.add(key.into());
+        true
+    }
+
+    fn add(&mut self, key: Arc<str>) {
+        self.keys.insert(Arc::clone(&key));
+        self.order.push_back(key);
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
+            && !self.untold.contains(&oldest)
         {
             self.keys.remove(&oldest);
         }
-        true
+    }
+
+    /// The other servers have it now; it may be on its way back.
+    fn told(&mut self, key: &str) {
+        if let Some(key) = self.untold.take(key)
+            && self.keys.contains(&key)
+        {
+            self.order.retain(|it| *it != key);
+            self.add(key);
+        }
     }
 }
 
@@ -122,8 +113,6 @@ struct State {
     typists: Vec<Typist>,
     /// The last place in the room's stream that was told here.
     cursor: String,
-    /// Messages that the other servers do not have yet.
-    untold: usize,
     /// Whether a person answers, as far as was told here.
     human: bool,
 }
@@ -135,13 +124,16 @@ pub(super) struct Room {
     pub(super) id: Arc<str>,
     /// Whether what others publish arrives.
     pub(super) live: watch::Sender<bool>,
+    /// When its first member came, Unix time in ms.
+    pub(super) since_ms: i64,
     state: Mutex<State>,
 }
 
 impl Room {
-    pub(super) fn new(id: Arc<str>, live: bool) -> Self {
+    pub(super) fn new(id: Arc<str>, live: bool, since_ms: i64) -> Self {
         Self {
             id,
+            since_ms,
             live: watch::Sender::new(live),
             state: Mutex::default(),
         }
@@ -197,6 +189,21 @@ impl Room {
     pub(super) fn tell(&self, frame: &Frame) -> bool {
         let mut state = self.lock();
         state.tell(&self.id, frame)
+    }
+
+    /// What a member missed, and is known by `keys`, is on its way to it.
+    pub(super) fn replayed(&self, number: u64, keys: &[String]) {
+        let mut state = self.lock();
+        if let Some(member) = state.members.iter_mut().find(|it| it.number == number) {
+            member.replayed(keys);
+        }
+    }
+
+    /// The next of what was told while a member caught up; with `None` it has, and is told from then on.
+    pub(super) fn next_held(&self, number: u64) -> Option<Utf8Bytes> {
+        let mut state = self.lock();
+        let member = state.members.iter_mut().find(|it| it.number == number);
+        member?.next_held()
     }
 
     /// Does something and tells everybody what came of it, with nothing told between the two.
@@ -258,15 +265,19 @@ impl Room {
         self.lock().human
     }
 
-    /// Counts what the other servers do not have yet.
-    pub(super) fn untold(&self, change: isize) {
-        let mut state = self.lock();
-        state.untold = state.untold.saturating_add_signed(change);
+    /// Notes what the other servers do not have yet, by its key.
+    pub(super) fn untold(&self, key: &str) {
+        self.lock().seen.untold.insert(key.into());
     }
 
-    /// Whether there is any.
+    /// They have it, or never will; it may still come back from them.
+    pub(super) fn told(&self, key: &str) {
+        self.lock().seen.told(key);
+    }
+
+    /// Whether there is anything that they do not have.
     pub(super) fn has_untold(&self) -> bool {
-        self.lock().untold > 0
+        !self.lock().seen.untold.is_empty()
     }
 }
 
@@ -278,13 +289,13 @@ impl State {
             return false;
         }
         let mut let_go = Vec::new();
-        for member in &self.members {
+        for member in &mut self.members {
             let wanted = frame.extra.is_none_or(|extra| member.extras.has(extra));
             if !wanted || frame.except == Some(member.number) {
                 continue;
             }
             let text = frame.for_member(room, member);
-            if let Err(TrySendError::Full(_)) = member.queue.try_send(Out::Text(text)) {
+            if !member.take(frame.key.as_ref(), text) {
                 member.queue.send_last(Out::TooSlow);
                 let_go.push(member.number);
             }
@@ -314,6 +325,9 @@ pub(super) fn typing_until(now: Instant, typing_s: u64) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use wire::chat::ChatExtras;
+
     use super::*;
     use crate::edge::queue;
 
@@ -325,6 +339,7 @@ mod tests {
             extras: ChatExtras::parse(extras).unwrap(),
             follows: false,
             queue,
+            catching_up: None,
         };
         (member, out)
     }
@@ -346,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_is_told_once_and_in_order() {
-        let room = Room::new("c".into(), true);
+        let room = Room::new("c".into(), true, 0);
         let (one, mut of_one) = member(1, 8, "");
         let (two, mut of_two) = member(2, 8, "presence");
         room.enter(one);
@@ -375,7 +390,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_read_is_let_go_and_the_others_hear_everything() {
-        let room = Room::new("c".into(), true);
+        let room = Room::new("c".into(), true, 0);
         let (slow, mut of_slow) = member(1, 2, "");
         let (quick, mut of_quick) = member(2, 8, "");
         room.enter(slow);
@@ -392,9 +407,68 @@ mod tests {
         assert_eq!(room.count(), 1);
     }
 
+    #[tokio::test]
+    async fn what_is_told_while_somebody_catches_up_comes_behind_what_they_missed_and_once() {
+        let room = Room::new("c".into(), true, 0);
+        let (mut one, mut of_one) = member(1, 2, "");
+        one.catching_up = Some(CatchingUp::begin());
+        room.enter(one);
+        // both are told while the missed are read: the first is among them
+        room.tell(&keyed("a", "m:1"));
+        room.tell(&keyed("b", "m:2"));
+        assert!(of_one.recv().now_or_never().is_none());
+        room.replayed(1, &["m:1".to_owned(), "m:3".to_owned()]);
+        assert_eq!(room.next_held(1).unwrap().as_str(), "b");
+        room.tell(&keyed("b2", "m:2b"));
+        assert_eq!(room.next_held(1).unwrap().as_str(), "b2");
+        assert_eq!(room.next_held(1), None);
+        // on its way when it was read
+        room.tell(&keyed("c", "m:3"));
+        room.tell(&keyed("d", "m:4"));
+        assert_eq!(heard(&mut of_one).await, "d");
+        let (mut two, mut of_two) = member(2, 2, "");
+        two.catching_up = Some(CatchingUp::begin());
+        room.enter(two);
+        for (text, key) in [("e", "m:5"), ("f", "m:6"), ("g", "m:7")] {
+            room.tell(&keyed(text, key));
+        }
+        // more than it has places for: it does not wait for ever
+        assert_eq!(heard(&mut of_two).await, "too slow");
+        assert_eq!(room.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_redis_does_not_have_yet_is_told_once_however_much_is_told_since() {
+        let room = Room::new("c".into(), true, 0);
+        let (one, mut of_one) = member(1, 4 * REMEMBERED, "");
+        room.enter(one);
+        let many = 2 * REMEMBERED;
+        for number in 0..many {
+            let key = format!("m:{number}");
+            // redis is away: it waits, and is told here
+            room.untold(&key);
+            assert!(room.tell(&keyed("x", &key)));
+        }
+        assert!(room.has_untold());
+        for number in 0..many {
+            let key = format!("m:{number}");
+            // redis is back, and so is the message; before its sender has heard that, or behind it
+            if number % 2 == 0 {
+                assert!(!room.tell(&keyed("x", &key)), "{number}");
+            }
+            room.told(&key);
+            assert!(!room.tell(&keyed("x", &key)), "{number}");
+        }
+        assert!(!room.has_untold());
+        for _ in 0..many {
+            assert_eq!(heard(&mut of_one).await, "x");
+        }
+        assert!(of_one.recv().now_or_never().is_none());
+    }
+
     #[test]
     fn who_types_gets_tired() {
-        let room = Room::new("c".into(), true);
+        let room = Room::new("c".into(), true, 0);
         let now = crate::clock::Clock::default().now();
         room.types("ann", Some(1), Some(typing_until(now, 10)));
         room.types("bob", None, Some(typing_until(now, 20)));

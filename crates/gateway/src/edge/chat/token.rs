@@ -49,9 +49,10 @@ impl Denied {
         }
     }
 
-    /// Whether it is no fault of ours: so many of them, and nobody is let in from there for a while.
+    /// Whether somebody may be guessing: so many of them, and who has no good token is kept out for a while. A token that was
+    /// good, or is missing, is no guess.
     pub(super) const fn is_a_guess(self) -> bool {
-        !matches!(self, Self::Unavailable)
+        matches!(self, Self::Invalid | Self::Incomplete)
     }
 }
 
@@ -116,7 +117,7 @@ impl Tokens {
     /// Who a token belongs to.
     pub(super) async fn read(&self, token: &str) -> Result<Identity, Denied> {
         let token = self.verifier.verify(token).await.map_err(denied)?;
-        Identity::of(&token.claims).map_err(|_| Denied::Incomplete)
+        Identity::of(&token).map_err(|_| Denied::Incomplete)
     }
 
     /// Signs claims.

@@ -19,6 +19,7 @@ use super::{Entered, health};
 use crate::App;
 use crate::config::ChatRefusal;
 use crate::http::{ApiError, client_ip};
+use crate::tenants;
 
 /// Largest frame that is taken, in bytes; a message of the longest content that is allowed fits several times.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -57,18 +58,21 @@ pub(super) async fn upgrade(
     let entered = Entered::new(&app).ok_or_else(full)?;
     let ip = client_ip(&app, &parts);
     let now_ms = app.clock.utc().timestamp_millis().unsigned_abs();
-    // somebody who knocks with bad tokens again and again is answered before the upgrade: the original's clients wait longer
-    // and longer after that, and not after a close frame
-    if let Some(left_ms) = ip.and_then(|ip| app.chat.knocks.locked_ms(ip, now_ms)) {
-        return Err(knocked(left_ms));
-    }
     let token = Some(wish.token.as_str()).filter(|token| !token.is_empty());
+    if !tenants::is_open(&app.store.sql, &app.config.chat.tenant).await {
+        return Err(closed());
+    }
     let opened = match token.or_else(|| bearer(&parts.headers)) {
         Some(token) => app.chat.tokens.read(token).await,
         None => Err(Denied::Missing),
     };
     if let Err(denied) = &opened {
         app.metrics.chat().denied(denied.name());
+        // somebody who knocks with bad tokens again and again is answered before the upgrade: the original's clients wait
+        // longer and longer after that, and not after a close frame. Others behind the address come in
+        if let Some(left_ms) = ip.and_then(|ip| app.chat.knocks.locked_ms(ip, now_ms)) {
+            return Err(knocked(left_ms));
+        }
         if let Some(ip) = ip.filter(|_| denied.is_a_guess()) {
             app.chat.knocks.failed(ip, now_ms);
         }
@@ -122,6 +126,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim())
         .filter(|token| !token.is_empty())
+}
+
+fn closed() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "tenant_suspended",
+        "The chat rooms of this server are not open at present. Ask whoever runs it.",
+    )
 }
 
 fn full() -> ApiError {

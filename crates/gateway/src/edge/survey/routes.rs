@@ -16,7 +16,7 @@ use wire::survey::{CodeAnswer, Info, requested};
 
 use super::upgrade;
 use crate::App;
-use crate::http::client_ip;
+use crate::http::{client_ip, is_from_proxy};
 use crate::survey::Requested;
 
 /// Largest body of a request for a code, in bytes.
@@ -135,6 +135,9 @@ async fn code(app: &App, (parts, mount): (&Parts, Mount), body: Bytes) -> Respon
             wire::survey::BadRequest::Email.to_string(),
         );
     };
+    if !crate::tenants::is_open(&app.store.sql, app.survey.tenant()).await {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, upgrade::CLOSED.trim_end());
+    }
     let ip = client_ip(app, parts);
     let url = base(app, parts, mount).websocket;
     let requested = app.survey.request_code(&address, ip, Dialect::V3c, &url);
@@ -212,15 +215,8 @@ fn base(app: &App, parts: &Parts, mount: Mount) -> Base {
 }
 
 fn is_secure(app: &App, parts: &Parts) -> bool {
-    let peer = parts
-        .extensions
-        .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
-    let trusted = &app.config.http.trusted_proxies;
-    let is_proxy = peer.is_some_and(|axum::extract::ConnectInfo(peer)| {
-        let ip = peer.ip().to_canonical();
-        trusted.iter().any(|net| net.contains(&ip))
-    });
-    is_proxy && last(&parts.headers, "x-forwarded-proto").is_some_and(|it| it == "https")
+    is_from_proxy(app, parts)
+        && last(&parts.headers, "x-forwarded-proto").is_some_and(|it| it == "https")
 }
 
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

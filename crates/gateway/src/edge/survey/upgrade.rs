@@ -18,9 +18,12 @@ use crate::App;
 use crate::edge;
 use crate::http::client_ip;
 use crate::survey::{Full, Place};
+use crate::tenants;
 
 /// Bytes that may wait in the socket library when the kernel does not take them: a few prompts.
 const WRITE_BYTES: usize = 1024 * 1024;
+/// Said where the tenant of the survey may not come in.
+pub(super) const CLOSED: &str = "The survey is not open at present. Try again later.\n";
 /// Longest secret that is looked up.
 const SECRET_BYTES: usize = 128;
 
@@ -44,6 +47,9 @@ pub(super) async fn upgrade(app: Arc<App>, parts: &mut Parts) -> Response {
     };
     if app.lifecycle.stopping() {
         return retry("This server is shutting down. Connect again in a moment.\n");
+    }
+    if !tenants::is_open(&app.store.sql, app.survey.tenant()).await {
+        return retry(CLOSED);
     }
     let wanted = Query::<Wanted>::try_from_uri(&parts.uri);
     let wanted = wanted.map(|Query(wanted)| wanted).unwrap_or_default();

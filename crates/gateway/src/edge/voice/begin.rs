@@ -11,8 +11,8 @@ use store::live::limiter::{Decider, LevelKind};
 use wire::realtime::client::{ClientAction, Position};
 use wire::realtime::extra::{ExtraEvent, ExtraEvents};
 use wire::realtime::item::{ContentPart, ItemBody, Role};
-use wire::realtime::session::{MaxTokens, Transcription, TurnDetectionUpdate, Voice};
-use wire::realtime::{ClientEvent, SessionKind, SessionUpdate};
+use wire::realtime::session::{MaxTokens, TurnDetectionUpdate, Voice};
+use wire::realtime::{ClientEvent, SessionKind, SessionUpdate, decode};
 use wire::voice::SessionStart;
 
 use super::book::{Book, Heading};
@@ -21,10 +21,12 @@ use super::identity::{self, Guest, Kind};
 use super::lobby::Visitor;
 use super::refusal::Refusal;
 use super::renewal::Renewal;
+use super::supabase::SupabaseError;
 use super::terms::{Terms, of_tenant};
 use crate::App;
 use crate::auth::chain;
 use crate::edge::Inbound;
+use crate::http::ApiError;
 use crate::metering::Opening;
 use crate::observe::Event;
 use crate::quota;
@@ -70,16 +72,25 @@ pub(super) async fn begin(
     let token = start.auth_token.take();
     let guest = identity::identify(app, token.as_deref(), &visitor.parts).await?;
     drop(token);
+    let Visitor {
+        counted,
+        waiting,
+        parts,
+    } = visitor;
+    drop(waiting);
+    let active = app.sessions.enter();
+    let active =
+        active.ok_or_else(|| Refusal::unavailable(ApiError::too_many_sessions().message))?;
     let terms = Terms::of(&app.config, &guest.principal.allowance);
     let lease = place(app, &guest, terms.sessions).await?;
     let tier = tier(app, &guest).await?;
     let purse = purse(app, &guest, &terms).await?;
-    let active = quota::place(app, &guest.principal, visitor.active)
+    let active = quota::place(app, &guest.principal, active)
         .await
         .map_err(|error| Refusal::limited(&error.message))?;
     let catalog = app.catalog.wait(MODELS_WITHIN).await;
     let catalog = catalog.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let wish = wish(app, &guest, &start, terms.session_s);
+    let wish = wish(app, &guest, &start, terms.session_s)?;
     let mut prepared = prepare(app, &catalog, wish)
         .await
         .map_err(|error| Refusal::unusable(error.message))?;
@@ -87,7 +98,15 @@ pub(super) async fn begin(
         ExtraEvent::SpeechPiece,
         ExtraEvent::TranscriptPartial,
     ]));
-    let history = history(app, &guest, start.conversation_id.as_deref()).await?;
+    let conversation = start.conversation_id.as_deref();
+    is_in(app, &guest, conversation).await?;
+    // where a survey stands follows from what was said: an earlier conversation would be taken for answers
+    let most = if crate::survey::mind::asks(&prepared.pipeline) {
+        0
+    } else {
+        app.config.voice.history_messages
+    };
+    let history = history(app, &guest, conversation, most).await?;
     let heading = Heading {
         session_id: greeted.session_id.clone(),
         session: prepared.session.settings().id.clone(),
@@ -95,7 +114,7 @@ pub(super) async fn begin(
         tier,
         conversation: start.conversation_id.clone(),
         opened_at: greeted.opened_at,
-        client: client(&visitor.parts),
+        client: client(&parts),
     };
     let book = Book::open(app, &guest.principal, heading, purse.clone());
     let call = call(app, &guest, prepared, (active, &purse));
@@ -108,7 +127,7 @@ pub(super) async fn begin(
         history,
         places: Places {
             _of_user: lease,
-            _connection: visitor.counted,
+            _connection: counted,
         },
         max_s: terms.session_s,
     })
@@ -190,33 +209,69 @@ async fn purse(app: &App, guest: &Guest, terms: &Terms) -> Result<Purse, Refusal
     Ok(open(of_session))
 }
 
-/// What is asked of the session.
-fn wish<'a>(app: &App, guest: &'a Guest, start: &SessionStart, max_s: u64) -> Wish<'a> {
+/// Who is to answer: what the app asks for, where its user may have that.
+fn model(
+    app: &App,
+    guest: &Guest,
+    (asked, stored): (Option<&String>, Option<&String>),
+) -> Result<String, Refusal> {
     let voice = &app.config.voice;
-    let model = start.model.clone().or_else(|| voice.model.clone());
-    let model = model.unwrap_or_else(|| app.config.pipeline.name.clone());
-    let mut settings = SessionUpdate {
-        kind: Some(SessionKind::Realtime),
-        include: Some(Some(vec![
-            "item.input_audio_transcription.logprobs".to_owned(),
-        ])),
-        transcription: Some(Some(Transcription {
-            language: start.language.clone(),
-            ..Transcription::default()
-        })),
-        voice: start.voice.clone().map(Voice::Name),
-        ..SessionUpdate::default()
+    let own = voice.model.as_ref().unwrap_or(&app.config.pipeline.name);
+    let Some(asked) = asked else {
+        return Ok(stored.unwrap_or(own).clone());
     };
+    // whoever has a key of ours runs the app; a user has what the app's configuration offers
+    if guest.kind == Kind::Key || asked == own || voice.models.contains(asked) {
+        return Ok(asked.clone());
+    }
+    Err(Refusal::unusable(format!(
+        "The model '{asked}' is not offered here. Leave model out, or have the operator add it to voice.models."
+    )))
+}
+
+/// What is asked of the session.
+fn wish<'a>(
+    app: &App,
+    guest: &'a Guest,
+    start: &SessionStart,
+    max_s: u64,
+) -> Result<Wish<'a>, Refusal> {
+    let voice = &app.config.voice;
+    // what was stored with a client secret
+    let mut settings = match &guest.principal.stored_session {
+        Some(stored) => {
+            let read = decode::session_update(stored, "session");
+            read.map_err(|refused| Refusal::unusable(refused.error.message))?
+        }
+        None => SessionUpdate::default(),
+    };
+    let model = model(app, guest, (start.model.as_ref(), settings.model.as_ref()))?;
+    settings.kind = Some(SessionKind::Realtime);
+    // this door has formats of its own, and speaks
+    settings.input_format = None;
+    settings.output_format = None;
+    settings.output_modalities = None;
+    settings.include = Some(Some(vec![
+        "item.input_audio_transcription.logprobs".to_owned(),
+    ]));
+    let mut transcription = settings.transcription.flatten().unwrap_or_default();
+    transcription.language = start.language.clone().or(transcription.language);
+    settings.transcription = Some(Some(transcription));
+    settings.voice = start.voice.clone().map(Voice::Name).or(settings.voice);
     if crate::agents::named(&model).is_none() {
         // an agent says all of this itself
-        settings.instructions.clone_from(&voice.instructions);
-        settings.max_output_tokens = Some(MaxTokens::Limit(voice.max_output_tokens));
-        settings.turn_detection = Some(Some(TurnDetectionUpdate {
-            silence_duration_ms: Some(voice.silence_ms),
-            ..TurnDetectionUpdate::default()
-        }));
+        settings.instructions = settings.instructions.or_else(|| voice.instructions.clone());
+        settings
+            .max_output_tokens
+            .get_or_insert(MaxTokens::Limit(voice.max_output_tokens));
+        settings
+            .turn_detection
+            .get_or_insert(Some(TurnDetectionUpdate {
+                silence_duration_ms: Some(voice.silence_ms),
+                ..TurnDetectionUpdate::default()
+            }));
     }
-    Wish {
+    Ok(Wish {
         place: guest.principal.place(),
         kind: SessionKind::Realtime,
         model: Some(model),
@@ -226,6 +281,35 @@ fn wish<'a>(app: &App, guest: &'a Guest, start: &SessionStart, max_s: u64) -> Wi
             max_duration_s: Some(max_s),
             caller_pcm: Some(Format::Pcm16k),
         },
+    })
+}
+
+/// Refuses a conversation that is another user's in the project that it would be written to.
+async fn is_in(app: &App, guest: &Guest, conversation: Option<&str>) -> Result<(), Refusal> {
+    let Some(conversation) = conversation else {
+        return Ok(());
+    };
+    if conversation.len() > CONVERSATION_BYTES || conversation.chars().any(char::is_control) {
+        return Err(Refusal::unusable("conversationId is not a usable name"));
+    }
+    let Some(supabase) = &app.voice.supabase else {
+        return Ok(());
+    };
+    // whoever has a key of ours runs the app
+    if guest.kind == Kind::Key || !app.config.voice.supabase_mirror {
+        return Ok(());
+    }
+    match supabase.conversation_of(conversation).await {
+        Ok(owner) if owner.as_ref().is_none_or(|owner| *owner == guest.user) => Ok(()),
+        Ok(_) => Err(Refusal::no_such_conversation()),
+        // no name that the project could have: nothing there can be somebody else's
+        Err(SupabaseError::Refused(400)) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "cannot ask whose a conversation is");
+            Err(Refusal::unavailable(
+                "The conversation cannot be read. Try again in a moment.",
+            ))
+        }
     }
 }
 
@@ -234,14 +318,11 @@ async fn history(
     app: &App,
     guest: &Guest,
     conversation: Option<&str>,
+    most: u32,
 ) -> Result<Vec<Inbound>, Refusal> {
     let Some(conversation) = conversation else {
         return Ok(Vec::new());
     };
-    if conversation.len() > CONVERSATION_BYTES || conversation.chars().any(char::is_control) {
-        return Err(Refusal::unusable("conversationId is not a usable name"));
-    }
-    let most = app.config.voice.history_messages;
     let said = app
         .store
         .sql

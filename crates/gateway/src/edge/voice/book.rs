@@ -22,8 +22,10 @@ const LINES: usize = 1024;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 /// Work that was cut off with the session is told of within this.
 const LATE: Duration = Duration::from_millis(500);
-/// How often the rows of a session that is over are tried.
-const TRIES: u32 = 8;
+/// For how long the rows of a session that is over are tried: longer than a database is away for maintenance.
+const FINISHED_WITHIN: Duration = Duration::from_hours(1);
+/// And how often while this server is shutting down.
+const LAST_TRIES: u32 = 8;
 
 /// What is known when a session begins.
 #[derive(Debug, Clone)]
@@ -324,7 +326,12 @@ async fn finish(
     let mut spent = shared.purse.changes();
     let mut pause = AGAIN.0;
     let mut written = false;
-    for _ in 0..TRIES {
+    let mut last_tries = LAST_TRIES;
+    let until = tokio::time::Instant::now() + FINISHED_WITHIN;
+    while last_tries > 0 && tokio::time::Instant::now() < until {
+        if shared.app.lifecycle.stopping() {
+            last_tries -= 1;
+        }
         written = shared.write_row().await;
         while written {
             let Some(line) = waiting.take().or_else(|| lines.try_recv().ok()) else {

@@ -14,6 +14,8 @@ use crate::config::Voice;
 #[derive(Debug)]
 pub struct Desk {
     connections: Arc<AtomicUsize>,
+    /// Of them, those that have not said yet who they are.
+    waiting: Arc<AtomicUsize>,
     /// Checks tokens; none where nothing says how.
     pub(super) tokens: Option<jwt::Verifier>,
     /// Asked for users, and written to.
@@ -28,6 +30,7 @@ impl Desk {
     pub fn open(config: &Voice, clock: &Clock) -> Result<Self, reqwest::Error> {
         Ok(Self {
             connections: Arc::default(),
+            waiting: Arc::default(),
             tokens: jwt::Verifier::new(&config.tokens(), clock.clone())?,
             supabase: Supabase::open(config)?,
         })
@@ -43,7 +46,20 @@ impl Desk {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(&self.connections))
     }
+
+    /// One more that has not said yet who it is; `None` where `most` of them wait.
+    pub(super) fn wait(&self, most: usize) -> Option<Waiting> {
+        let more = |waiting: usize| (waiting < most).then_some(waiting + 1);
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Waiting(Counted(Arc::clone(&self.waiting))))
+    }
 }
+
+/// A connection among those that have not said who they are.
+#[derive(Debug)]
+pub(super) struct Waiting(#[expect(dead_code, reason = "counts until it is dropped")] Counted);
 
 /// A connection that counts for as long as this is held.
 #[derive(Debug)]

@@ -86,8 +86,12 @@ pub(super) async fn identify(
             expires_at: None,
             kind: Kind::Key,
         }),
-        // a project may have tokens of another shape
-        Err(_) if asks_supabase(app) => of_supabase(app, &token).await,
+        // a project may have tokens of another shape; what is ours, or was refused for another reason, is no business of its
+        Err(refusal)
+            if refusal == Refusal::invalid() && !credential.is_own() && asks_supabase(app) =>
+        {
+            of_supabase(app, &token).await
+        }
         Err(refusal) => Err(refusal),
     }
 }

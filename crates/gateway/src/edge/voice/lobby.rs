@@ -1,6 +1,6 @@
 //! A connection from its first message to the session: who is there, and whether it may come in.
 //! Called by `upgrade`; hands over to `converse`.
-//! Never hears sound, and never lets a stranger wait for ever.
+//! Never hears sound, never lets a stranger wait for ever, and never keeps one that does not read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,25 +9,26 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use wire::voice::{ClientMessage, ServerMessage, SessionStart, code, decode, write};
 
 use super::begin::begin;
 use super::converse::{Greeted, converse};
-use super::desk::Counted;
+use super::desk::{Counted, Waiting};
 use super::refusal::Refusal;
 use crate::App;
 use crate::config::VoiceAdmits;
 use crate::edge::realtime::linger;
-use crate::registry::Active;
 
+/// How long a visitor may take no bytes.
+const STUCK_FOR: Duration = Duration::from_secs(10);
 /// First words of every connection.
 const WELCOME: &str = "Voice V2 server ready";
 
 /// Somebody who has opened a connection.
 pub(super) struct Visitor {
     pub(super) counted: Counted,
-    pub(super) active: Active,
+    pub(super) waiting: Waiting,
     pub(super) parts: Parts,
 }
 
@@ -85,7 +86,14 @@ impl Lobby {
     async fn say(&mut self, message: &ServerMessage) -> bool {
         let now_ms = self.app.clock.utc().timestamp_millis();
         let text = write(message, &self.session_id, now_ms);
-        self.socket.send(Message::Text(text.into())).await.is_ok()
+        self.send(Message::Text(text.into())).await
+    }
+
+    async fn send(&mut self, message: Message) -> bool {
+        matches!(
+            timeout(STUCK_FOR, self.socket.send(message)).await,
+            Ok(Ok(()))
+        )
     }
 
     /// Waits for a message that begins a session.
@@ -142,8 +150,9 @@ impl Lobby {
             code: refusal.code,
             reason: refusal.reason.into(),
         };
-        let _ = self.socket.send(Message::Close(Some(frame))).await;
-        linger(self.socket).await;
+        if self.send(Message::Close(Some(frame))).await {
+            linger(self.socket).await;
+        }
     }
 }
 

@@ -143,6 +143,30 @@ impl Supabase {
         Ok(tier.map(str::to_owned))
     }
 
+    /// Whose a conversation is; `None` where the project has none of this name.
+    ///
+    /// # Errors
+    /// [`SupabaseError`].
+    pub(super) async fn conversation_of(
+        &self,
+        conversation: &str,
+    ) -> Result<Option<String>, SupabaseError> {
+        let mut url = format!("{}/rest/v1/conversations?select=user_id&id=eq.", self.url);
+        url.extend(url::form_urlencoded::byte_serialize(
+            conversation.as_bytes(),
+        ));
+        let answer = send(self.as_server(self.client.get(url))).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(SupabaseError::Refused(status.as_u16()));
+        }
+        let rows: Vec<Value> = serde_json::from_slice(&body(answer).await?)
+            .map_err(|error| SupabaseError::Unreachable(error.to_string()))?;
+        // a row without a user is nobody's, and so not this one's
+        let owner = |row: &Value| row["user_id"].as_str().unwrap_or_default().to_owned();
+        Ok(rows.first().map(owner))
+    }
+
     /// Writes a row of `table`; the row that is there with the same `key` column is written over.
     ///
     /// # Errors

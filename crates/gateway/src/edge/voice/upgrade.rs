@@ -75,13 +75,13 @@ async fn socket(
     if app.lifecycle.stopping() {
         return Err(ApiError::shutting_down());
     }
-    let active = app
-        .sessions
-        .enter()
-        .ok_or_else(ApiError::too_many_sessions)?;
+    // a place is taken by those who have said who they are; where there is none, nobody need wait for one
+    let most = app.config.sessions.max_sessions;
+    let waiting = app.voice.wait(most);
+    let waiting = waiting.filter(|_| app.sessions.count() < most);
     let visitor = Visitor {
         counted: app.voice.enter(),
-        active,
+        waiting: waiting.ok_or_else(ApiError::too_many_sessions)?,
         parts,
     };
     let socket = socket

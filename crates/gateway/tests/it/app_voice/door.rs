@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt as _;
 use gateway::config::VoiceAdmits;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::app::{App, server, signed, start, token};
 use crate::world::{KEY, World};
@@ -325,4 +327,45 @@ async fn a_server_that_stops_says_so_and_nobody_hangs() {
     world.app().lifecycle.soft().cancel();
     assert_eq!(app.until_closed().await.0, 1001);
     assert_eq!(waiting.until_closed().await.0, 1013);
+}
+
+#[tokio::test]
+async fn a_stranger_holds_no_session_s_place() {
+    let world = server(|config| config.sessions.max_sessions = 1).await;
+    // says nothing of who it is
+    let _stranger = App::open(&world).await;
+    assert_eq!(world.app().sessions.count(), 0);
+    // no more strangers than there could be sessions
+    let url = world.url("/voice").replacen("http", "ws", 1);
+    let refused = tokio_tungstenite::connect_async(url).await;
+    let Err(tokio_tungstenite::tungstenite::Error::Http(response)) = refused else {
+        panic!("a second stranger was let in");
+    };
+    assert_eq!(response.status(), 503);
+}
+
+#[tokio::test]
+async fn a_stranger_that_asks_and_does_not_read_is_let_go() {
+    let world = server(|config| config.voice.auth_timeout_s = 1).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(world.server().address).await.unwrap();
+    let url = world.url("/voice").replacen("http", "ws", 1);
+    let (mut stranger, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let ping = Message::text(json!({ "type": "ping" }).to_string());
+    let flood = async {
+        loop {
+            // until nothing more is taken, and then until the server lets go
+            if stranger.send(ping.clone()).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(2 * crate::world::PATIENCE, flood)
+        .await
+        .expect("the server lets a stranger wait for ever");
+    crate::redis_servers::until("it is gone", || async {
+        world.app().voice.connections() == 0
+    })
+    .await;
 }

@@ -144,6 +144,8 @@ struct Project {
     /// Tokens and whose they are; `None` of users who were deleted.
     tokens: HashMap<String, Option<String>>,
     tiers: HashMap<String, String>,
+    /// Conversations and whose they are.
+    conversations: HashMap<String, String>,
     tables: HashMap<String, BTreeMap<String, Value>>,
     /// So many of the next requests fail with 503.
     failing: usize,
@@ -163,6 +165,7 @@ impl Fake {
         let router = Router::new()
             .route("/auth/v1/user", get(user))
             .route("/rest/v1/profiles", get(profiles))
+            .route("/rest/v1/conversations", get(conversations))
             .route("/rest/v1/{table}", post(insert))
             .with_state(Arc::clone(&fake.project));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -176,6 +179,12 @@ impl Fake {
         let mut project = self.project.lock().unwrap();
         project.tokens.insert(token.to_owned(), Some(id.to_owned()));
         project.tiers.insert(id.to_owned(), tier.to_owned());
+    }
+
+    /// A conversation of a user.
+    pub(crate) fn conversation(&self, id: &str, user: &str) {
+        let mut project = self.project.lock().unwrap();
+        project.conversations.insert(id.to_owned(), user.to_owned());
     }
 
     /// The user of a token is deleted; the token is still signed rightly.
@@ -285,6 +294,33 @@ async fn profiles(
     let rows: Vec<Value> = tier
         .iter()
         .map(|tier| json!({ "subscription_tier": tier }))
+        .collect();
+    (StatusCode::OK, Json(json!(rows)))
+}
+
+async fn conversations(
+    State(project): Shared,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
+    let mut project = project.lock().unwrap();
+    if let Err(refused) = gate(&mut project, &headers) {
+        return refused;
+    }
+    assert_eq!(query.get("select").map(String::as_str), Some("user_id"));
+    let id = query.get("id").and_then(|it| it.strip_prefix("eq."));
+    let id = id.unwrap();
+    if let Err(state) = Kind::Uuid.check(&json!(id)) {
+        let text = format!("invalid input syntax for type uuid: \"{id}\"");
+        let body = json!({ "code": state, "message": text, "details": null, "hint": null });
+        return (StatusCode::BAD_REQUEST, Json(body));
+    }
+    // row-level security: the public key sees no rows
+    let seen = bearer(&headers) == Some(SERVICE);
+    let owner = project.conversations.get(id).filter(|_| seen);
+    let rows: Vec<Value> = owner
+        .iter()
+        .map(|owner| json!({ "user_id": owner }))
         .collect();
     (StatusCode::OK, Json(json!(rows)))
 }

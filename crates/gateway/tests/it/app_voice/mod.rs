@@ -6,6 +6,7 @@ mod calls;
 mod door;
 mod duplex;
 mod fake_supabase;
+mod models;
 mod nodes;
 mod rows;
 mod supabase;

@@ -144,3 +144,53 @@ async fn what_belongs_to_no_conversation_is_not_written_there() {
     .await;
     assert!(fake.rows("messages").is_empty());
 }
+
+#[tokio::test]
+async fn nobody_writes_into_a_conversation_of_another_user_of_the_project() {
+    let fake = Fake::start().await;
+    fake.user(TOKEN, USER, "studio");
+    let other = "1c9f0a52-7d3b-4e0b-8f7e-55a0b1c2d3e4";
+    fake.conversation(CONVERSATION, other);
+    let world = world(&fake, |config| config.voice.supabase_mirror = true).await;
+    let mut first = start(TOKEN);
+    first["conversationId"] = json!(CONVERSATION);
+    let mut app = App::open(&world).await;
+    app.send(&first).await;
+    let error = app.until("error").await;
+    assert_eq!(error["message"], "Conversation not found");
+    assert_eq!(app.until_closed().await.0, 4003);
+    assert!(fake.rows("messages").is_empty() && fake.rows("voice_sessions").is_empty());
+    // the user's own
+    fake.conversation(CONVERSATION, USER);
+    let mut app = App::open(&world).await;
+    let requests = fake.requests();
+    app.send(&first).await;
+    app.until("session_started").await;
+    assert!(fake.requests() > requests);
+    app.hang_up().await;
+    // one that the project does not have, and one that it could not have
+    for conversation in ["7f6e5d4c-3b2a-4190-8f7e-6d5c4b3a2f1e", "of-our-own"] {
+        first["conversationId"] = json!(conversation);
+        let mut app = App::open(&world).await;
+        app.send(&first).await;
+        app.until("session_started").await;
+        app.hang_up().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_ours_is_not_shown_to_the_project() {
+    let fake = Fake::start().await;
+    let world = world(&fake, |_| {}).await;
+    for token in [
+        "ek_0123456789abcdefghijklmnopqrstuv",
+        "ap_0123456789abcdefghijklmnopqrstuvwxyz",
+    ] {
+        let (error, code) = answered(&world, token).await;
+        assert_eq!((&error["code"], code), (&json!("AUTH_INVALID"), 4001));
+    }
+    assert_eq!(fake.requests(), 0);
+    let (error, _) = answered(&world, "of-another-shape").await;
+    assert_eq!(error["code"], "AUTH_INVALID");
+    assert_eq!(fake.requests(), 1);
+}

@@ -7,11 +7,11 @@ end
 local there = false
 if place and place ~= '' then
   there = #redis.call('XRANGE', KEYS[1], place, place) > 0
-  if there then
-    return { 1, redis.call('XRANGE', KEYS[1], '(' .. place, '+') }
-  end
-  -- trimmed: what is left of what came behind it
-  return { 0, redis.call('XRANGE', KEYS[1], '(' .. place, '+') }
+  -- streams are trimmed now and then, and may be longer than they should
+  local most = 2 * tonumber(ARGV[2])
+  local found = redis.call('XRANGE', KEYS[1], '(' .. place, '+', 'COUNT', most)
+  -- where the place was trimmed, this is what is left of what came behind it
+  return { there and #found < most and 1 or 0, found }
 end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[2])
 local order = {}

@@ -27,8 +27,11 @@ fn stream(link: &Link, room: &str) -> String {
 
 /// All that is kept of a room is in one slot.
 pub(super) fn tag(room: &str) -> String {
-    // a brace would end the hash tag
-    let safe = room.replace(['{', '}'], "_");
+    // a brace would end the hash tag; no two rooms have one tag
+    let safe = room
+        .replace('%', "%25")
+        .replace('{', "%7B")
+        .replace('}', "%7D");
     format!("room:{safe}")
 }
 
@@ -102,4 +105,18 @@ pub(super) async fn behind(
         told: told.collect(),
         complete: complete == 1,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag;
+
+    #[test]
+    fn every_room_has_a_tag_of_its_own() {
+        assert_eq!(tag("c1"), "room:c1");
+        let rooms = ["a{b", "a}b", "a_b", "a%7Bb", "a%257Bb"];
+        let tags: std::collections::BTreeSet<String> = rooms.iter().map(|it| tag(it)).collect();
+        assert_eq!(tags.len(), rooms.len());
+        assert!(tags.iter().all(|tag| !tag.contains(['{', '}'])));
+    }
 }

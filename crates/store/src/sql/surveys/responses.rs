@@ -144,7 +144,13 @@ impl Sql {
             .bind(&content)
             .bind(new.completed_at)
             .execute(&mut *on)
-            .await?;
+            .await;
+            // the set was removed while this waited for it
+            if matches!(&done, Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
+            {
+                return Ok(Added::NoSet);
+            }
+            let done = done?;
             if done.rows_affected() == 0 {
                 let known: Option<String> = sqlx::query_scalar(
                     "SELECT id FROM survey_responses \

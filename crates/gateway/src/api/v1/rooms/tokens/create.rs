@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use wire::ids::Ids;
 use wire::rest::rooms::{RoomToken, RoomTokenRequest, TOKEN_LIFETIME_MOST_S, TOKEN_LIFETIME_S};
@@ -13,7 +14,7 @@ use wire::rest::rooms::{RoomToken, RoomTokenRequest, TOKEN_LIFETIME_MOST_S, TOKE
 use super::super::admit;
 use crate::App;
 use crate::auth::Caller;
-use crate::http::{ApiError, Json};
+use crate::http::{ApiError, Json, is_from_proxy};
 
 /// Make a token that lets somebody into a chat room.
 #[utoipa::path(
@@ -34,7 +35,7 @@ pub(crate) async fn create(
     Caller(principal): Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    parts: Parts,
     Json(wanted): Json<RoomTokenRequest>,
 ) -> Result<(StatusCode, Json<RoomToken>), ApiError> {
     admit(&app, &principal, &id)?;
@@ -64,7 +65,7 @@ pub(crate) async fn create(
     })?;
     let token = RoomToken {
         token,
-        ws_url: socket_address(&app, &headers),
+        ws_url: socket_address(&app, &parts),
         user_id,
         chat_id: id,
         expires_at,
@@ -104,13 +105,15 @@ fn claims(
     claims
 }
 
-/// The address that the caller has used, for a socket.
-fn socket_address(app: &App, headers: &HeaderMap) -> String {
+/// The address that the caller has used, for a socket. A proxy in front is believed what it says of TLS; nobody else is.
+fn socket_address(app: &App, parts: &Parts) -> String {
+    let headers = &parts.headers;
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let host = host.unwrap_or(&app.config.server.listen);
     let forwarded = headers.get("x-forwarded-proto");
+    let forwarded = forwarded.filter(|_| is_from_proxy(app, parts));
     let scheme = if forwarded.is_some_and(|scheme| scheme == "https") {
         "wss"
     } else {
