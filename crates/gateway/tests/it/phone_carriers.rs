@@ -109,9 +109,11 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
     once(&world, &ended).await;
     let metrics = world.app().metrics.text();
     for line in [
+        // as often as the carrier was told to be silent
         format!(
-            "antiphon_tel_barge_in_total{{carrier=\"{}\"}} 1",
-            brand.name()
+            "antiphon_tel_barge_in_total{{carrier=\"{}\"}} {}\n",
+            brand.name(),
+            leg.clears
         ),
         "antiphon_tel_calls_processed_total 1".to_owned(),
         "antiphon_tel_active_connections 0".to_owned(),

@@ -138,8 +138,6 @@ pub(crate) struct Call<'a> {
     pub(crate) to: String,
     /// Which of its streams it is.
     pub(crate) stream: u32,
-    /// When it came in.
-    pub(crate) started: std::time::Instant,
     client: Client,
 }
 
@@ -152,7 +150,6 @@ impl<'a> Call<'a> {
             sid: brand.id("CA", number),
             to: LINE.to_owned(),
             stream: 7,
-            started: std::time::Instant::now(),
             client: Client::builder().timeout(PATIENCE).build().unwrap(),
         }
     }

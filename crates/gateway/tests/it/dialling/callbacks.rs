@@ -121,7 +121,7 @@ async fn nobody_answers_twice_and_the_line_is_busy_once() {
                 assert_eq!(waits.attempt_number, attempt as i64 + 1, "{brand:?}");
                 world.app().clock.advance(Duration::from_secs(8000));
                 fake.with(|book| {
-                    book.now = world.app().clock.utc() + chrono::TimeDelta::seconds(60)
+                    book.now = world.app().clock.utc() + chrono::TimeDelta::seconds(30)
                 });
             }
         }
@@ -216,7 +216,7 @@ async fn asked_again_after(status: u16) {
             assert!(turns < 100, "{brand:?} {status}: {call:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
             world.app().clock.advance(Duration::from_secs(10));
-            let ahead = chrono::TimeDelta::seconds(60);
+            let ahead = chrono::TimeDelta::seconds(30);
             fake.with(|book| book.now = world.app().clock.utc() + ahead);
             world.app().dialler.wake();
         }

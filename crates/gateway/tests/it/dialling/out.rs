@@ -52,7 +52,7 @@ pub(super) async fn world(brand: Brand) -> (World, Fake) {
         config.dialling.summary_pipeline = Some("none".to_owned());
     })
     .await;
-    let ahead = chrono::TimeDelta::seconds(60);
+    let ahead = chrono::TimeDelta::seconds(30);
     fake.with(|book| book.now = world.app().clock.utc() + ahead);
     (world, fake)
 }

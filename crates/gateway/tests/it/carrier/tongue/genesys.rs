@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use gateway::clock::Clock;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -22,11 +23,12 @@ pub(super) struct Genesys {
     opened: bool,
     closed: bool,
     room: f64,
+    clock: Clock,
     looked: Instant,
 }
 
 impl Genesys {
-    pub(super) const fn new(names: Names, now: Instant) -> Self {
+    pub(super) fn new(names: Names, clock: Clock) -> Self {
         Self {
             names,
             seq: 0,
@@ -35,7 +37,8 @@ impl Genesys {
             opened: false,
             closed: false,
             room: BURST,
-            looked: now,
+            looked: clock.now(),
+            clock,
         }
     }
 
@@ -55,8 +58,9 @@ impl Genesys {
 
     /// Binary messages are limited: 429 for what is too many.
     fn take_room(&mut self) {
-        let passed = self.looked.elapsed().as_secs_f64();
-        self.looked = Instant::now();
+        let now = self.clock.now();
+        let passed = now.duration_since(self.looked).as_secs_f64();
+        self.looked = now;
         self.room = (self.room + passed * A_SECOND).min(BURST) - 1.0;
         assert!(self.room >= 0.0, "429: too many binary messages");
     }

@@ -97,7 +97,7 @@ pub(crate) fn of(call: &Call<'_>) -> Box<dyn Tongue> {
         Brand::Plivo => Box::new(plivo::Plivo::new(names)),
         Brand::Exotel => Box::new(exotel::Exotel::new(names)),
         Brand::Vonage => Box::new(vonage::Vonage::new()),
-        Brand::Genesys => Box::new(genesys::Genesys::new(names, call.started)),
+        Brand::Genesys => Box::new(genesys::Genesys::new(names, call.world.app().clock.clone())),
         Brand::Relay => Box::new(relay::Relay::new(names)),
     }
 }
