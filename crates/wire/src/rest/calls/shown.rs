@@ -54,6 +54,7 @@ mod tests {
             to: "+14155550100".to_owned(),
             mode: super::super::TransferMode::Cold,
             timeout_s: None,
+            summary: Some("the visit of Tuesday".to_owned()),
         };
         for shown in [
             format!("{call:?}"),
