@@ -23,7 +23,7 @@ function freePort() {
 
 /**
  * @param {Record<string, string>} [settings] further environment
- * @returns {Promise<{ url: string, stop: () => Promise<number | null> }>}
+ * @returns {Promise<{ url: string, logged: (pattern: RegExp) => Promise<string>, stop: () => Promise<number | null> }>}
  */
 export async function startServer(settings = {}) {
   const binary = process.env.ANTIPHON_BIN;
@@ -31,13 +31,15 @@ export async function startServer(settings = {}) {
   const data = await mkdtemp(join(tmpdir(), "antiphon-portal-"));
   const port = await freePort();
   const server = spawn(binary, ["serve"], {
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", "pipe"],
     env: {
       PATH: process.env.PATH, HOME: process.env.HOME,
       ANTIPHON_LISTEN: `127.0.0.1:${port}`, ANTIPHON_DATA_DIR: data, ANTIPHON_PIPELINE: "scripted",
       ANTIPHON_BOOTSTRAP_API_KEY: KEY, LOG_LEVEL: "warn", ...settings,
     },
   });
+  let log = "";
+  server.stderr.setEncoding("utf8").on("data", (text) => { log += text; process.stderr.write(text); });
   const ended = new Promise((resolve) => server.once("exit", (code) => resolve(code)));
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; ; tries++) {
@@ -48,6 +50,15 @@ export async function startServer(settings = {}) {
   }
   return {
     url,
+    /** The first group of a pattern, as soon as the log has it. */
+    async logged(pattern) {
+      for (let tries = 0; tries < 300; tries++) {
+        const found = pattern.exec(log);
+        if (found) return found[1];
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      throw new Error(`the server has not logged ${pattern}`);
+    },
     async stop() {
       server.kill("SIGTERM");
       const code = await ended;

@@ -1,4 +1,4 @@
-//! The AsyncAPI 3.0 document of `/v1/realtime`, made from the schemas of the message types, and of the text survey.
+//! The AsyncAPI 3.0 document of all doors: `/v1/realtime`, made from the schemas of its message types, and what the others add.
 //! Served at `/asyncapi.json` and written to `docs/generated` by `cargo xtask generate`.
 //! Never lists a message by hand: a new variant of the event types appears by itself.
 
@@ -46,11 +46,12 @@ pub fn document() -> Value {
     let mut document = json!({
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Antiphon realtime",
+            "title": "Antiphon",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Live conversations over one WebSocket, in the GA shape of the OpenAI Realtime \
-                API. Every frame is one JSON object with a `type`. The server speaks first, with \
-                `session.created`. Clients that send `OpenAI-Beta: realtime=v1` get the older flat shape.",
+            "description": "Live conversations over WebSockets, a channel a door: `realtime` in the GA shape of the \
+                OpenAI Realtime API (every frame is one JSON object with a `type`; the server speaks first, with \
+                `session.created`; clients that send `OpenAI-Beta: realtime=v1` get the older flat shape), `voice` for \
+                apps, `chat` for rooms, `survey` in plain text, and `telephone_...` for each dialect of carriers.",
             "license": { "name": "Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -81,6 +82,7 @@ pub fn document() -> Value {
     });
     crate::voice::extend(&mut document);
     crate::chat::extend(&mut document);
+    crate::telephony::asyncapi::extend(&mut document);
     document
 }
 

@@ -43,6 +43,9 @@ pub(crate) fn ci(root: &Path) -> Result<bool> {
         let mut server = Command::new(graph.target.join("debug").join("antiphon"));
         run.command("models", server.args(["models", "pull", "--set", "all"]))?;
     }
+    // what is said over the doors in the stories; judged with the clients
+    let recordings = graph.target.join("door-recordings");
+    empty(&recordings)?;
     let mut tests = cargo(&[
         "nextest",
         "run",
@@ -51,12 +54,15 @@ pub(crate) fn ci(root: &Path) -> Result<bool> {
         "ci",
         "--locked",
     ]);
+    tests.env("ANTIPHON_DOOR_RECORDINGS", &recordings);
     run.command("tests", tests.args(FEATURES))?;
     if ready {
         let server = graph.target.join("debug").join("antiphon");
         run.command(
             "clients",
-            script("tests/clients/run.sh").env("ANTIPHON_BIN", &server),
+            script("tests/clients/run.sh")
+                .env("ANTIPHON_BIN", &server)
+                .env("ANTIPHON_DOOR_RECORDINGS", &recordings),
         )?;
         run.command(
             "portal",
@@ -126,6 +132,14 @@ fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments);
     command
+}
+
+/// An empty folder at this place.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())
 }
 
 /// The linter over every shell script of the tree.

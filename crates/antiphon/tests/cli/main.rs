@@ -10,6 +10,7 @@ mod backup;
 mod calling;
 mod disk_full;
 mod killed;
+mod killed_calls;
 #[path = "../../../store/tests/it/postgres.rs"]
 #[expect(
     dead_code,

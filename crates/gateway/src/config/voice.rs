@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::Secret;
 use super::check::{Problem, within};
 use crate::auth::jwt;
+use crate::quota::purse::MAX_DAY_CENTS;
 
 /// By whose prices a session's budget is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -170,6 +171,11 @@ pub(super) fn check(voice: &Voice, listen: &[&str]) -> Result<(), Problem> {
             expected: expected.into(),
         })
     };
+    within(
+        "voice.daily_budget_cents",
+        voice.daily_budget_cents,
+        0..=MAX_DAY_CENTS,
+    )?;
     within("voice.warn_percent", voice.warn_percent, 1..=100)?;
     within("voice.max_session_s", voice.max_session_s, 1..=86_400)?;
     within("voice.auth_timeout_s", voice.auth_timeout_s, 1..=600)?;

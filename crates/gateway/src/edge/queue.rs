@@ -63,7 +63,8 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, message: T, places: usize) -> Result<(), TrySendError<T>> {
+    /// Puts a message in and wakes the receiver, unless that is who waits behind `turn`.
+    fn put(&self, message: T, places: usize, turn: Option<&Waker>) -> Result<(), TrySendError<T>> {
         let mut state = self.lock();
         if state.received == Received::NoMore {
             return Err(TrySendError::Closed(message));
@@ -72,7 +73,8 @@ impl<T> Shared<T> {
             return Err(TrySendError::Full(message));
         }
         state.messages.push_back(message);
-        let waker = state.empty.take();
+        let has_turn = |waker: &mut Waker| turn.is_some_and(|turn| waker.will_wake(turn));
+        let waker = state.empty.take_if(|waker| !has_turn(waker));
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -87,7 +89,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives it back when there is no place, or nobody to take it out.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.0.put(message, self.0.places)
+        self.0.put(message, self.0.places, None)
     }
 
     /// Puts a message in as soon as there is a place; dropped before that, it has put nothing in.
@@ -95,12 +97,26 @@ impl<T> Sender<T> {
     /// # Errors
     /// Gives it back when nobody takes it out any more.
     pub async fn send(&self, message: T) -> Result<(), SendError<T>> {
+        self.send_in_turn(message, false).await
+    }
+
+    /// As [`Self::send`], for a receiver that takes turns with this sender in one task and comes behind it: it looks into
+    /// the queue anyway, and waking it would have the whole task polled once more, for every frame of sound.
+    ///
+    /// # Errors
+    /// Gives it back when nobody takes it out any more.
+    pub async fn send_ahead(&self, message: T) -> Result<(), SendError<T>> {
+        self.send_in_turn(message, true).await
+    }
+
+    async fn send_in_turn(&self, message: T, ahead: bool) -> Result<(), SendError<T>> {
         let mut waiting = Some(message);
         poll_fn(|context| {
             let Some(message) = waiting.take() else {
                 return Poll::Ready(Ok(()));
             };
-            let message = match self.try_send(message) {
+            let turn = ahead.then(|| context.waker());
+            let message = match self.0.put(message, self.0.places, turn) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(TrySendError::Closed(message)) => return Poll::Ready(Err(SendError(message))),
                 Err(TrySendError::Full(message)) => message,
@@ -134,7 +150,7 @@ impl<T> Sender<T> {
     /// Puts in what must find a place also when there is none: one message of a connection, after which nothing comes.
     pub fn send_last(&self, message: T) {
         // where nobody takes it out, nobody misses it
-        let _ = self.0.put(message, usize::MAX);
+        let _ = self.0.put(message, usize::MAX, None);
     }
 }
 
@@ -213,6 +229,10 @@ impl<T> fmt::Debug for Receiver<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
     use super::*;
 
     #[tokio::test]
@@ -259,6 +279,39 @@ mod tests {
         tokio::task::yield_now().await;
         drop(receiver);
         assert_eq!(waiting.await.unwrap(), Err(SendError(2)));
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_receiver_of_the_same_task_is_not_woken_and_another_is() {
+        let (sender, mut receiver) = queue(4);
+        let (here, there) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+        let rung = |bell: &Bell| bell.0.load(Ordering::Relaxed);
+        let (one, other) = (Waker::from(here.clone()), Waker::from(there.clone()));
+        let (mut one, mut other) = (Context::from_waker(&one), Context::from_waker(&other));
+
+        assert!(pin!(receiver.recv()).poll(&mut one).is_pending());
+        assert!(pin!(sender.send_ahead(1)).poll(&mut one).is_ready());
+        assert_eq!(rung(&here), 0, "it is polled anyway");
+        assert_eq!(pin!(receiver.recv()).poll(&mut one), Poll::Ready(Some(1)));
+
+        assert!(pin!(receiver.recv()).poll(&mut other).is_pending());
+        assert!(pin!(sender.send_ahead(2)).poll(&mut one).is_ready());
+        assert_eq!((rung(&here), rung(&there)), (0, 1));
+        assert_eq!(pin!(receiver.recv()).poll(&mut other), Poll::Ready(Some(2)));
+
+        assert!(pin!(receiver.recv()).poll(&mut one).is_pending());
+        assert!(pin!(sender.send(3)).poll(&mut one).is_ready());
+        assert_eq!(rung(&here), 1, "an ordinary message wakes it");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ask::LlmRequest;
 use engine::guard::Rate;
+use engine::guard::window::LIMIT_MAX;
 use engine::meter::{Cost, Rates, Units};
 use store::live::Limiter;
 use store::live::limiter::{Demand, Level, LevelKind, Measure, Reservation};
@@ -23,6 +24,11 @@ use crate::metering::Used;
 pub(crate) const BUDGET_EXCEEDED: &str = "budget_exceeded";
 /// Within which a user's sessions count, in ms: a day.
 const DAY_MS: u64 = 86_400_000;
+/// In a window counts are whole and limited ([`LIMIT_MAX`]): micro-dollars up to a hundred dollars a day, and beyond that thousands
+/// of them, to a hundred thousand dollars.
+const COARSE_MICROS: u64 = 1_000;
+/// Largest budget of a day, in cents: a hundred thousand dollars.
+pub(crate) const MAX_DAY_CENTS: u64 = 10_000_000;
 /// Millionths of a dollar in a cent.
 const MICROS_PER_CENT: u64 = 10_000;
 /// Characters of English text in a token.
@@ -39,6 +45,8 @@ pub(crate) struct Terms {
     pub(crate) session_cents: u64,
     /// Of the user within any day, in cents; 0 is no limit.
     pub(crate) day_cents: u64,
+    /// Of that day, what was spent and the limits have forgotten with their process, in micro-dollars.
+    pub(crate) forgotten_micros: u64,
     /// From how much of the session's budget on it is nearly used up, in per cent.
     pub(crate) warn_percent: u64,
     /// What work costs.
@@ -99,6 +107,8 @@ struct State {
 struct Shared {
     terms: Terms,
     day: Option<Level>,
+    /// Micro-dollars in one count of the day.
+    unit: u64,
     limiter: Limiter,
     clock: Clock,
     runtime: Handle,
@@ -113,16 +123,24 @@ pub(crate) struct Purse(Arc<Shared>);
 impl Purse {
     /// The budget of a session that begins. Called inside a runtime, in which the day is counted.
     pub(crate) fn new(terms: Terms, limiter: Limiter, clock: Clock) -> Self {
-        let day = (terms.day_cents > 0).then(|| Level {
+        let micros = terms.day_cents * MICROS_PER_CENT;
+        let (unit, name) = if micros <= LIMIT_MAX {
+            (1, "budget")
+        } else {
+            (COARSE_MICROS, "large_budget")
+        };
+        let limit = micros.saturating_sub(terms.forgotten_micros) / unit;
+        let day = (micros > 0).then(|| Level {
             kind: LevelKind::User,
-            id: format!("budget:{}", terms.user),
+            id: format!("{name}:{}", terms.user),
             requests: None,
-            tokens: Some(Rate::new(terms.day_cents * MICROS_PER_CENT, DAY_MS)),
+            tokens: Some(Rate::new(limit, DAY_MS)),
             audio_s: None,
         });
         Self(Arc::new(Shared {
             terms,
             day,
+            unit,
             limiter,
             clock,
             runtime: Handle::current(),
@@ -175,7 +193,7 @@ impl Purse {
             .left
             .iter()
             .find(|left| left.measure == Measure::Tokens);
-        left.map(|left| left.standing.remaining)
+        left.map(|left| left.standing.remaining.saturating_mul(self.0.unit))
     }
 
     /// The user's budget of the day, in micro-dollars; `None` where there is none.
@@ -212,7 +230,7 @@ impl Purse {
         };
         let limit = self.0.terms.day_cents * MICROS_PER_CENT;
         let demand = Demand {
-            tokens: sensible(estimate, limit),
+            tokens: sensible(estimate, limit).div_ceil(self.0.unit),
             ..Demand::default()
         };
         let levels = std::slice::from_ref(day);
@@ -223,7 +241,8 @@ impl Purse {
                 Ok(held)
             }
             Err(refused) => {
-                let spent = limit.saturating_sub(refused.remaining);
+                let remaining = refused.remaining.saturating_mul(self.0.unit);
+                let spent = limit.saturating_sub(remaining);
                 let dollars = spent as f64 / 1_000_000.0;
                 Err(exceeded("Daily budget limit exceeded", dollars))
             }
@@ -239,7 +258,7 @@ impl Purse {
             of_door.or(listed)
         };
         let cost = cost.unwrap_or_default();
-        let micros = {
+        let counts = {
             let mut state = self.0.state();
             let spent = &mut state.spent;
             spent.units += used.units;
@@ -252,16 +271,17 @@ impl Purse {
                 _ => spent.llm += cost,
             }
             state.untold_pico += cost.pico_dollars();
-            let micros = state.untold_pico / 1_000_000;
-            state.untold_pico %= 1_000_000;
-            micros
+            let count_pico = 1_000_000 * self.0.unit;
+            let counts = state.untold_pico / count_pico;
+            state.untold_pico %= count_pico;
+            counts
         };
         self.0.changed.send_replace(());
-        if micros > 0 && self.0.day.is_some() {
+        if counts > 0 && self.0.day.is_some() {
             let shared = Arc::clone(&self.0);
             self.0.runtime.spawn(async move {
                 let used = Demand {
-                    tokens: micros,
+                    tokens: counts,
                     ..Demand::default()
                 };
                 let levels = shared.day.as_slice();
@@ -331,122 +351,4 @@ impl Drop for Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Voice;
-
-    fn terms(session_cents: u64, day_cents: u64) -> Terms {
-        Terms {
-            user: "acme/u".to_owned(),
-            session_cents,
-            day_cents,
-            warn_percent: 80,
-            rates: Voice::default().rates(),
-            by_provider: false,
-        }
-    }
-
-    fn purse(session_cents: u64, day_cents: u64, limiter: &Limiter) -> Purse {
-        Purse::new(
-            terms(session_cents, day_cents),
-            limiter.clone(),
-            Clock::default(),
-        )
-    }
-
-    fn spoken(characters: u64) -> Used<'static> {
-        Used {
-            session: "sess_1",
-            turn: 1,
-            stage: "tts",
-            provider: "scripted",
-            model: "",
-            units: Units {
-                characters,
-                ..Units::default()
-            },
-        }
-    }
-
-    fn question() -> LlmRequest {
-        LlmRequest {
-            max_tokens: Some(150),
-            ..LlmRequest::default()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_turn_is_paid_for_before_it_begins() {
-        let purse = purse(2, 0, &Limiter::memory());
-        // 150 tokens and 600 characters: nearly one cent
-        assert!(purse.reserve(&question()).await.is_ok());
-        purse.note(&spoken(1050), None);
-        assert_eq!(purse.standing(), Standing::Plenty);
-        let refused = purse.reserve(&question()).await.err().unwrap();
-        assert_eq!(refused.code.as_deref(), Some(BUDGET_EXCEEDED));
-        assert_eq!(refused.message, "Budget limit exceeded: $0.02");
-        purse.note(&spoken(100), None);
-        assert_eq!(purse.standing(), Standing::Near);
-        purse.note(&spoken(234), None);
-        assert_eq!(purse.standing(), Standing::UsedUp);
-        assert!((purse.spent().dollars() - 0.020_76).abs() < 1e-9);
-    }
-
-    #[tokio::test]
-    async fn the_first_turn_of_a_small_budget_begins() {
-        let mut terms = terms(1, 0);
-        terms.rates.million_characters = Some(150_000_000);
-        let purse = Purse::new(terms, Limiter::memory(), Clock::default());
-        assert!(purse.reserve(&question()).await.is_ok());
-        // whatever was heard before the first question costs something already
-        purse.note(&spoken(1), None);
-        assert!(purse.reserve(&question()).await.is_ok());
-        purse.note(&spoken(100), None);
-        assert!(purse.reserve(&question()).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn what_is_held_for_one_session_is_not_there_for_another() {
-        let limiter = Limiter::memory();
-        let (one, other) = (purse(0, 1, &limiter), purse(0, 1, &limiter));
-        let held = one.reserve(&question()).await.unwrap();
-        let refused = other.reserve(&question()).await.err().unwrap();
-        assert!(refused.message.starts_with("Daily budget"), "{refused:?}");
-        drop(held);
-        while other.left_today().await != Some(10_000) {
-            tokio::task::yield_now().await;
-        }
-        assert!(other.reserve(&question()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn the_day_is_one_for_all_sessions_of_a_user() {
-        let limiter = Limiter::memory();
-        let (one, other) = (purse(0, 3, &limiter), purse(0, 3, &limiter));
-        assert_eq!(one.left_today().await, Some(30_000));
-        one.note(&spoken(1500), None);
-        while one.left_today().await != Some(7_500) {
-            tokio::task::yield_now().await;
-        }
-        let refused = other.reserve(&question()).await.err().unwrap();
-        assert!(
-            refused
-                .message
-                .starts_with("Daily budget limit exceeded: $0.02"),
-            "{refused:?}"
-        );
-        assert_eq!(one.standing(), Standing::Plenty);
-    }
-
-    #[tokio::test]
-    async fn listed_prices_go_first_where_that_is_wished() {
-        let mut terms = terms(0, 0);
-        terms.by_provider = true;
-        let purse = Purse::new(terms, Limiter::memory(), Clock::default());
-        purse.note(&spoken(1000), Some(Cost::from_pico_dollars(7)));
-        assert_eq!(purse.spent().total().pico_dollars(), 7);
-        purse.note(&spoken(1000), None);
-        assert_eq!(purse.spent().total().micro_dollars(), 15_000);
-        assert_eq!(purse.spent().units.characters, 2000);
-    }
-}
+mod tests;

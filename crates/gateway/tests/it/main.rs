@@ -48,6 +48,7 @@ mod faults_postgres;
 mod faults_redis;
 mod fifty;
 mod handing;
+mod issuers;
 mod keys;
 mod keys_admin;
 mod known_keys;
@@ -72,15 +73,13 @@ mod postgres;
 mod postgres_outage;
 mod quotas;
 mod realtime;
+mod recorded;
 mod redis;
 // `test` tells the linter what this is
 #[cfg(test)]
 #[path = "../../../store/tests/it/redis_fleets.rs"]
-#[expect(
-    dead_code,
-    reason = "these stories need less of the helper than the store's tests"
-)]
 mod redis_fleets;
+mod redis_kinds;
 #[path = "../../../store/tests/it/redis_servers.rs"]
 mod redis_servers;
 mod restored;
@@ -91,6 +90,7 @@ mod rooms_agent;
 mod rooms_backend;
 mod rooms_beyond;
 mod rooms_limits;
+mod rooms_postgres;
 mod rooms_redis;
 mod rooms_rest;
 mod session;

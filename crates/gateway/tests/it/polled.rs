@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::recorded::Recording;
 use crate::smtp::{AUTHORITY, Protection, Sink};
 use crate::world::{PATIENCE, World};
 
@@ -73,6 +74,7 @@ pub(crate) fn plain() -> reqwest::Client {
 /// One dialogue.
 pub(crate) struct Agent {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    recording: Recording,
 }
 
 impl Agent {
@@ -87,7 +89,10 @@ impl Agent {
     pub(crate) async fn dial(url: &str) -> Self {
         let url = url.replacen("http", "ws", 1);
         let (socket, _) = connect_async(url).await.unwrap();
-        Self { socket }
+        Self {
+            socket,
+            recording: Recording::of("survey"),
+        }
     }
 
     /// One that has typed its address and its code.
@@ -108,6 +113,7 @@ impl Agent {
     }
 
     pub(crate) async fn send(&mut self, message: Message) {
+        self.recording.said(&message);
         self.socket.send(message).await.unwrap();
     }
 
@@ -135,8 +141,16 @@ impl Agent {
         }
     }
 
+    /// The server answers our close with one.
+    pub(crate) async fn gone(&mut self) {
+        let answered = self.next().await;
+        assert!(matches!(answered, Message::Close(_)), "{answered:?}");
+    }
+
     async fn next(&mut self) -> Message {
         let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-        next.unwrap().unwrap().unwrap()
+        let frame = next.unwrap().unwrap().unwrap();
+        self.recording.heard(&frame);
+        frame
     }
 }

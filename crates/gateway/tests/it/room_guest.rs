@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::recorded::Recording;
 use crate::world::{PATIENCE, World};
 
 /// What the web application and the server share.
@@ -46,6 +47,7 @@ pub(crate) fn helper(user: &str, chat: &str) -> Value {
 /// An open socket.
 pub(crate) struct Guest {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    recording: Recording,
 }
 
 impl Guest {
@@ -53,7 +55,15 @@ impl Guest {
     pub(crate) async fn dial(url: &str) -> Self {
         let request = url.into_client_request().unwrap();
         let (socket, _) = connect_async(request).await.unwrap();
-        Self { socket }
+        Self::over(socket)
+    }
+
+    /// A client whose socket is open already.
+    pub(crate) fn over(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self {
+            socket,
+            recording: Recording::of("chat"),
+        }
     }
 
     /// Comes into a room of `world` with these claims, `more` behind the token, and is told so first.
@@ -69,6 +79,7 @@ impl Guest {
 
     pub(crate) async fn send(&mut self, message: &Value) {
         let message = Message::text(message.to_string());
+        self.recording.said(&message);
         self.socket.send(message).await.unwrap();
     }
 
@@ -81,7 +92,9 @@ impl Guest {
     async fn frame(&mut self) -> Message {
         let next = tokio::time::timeout(PATIENCE, self.socket.next());
         let next = next.await.expect("waited too long for a message");
-        next.expect("the server has closed").unwrap()
+        let frame = next.expect("the server has closed").unwrap();
+        self.recording.heard(&frame);
+        frame
     }
 
     /// The next message.

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use futures_util::SinkExt as _;
 
@@ -53,6 +54,31 @@ async fn a_bad_token_is_told_by_a_close_frame_after_the_upgrade() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_be_had_are_a_failure_of_the_server() {
+    let world = World::start(|config| {
+        config.chat.jwks_url = Some("http://127.0.0.1:1/keys".to_owned());
+    })
+    .await;
+    // three parts, of which the first names a key that has to be asked for
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.e30.c2lnbmVk";
+    let mut guest = Guest::dial(&address(&world, &format!("?token={token}"))).await;
+    let closed = guest.closed().await;
+    assert_eq!(closed, (4000, "Internal server error".to_owned()));
+}
+
+#[tokio::test]
+async fn who_closes_is_answered_with_a_close() {
+    let world = world().await;
+    let mut guest = Guest::enter(&world, &customer("u", "c"), "").await;
+    let frame = CloseFrame {
+        code: 1000.into(),
+        reason: "Component unmounting".into(),
+    };
+    guest.socket.close(Some(frame)).await.unwrap();
+    assert_eq!(guest.closed().await.0, 1000);
+}
+
+#[tokio::test]
 async fn every_algorithm_of_the_shared_secret_and_either_place_of_the_token_open_a_room() {
     let world = world().await;
     let secret = crate::room_guest::SECRET;
@@ -73,7 +99,7 @@ async fn every_algorithm_of_the_shared_secret_and_either_place_of_the_token_open
         .insert("sec-websocket-protocol", protocols);
     let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
     assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
-    let mut guest = Guest { socket };
+    let mut guest = Guest::over(socket);
     assert_eq!(guest.next().await["type"], "connected");
 }
 

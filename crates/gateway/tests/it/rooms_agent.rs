@@ -84,6 +84,24 @@ async fn it_is_silent_once_a_person_answers_until_it_may_again() {
 }
 
 #[tokio::test]
+async fn a_customer_may_ask_for_a_person_without_a_word_to_the_machine() {
+    let world = world("say: I am Ann.").await;
+    let mut guest = Guest::enter(&world, &customer("guest", "c"), "&events=handover").await;
+    let mut bob = Guest::enter(&world, &helper("bob", "c"), "").await;
+    guest
+        .send(&json!({ "type": "hand_over", "reason": "it is urgent" }))
+        .await;
+    let told = guest.hears("handover").await;
+    assert_eq!(
+        (&told["data"]["to"], &told["data"]["reason"]),
+        (&json!("human"), &json!("it is urgent"))
+    );
+    guest.say("anybody?", "USER").await;
+    bob.say("me", "ASSISTANT").await;
+    assert_eq!(guest.words_until("me").await, ["anybody?", "me"]);
+}
+
+#[tokio::test]
 async fn it_hands_over_when_it_is_asked_for_a_person() {
     let world = world("say: I am Ann.").await;
     let mut guest = Guest::enter(&world, &customer("guest", "c"), "&events=handover").await;

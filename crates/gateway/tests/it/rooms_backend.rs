@@ -1,7 +1,12 @@
 //! Chat rooms whose messages a web application keeps: it is asked once, its refusals are told, its secrets are not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gateway::config::Secret;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 use crate::eclipse::{self, Eclipse, Mood};
 use crate::room_guest::{Guest, customer, helper, with_rooms};
@@ -108,4 +113,24 @@ async fn a_client_that_sends_again_has_said_it_once() {
     // the second time there is nothing to be told but that
     assert_eq!(ann.next().await["type"], "ack");
     assert_eq!(eclipse.words("c1"), ["once"]);
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_arrived_is_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // it reads the request, and goes without an answer
+            let mut read = [0; 4096];
+            let _ = socket.read(&mut read).await;
+        }
+    });
+    let world = world(&url, eclipse::SECRET).await;
+    let told = refusal(&world, "c1").await;
+    assert!(told.contains("may have been kept"), "{told}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -83,7 +83,7 @@ async fn servers_of_the_original_and_the_web_application_are_heard_and_understoo
     for _ in 0..3 {
         publish(&servers, "c", message).await;
     }
-    let updated = r#"{"type":"message_updated","data":{"id":"m1","content":"hello","role":"assistant","timestamp":"T","updatedAt":"U"},"timestamp":"T"}"#;
+    let updated = r#"{"type":"message_updated","data":{"id":"m1","content":"hello","role":"assistant","timestamp":"T","sender":{"id":"x"},"updatedAt":"U"},"timestamp":"T"}"#;
     publish(&servers, "c", updated).await;
     publish(&servers, "c", "no json {").await;
     publish(&servers, "c", r#"{ "type": "ticket_created", "data": 7 }"#).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::polled::{Agent, ask, asked, mails_to, request_code, three};
 use crate::smtp::{Fault, Protection, Sink};
@@ -61,6 +62,58 @@ async fn a_code_is_burned_after_three_wrong_ones_also_over_several_connections()
             .await
             .starts_with("Email verified successfully!")
     );
+}
+
+#[tokio::test]
+async fn a_code_that_is_typed_too_late_is_told_so_and_another_opens() {
+    let (world, sink) = asked(&three()).await;
+    request_code(&world, "a@b.co").await;
+    let code = sink.mail(0).await.code();
+    let (mut agent, _) = Agent::connect(&world, "/survey").await;
+    agent.say("a@b.co").await;
+    world.app().clock.advance(Duration::from_secs(601));
+    let expired = "Verification code expired. Please enter your email again:";
+    assert_eq!(agent.say(&code).await, expired);
+    assert!(
+        agent
+            .say("a@b.co")
+            .await
+            .starts_with("No verification code found")
+    );
+    request_code(&world, "a@b.co").await;
+    let code = sink.mail(1).await.code();
+    agent.say("a@b.co").await;
+    let first = agent.say(&code).await;
+    assert!(first.starts_with("Email verified successfully!"), "{first}");
+}
+
+#[tokio::test]
+async fn who_quits_is_let_go_in_every_state() {
+    let (world, sink) = asked(&three()).await;
+    let mut agents = vec![Agent::connect(&world, "/survey").await.0];
+    request_code(&world, "a@b.co").await;
+    let code = sink.mail(0).await.code();
+    let (mut at_code, _) = Agent::connect(&world, "/survey").await;
+    at_code.say("a@b.co").await;
+    agents.push(at_code);
+    let (mut at_question, _) = Agent::connect(&world, "/survey").await;
+    at_question.say("a@b.co").await;
+    assert!(at_question.say(&code).await.ends_with("One? (y/n)"));
+    agents.push(at_question);
+    let (mut at_end, _) = Agent::verified(&world, &sink, "c@d.co").await;
+    for _ in 0..3 {
+        at_end.say("y").await;
+    }
+    agents.push(at_end);
+    // who leaves without a word of it is answered as well
+    let (mut gone, _) = Agent::connect(&world, "/survey").await;
+    gone.send(Message::Close(None)).await;
+    gone.gone().await;
+    for (mut agent, quit) in agents.into_iter().zip(["quit", "QUIT\n", " Quit ", "qUIT"]) {
+        assert_eq!(agent.say(quit).await, "Goodbye! Closing connection...");
+        let closed = agent.closed().await;
+        assert_eq!(closed, (1000, "User requested disconnect".to_owned()));
+    }
 }
 
 #[tokio::test]

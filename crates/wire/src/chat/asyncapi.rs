@@ -7,6 +7,9 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::{ChatClientMessage, ChatServerMessage};
 
+/// What other publishers say in a room.
+const FOREIGN: &str = "chat_server_foreign";
+
 /// Adds the channel, its operations, messages and schemas.
 pub(crate) fn extend(document: &mut Value) {
     let mut schemas = Vec::new();
@@ -16,7 +19,24 @@ pub(crate) fn extend(document: &mut Value) {
         document["components"]["schemas"][name] = json!(schema);
     }
     let client = add(document, &json!(ChatClientMessage::schema()), "chat_client");
-    let server = add(document, &json!(ChatServerMessage::schema()), "chat_server");
+    for name in &client {
+        let payload = &mut document["components"]["messages"][name]["payload"];
+        // a variant around a struct keeps its own members beside those of the struct
+        let own = if payload["allOf"].is_array() {
+            &mut payload["allOf"][1]
+        } else {
+            payload
+        };
+        own["properties"]["chatId"] = json!({ "type": "string",
+            "description": "Which room, of those that this socket follows; the token's own where it is absent." });
+    }
+    let mut server = add(document, &json!(ChatServerMessage::schema()), "chat_server");
+    document["components"]["messages"][FOREIGN] = json!({
+        "name": "foreign",
+        "summary": "Whatever JSON somebody else publishes on the room's channel: passed on as it is.",
+        "payload": {},
+    });
+    server.push(FOREIGN.to_owned());
     let all: Map<String, Value> = client
         .iter()
         .chain(&server)

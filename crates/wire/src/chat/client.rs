@@ -23,15 +23,12 @@ pub struct Say {
 ///
 /// Each may name the room it is meant for in `chatId`, for sockets that follow several.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, ToSchema)]
-#[serde(
-    tag = "type",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ChatClientMessage {
     /// Says something to the room.
     Message(Say),
     /// Is typing, or is not any more.
+    #[serde(rename_all = "camelCase")]
     Typing {
         /// Which.
         is_typing: bool,
@@ -46,6 +43,7 @@ pub enum ChatClientMessage {
         id: String,
     },
     /// Other words for a message of one's own.
+    #[serde(rename_all = "camelCase")]
     Edit {
         /// The message.
         id: String,

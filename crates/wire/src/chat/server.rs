@@ -138,13 +138,10 @@ pub struct HandedOver {
 
 /// A message to a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(
-    tag = "type",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ChatServerMessage {
     /// Always first, and not before the room's messages reach this client.
+    #[serde(rename_all = "camelCase")]
     Connected {
         /// The room.
         chat_id: String,
@@ -182,6 +179,7 @@ pub enum ChatServerMessage {
     /// Yes.
     Pong,
     /// Something could not be done; the connection stays.
+    #[serde(rename_all = "camelCase")]
     Error {
         /// What, in the original's words where it has any.
         error: String,
@@ -242,6 +240,7 @@ pub enum ChatServerMessage {
         timestamp: String,
     },
     /// The room that a client asked to follow is followed, or not any more.
+    #[serde(rename_all = "camelCase")]
     Following {
         /// The room.
         chat_id: String,
@@ -251,6 +250,7 @@ pub enum ChatServerMessage {
         timestamp: String,
     },
     /// Something that happened in a room that is followed.
+    #[serde(rename_all = "camelCase")]
     Room {
         /// The room.
         chat_id: String,

@@ -26,6 +26,7 @@
 //! [`Heard::Stop`] and the close of the socket both end a call, and both may come: finish once.
 
 pub mod answer;
+pub(crate) mod asyncapi;
 pub mod audiohook;
 mod base64_media;
 pub mod callback;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use wire::asyncapi;
+use wire::chat::{ChatClientMessage, ChatServerMessage};
 use wire::realtime::decode::CLIENT_EVENT_TYPES;
 use wire::realtime::fast;
 
 use crate::samples;
+use crate::telephony::golden::TRANSCRIPTS;
 
 /// Everything `$ref` points to.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
@@ -99,6 +101,80 @@ fn what_clients_send_is_what_is_described() {
         let name = format!("client_{kind}");
         let schema = &document["components"]["messages"][&name]["payload"];
         check_object(&document, schema, &json, &name);
+    }
+}
+
+/// The described message whose name is what this one says of itself; `None` where there is none.
+fn named<'a>(document: &'a Value, operation: &str, kind: &str) -> Option<&'a Value> {
+    let listed = document["operations"][operation]["messages"].as_array()?;
+    let mut messages = listed
+        .iter()
+        .map(|it| resolve(document, resolve(document, it)));
+    messages.find(|message| message["name"] == kind)
+}
+
+#[test]
+fn what_carriers_are_told_is_what_is_described() {
+    let document = asyncapi::document();
+    for (dialect, transcript) in TRANSCRIPTS {
+        let operation = format!("telephone_{}_send", dialect.name());
+        let mut told = BTreeSet::new();
+        for line in transcript.lines().filter_map(|it| it.strip_prefix("> ")) {
+            let json: Value = serde_json::from_str(line).expect("JSON");
+            let kinds = ["event", "action", "type"].map(|key| json[key].as_str());
+            let kind = kinds.into_iter().flatten().next().expect("a kind");
+            let message = named(&document, &operation, kind);
+            let message = message.unwrap_or_else(|| panic!("{dialect}: {line}"));
+            check_object(&document, &message["payload"], &json, line);
+            told.insert(kind.to_owned());
+        }
+        let mut described = message_types(&document, &operation);
+        described.remove("audio");
+        assert_eq!(told, described, "{dialect}");
+    }
+}
+
+#[test]
+fn messages_of_rooms_are_described_by_the_names_that_they_have() {
+    let document = asyncapi::document();
+    let text = || "x".to_owned();
+    let told = [
+        ChatServerMessage::Connected {
+            chat_id: text(),
+            timestamp: text(),
+        },
+        ChatServerMessage::Error {
+            error: text(),
+            message: Some(text()),
+            client_id: Some(text()),
+        },
+        ChatServerMessage::Following {
+            chat_id: text(),
+            following: true,
+            timestamp: text(),
+        },
+        ChatServerMessage::Room {
+            chat_id: text(),
+            event: Value::Null,
+        },
+    ];
+    let said = [
+        ChatClientMessage::Typing { is_typing: true },
+        ChatClientMessage::Edit {
+            id: text(),
+            content: text(),
+            client_id: Some(text()),
+        },
+    ];
+    let told = told.iter().map(|it| ("chatSend", serde_json::to_value(it)));
+    let said = said
+        .iter()
+        .map(|it| ("chatReceive", serde_json::to_value(it)));
+    for (operation, json) in told.chain(said) {
+        let json = json.expect("JSON");
+        let kind = json["type"].as_str().expect("a type");
+        let message = named(&document, operation, kind).expect("it is described");
+        check_object(&document, &message["payload"], &json, kind);
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod documents;
+mod doors;
 mod frames;
 mod properties;
 mod samples;

@@ -156,13 +156,18 @@ impl Connection {
         }
         let desk = Arc::clone(&self.desk);
         desk.leave().await;
-        if let End::Close(code, reason) = end {
-            let reason = reason.into();
-            let frame = Message::Close(Some(CloseFrame { code, reason }));
-            let sent = timeout(STUCK_FOR, self.socket.send(frame)).await;
-            if matches!(sent, Ok(Ok(()))) {
-                linger(self.socket).await;
+        match end {
+            End::Close(code, reason) => {
+                let reason = reason.into();
+                let frame = Message::Close(Some(CloseFrame { code, reason }));
+                let sent = timeout(STUCK_FOR, self.socket.send(frame)).await;
+                if matches!(sent, Ok(Ok(()))) {
+                    linger(self.socket).await;
+                }
             }
+            // who closes is answered with a close (RFC 6455 §5.5.1), which goes out when the socket is read on
+            End::Closed => linger(self.socket).await,
+            End::Lost => {}
         }
     }
 

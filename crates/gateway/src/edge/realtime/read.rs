@@ -103,8 +103,9 @@ pub(super) async fn read(
             Message::Close(_) => return Gone::Closed,
             Message::Ping(_) | Message::Pong(_) => continue,
         };
-        // a full queue stops the reading: TCP slows the client down, other sessions do not notice
-        if inbound.send(message).await.is_err() {
+        // a full queue stops the reading: TCP slows the client down, other sessions do not notice. The session has its turn
+        // behind this one
+        if inbound.send_ahead(message).await.is_err() {
             return Gone::Closed;
         }
     }

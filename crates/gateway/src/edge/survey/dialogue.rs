@@ -325,7 +325,13 @@ async fn lead(talk: &mut Talk, first: First, socket: &mut WebSocket) -> End {
         };
         heard_at = now;
         match heard {
-            None | Some(Ok(Message::Close(_))) => return End::gone("left"),
+            None => return End::gone("left"),
+            Some(Ok(Message::Close(_))) => {
+                // who closes is answered with a close (RFC 6455 §5.5.1), which goes out when the socket is read on
+                let answered = async { while let Some(Ok(_)) = socket.next().await {} };
+                let _ = tokio::time::timeout(LINGER, answered).await;
+                return End::gone("left");
+            }
             Some(Err(error)) => {
                 if is_too_large(error) {
                     return End::closing(TOO_LARGE, "Frame too large", "too_large");

@@ -161,9 +161,9 @@ async fn tier(app: &App, guest: &Guest) -> Result<String, Refusal> {
 
 /// The budget of the session, if anything is left of the user's day.
 async fn purse(app: &App, guest: &Guest, terms: &Terms) -> Result<Purse, Refusal> {
-    let of_session = terms.purse(&app.config, &guest.principal, &guest.user);
-    let limiter = app.store.live.limiter.clone();
-    let purse = Purse::new(of_session, limiter, app.clock.clone());
+    let mut of_session = terms.purse(&app.config, &guest.principal, &guest.user);
+    let open = |terms| Purse::new(terms, app.store.live.limiter.clone(), app.clock.clone());
+    let purse = open(of_session.clone());
     let Some(limit) = purse.day_micros() else {
         return Ok(purse);
     };
@@ -179,13 +179,15 @@ async fn purse(app: &App, guest: &Guest, terms: &Terms) -> Result<Purse, Refusal
         tracing::warn!(error = %chain(&error), "cannot read what a user has spent");
         0
     });
-    let spent = limit.saturating_sub(left).max(of_rows);
+    let counted = limit.saturating_sub(left);
+    let spent = counted.max(of_rows);
     if spent >= limit {
         let dollars = spent as f64 / 1_000_000.0;
         let sentence = format!("Daily budget limit exceeded: ${dollars:.2}");
         return Err(Refusal::budget(sentence, dollars));
     }
-    Ok(purse)
+    of_session.forgotten_micros = spent - counted;
+    Ok(open(of_session))
 }
 
 /// What is asked of the session.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
@@ -33,6 +34,8 @@ pub(super) struct Greeted {
     pub(super) session_id: String,
     /// When the connection was opened.
     pub(super) opened_at: DateTime<Utc>,
+    /// Sound that came before the session, and is its first; empty where a message has begun it.
+    pub(super) first_sound: Bytes,
 }
 
 /// What ended first.
@@ -55,7 +58,8 @@ async fn run(app: Arc<App>, begun: Begun, greeted: Greeted, socket: WebSocket) {
     let (edge, line) = edge::connection(app.config.sessions.send_queue_events);
     let (to_writer, notes) = read::notes();
     let (sink, mut stream) = socket.split();
-    let reader = reader(&app, &begun, (line.inbound.clone(), to_writer));
+    let ends = (line.inbound.clone(), to_writer);
+    let reader = reader(&app, &begun, ends, greeted.first_sound);
     let Begun {
         call,
         purse,
@@ -151,6 +155,7 @@ fn reader(
     app: &App,
     begun: &Begun,
     (inbound, notes): (Sender<Inbound>, mpsc::Sender<Note>),
+    first: Bytes,
 ) -> Reader {
     Reader {
         inbound,
@@ -160,5 +165,6 @@ fn reader(
         idle: Duration::from_secs(app.config.voice.idle_timeout_s),
         chunks: 0,
         muted: false,
+        first,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::http::request::Parts;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 use wire::voice::{ClientMessage, ServerMessage, SessionStart, code, decode, write};
@@ -32,8 +33,11 @@ pub(super) struct Visitor {
 
 /// What came of waiting for the first message.
 enum Came {
-    Start(Box<SessionStart>),
+    /// With the sound that it began with, where nobody has to say who they are.
+    Start(Box<SessionStart>, Bytes),
     Refused(Refusal),
+    /// The visitor has closed the connection.
+    Goodbye,
     /// The visitor has gone.
     Nobody,
 }
@@ -56,11 +60,14 @@ pub(super) async fn receive(app: Arc<App>, visitor: Visitor, socket: WebSocket) 
     let came = lobby.wait().await;
     let refusal = match came {
         Came::Nobody => return,
+        // who closes is answered with a close (RFC 6455 §5.5.1), which goes out when the socket is read on
+        Came::Goodbye => return linger(lobby.socket).await,
         Came::Refused(refusal) => refusal,
-        Came::Start(start) => {
+        Came::Start(start, first_sound) => {
             let greeted = Greeted {
                 session_id: lobby.session_id.clone(),
                 opened_at,
+                first_sound,
             };
             match Box::pin(begin(&lobby.app, visitor, *start, &greeted)).await {
                 Ok(begun) => {
@@ -103,14 +110,17 @@ impl Lobby {
                 () = sleep_until(until) => return Came::Refused(Refusal::no_token()),
             };
             let answer = match message {
-                None | Some(Err(_) | Ok(Message::Close(_))) => return Came::Nobody,
+                None | Some(Err(_)) => return Came::Nobody,
+                Some(Ok(Message::Close(_))) => return Came::Goodbye,
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Binary(_))) if admits == VoiceAdmits::Anybody => {
-                    return Came::Start(Box::default());
+                Some(Ok(Message::Binary(sound))) if admits == VoiceAdmits::Anybody => {
+                    return Came::Start(Box::default(), sound);
                 }
                 Some(Ok(Message::Binary(_))) => unauthenticated(),
                 Some(Ok(Message::Text(text))) => match decode(text.as_str()) {
-                    Ok(ClientMessage::SessionStart(start)) => return Came::Start(start),
+                    Ok(ClientMessage::SessionStart(start)) => {
+                        return Came::Start(start, Bytes::new());
+                    }
                     Ok(ClientMessage::Ping) => ServerMessage::Pong {},
                     Ok(_) => unauthenticated(),
                     Err(refused) => {

@@ -83,10 +83,16 @@ pub(super) struct Reader {
     pub(super) idle: Duration,
     pub(super) chunks: u64,
     pub(super) muted: bool,
+    /// Sound that came before there was a session; may be empty.
+    pub(super) first: Bytes,
 }
 
 impl Reader {
     pub(super) async fn read(mut self, socket: &mut SplitStream<WebSocket>) -> Gone {
+        let first = std::mem::take(&mut self.first);
+        if !first.is_empty() && self.sound(first).await.is_err() {
+            return Gone::Closed;
+        }
         // set again when it goes off, and not for every frame
         let mut patience = pin!(sleep(SILENT_FOR.min(self.idle)));
         let mut heard_at = Instant::now();

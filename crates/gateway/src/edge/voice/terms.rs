@@ -48,7 +48,8 @@ impl Terms {
         purse::Terms {
             user: of_tenant(who, user),
             session_cents: self.session_cents,
-            day_cents: self.day_cents,
+            day_cents: self.day_cents.min(purse::MAX_DAY_CENTS),
+            forgotten_micros: 0,
             warn_percent: config.voice.warn_percent,
             rates: config.voice.rates(),
             by_provider: config.voice.prices == VoicePrices::Providers,

@@ -14,9 +14,11 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::caller::resample;
+use crate::recorded::Recording;
 use crate::world::{PATIENCE, World};
 
 /// Secret of the issuer of users' tokens.
@@ -67,6 +69,7 @@ pub(crate) fn speech() -> Vec<u8> {
 /// An open connection and what was said on it.
 pub(crate) struct App {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    recording: Recording,
     /// Every message so far, in order.
     pub(crate) messages: Vec<Value>,
 }
@@ -83,6 +86,7 @@ impl App {
         let (socket, _) = connect_async(url).await.unwrap();
         let mut app = Self {
             socket,
+            recording: Recording::of("voice"),
             messages: Vec::new(),
         };
         let connected = app.until("connected").await;
@@ -135,11 +139,14 @@ impl App {
     }
 
     pub(crate) async fn send_text(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).await.unwrap();
+        let message = Message::text(text);
+        self.recording.said(&message);
+        self.socket.send(message).await.unwrap();
     }
 
     pub(crate) async fn send_sound(&mut self, bytes: &[u8]) {
         let message = Message::binary(bytes.to_vec());
+        self.recording.said(&message);
         self.socket.send(message).await.unwrap();
     }
 
@@ -207,6 +214,19 @@ impl App {
         }
     }
 
+    /// Reads up to the next message of either type.
+    pub(crate) async fn until_either(&mut self, one: &str, other: &str) -> Value {
+        loop {
+            let Message::Text(text) = self.next(one).await else {
+                continue;
+            };
+            let message = self.keep(&text);
+            if message["type"] == one || message["type"] == other {
+                return message;
+            }
+        }
+    }
+
     /// Reads until so many answers have come to their end.
     pub(crate) async fn until_complete(&mut self, answers: usize) {
         while self.all("ai_response_complete").len() < answers {
@@ -237,6 +257,16 @@ impl App {
         self.messages
     }
 
+    /// Closes the connection; the code that the server answers with.
+    pub(crate) async fn goodbye(mut self) -> u16 {
+        let frame = CloseFrame {
+            code: 1000.into(),
+            reason: "".into(),
+        };
+        self.socket.close(Some(frame)).await.unwrap();
+        self.until_closed().await.0
+    }
+
     fn keep(&mut self, text: &str) -> Value {
         let message: Value = serde_json::from_str(text).unwrap();
         check(&message);
@@ -246,10 +276,12 @@ impl App {
 
     async fn next(&mut self, awaited: &str) -> Message {
         let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-        message
+        let message = message
             .unwrap_or_else(|_| panic!("no {awaited} came after {:?}", self.kinds()))
             .unwrap_or_else(|| panic!("the socket ended before {awaited}"))
-            .unwrap()
+            .unwrap();
+        self.recording.heard(&message);
+        message
     }
 
     /// Types of all messages.

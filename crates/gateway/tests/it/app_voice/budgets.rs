@@ -133,6 +133,31 @@ async fn the_day_s_budget_survives_a_restart_of_a_server_without_redis() {
     );
 }
 
+#[tokio::test]
+async fn what_was_spent_before_a_restart_counts_for_the_turns_after_it() {
+    let world = dear(|config| config.voice.daily_budget_cents = 80).await;
+    let mut app = App::call(&world, "u1").await;
+    app.turn().await;
+    let session = app.session_id();
+    app.hang_up().await;
+    let sql = world.app().store.sql.clone();
+    until("the row is written", || async {
+        let found = sql.voice_session("default", &session).await.unwrap();
+        found.is_some_and(|(row, _)| row.end_time.is_some() && row.total_micros >= 240_000)
+    })
+    .await;
+    let (server, folder) = world.into_server();
+    server.stop(Duration::from_secs(10)).await;
+    let again = restarted(folder, 80).await;
+    // 24 cents are gone of 80, and half a dollar is held for an answer: there is one more, and not two
+    let mut app = App::call(&again, "u1").await;
+    app.turn().await;
+    app.speak().await;
+    let error = app.until("error").await;
+    assert_eq!(error["message"], "Daily budget limit exceeded: $0.48");
+    assert_eq!(app.until_closed().await.0, 4009);
+}
+
 /// The same server again, on the same data.
 async fn restarted(folder: tempfile::TempDir, day_cents: u64) -> World {
     let place = folder.path().display().to_string();

@@ -292,6 +292,32 @@ async fn without_tokens_a_session_begins_with_the_first_sound() {
 }
 
 #[tokio::test]
+async fn the_first_frame_of_who_does_not_say_who_they_are_is_heard() {
+    let world = World::start(|config| {
+        config.voice.admits = VoiceAdmits::Anybody;
+        config.scripted.transcripts = vec!["say: Yes.".to_owned()];
+    })
+    .await;
+    let mut app = App::open(&world).await;
+    // all that is said is in the frame that begins the session
+    app.speak_in(102_400).await;
+    let complete = app.until("ai_response_complete").await;
+    assert_eq!(complete["text"], "Yes.");
+    let mut other = App::open(&world).await;
+    for _ in 0..10 {
+        other.send_sound(&[0; 2048]).await;
+    }
+    assert_eq!(other.until("audio_received").await["totalChunks"], 10);
+}
+
+#[tokio::test]
+async fn who_closes_is_answered_with_a_close_before_a_session_and_in_one() {
+    let world = server(|_| {}).await;
+    assert_eq!(App::open(&world).await.goodbye().await, 1000);
+    assert_eq!(App::call(&world, "u1").await.goodbye().await, 1000);
+}
+
+#[tokio::test]
 async fn a_server_that_stops_says_so_and_nobody_hangs() {
     let world = server(|_| {}).await;
     let mut app = App::call(&world, "u1").await;

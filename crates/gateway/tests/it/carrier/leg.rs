@@ -18,6 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::document::Document;
 use super::{Brand, Call, TOKEN, sign};
+use crate::recorded::Recording;
 use crate::world::PATIENCE;
 
 /// Bytes of a frame of 20 ms.
@@ -41,6 +42,7 @@ enum Queued {
 
 pub(crate) struct Leg {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    recording: Recording,
     brand: Brand,
     stream: String,
     sid: String,
@@ -73,6 +75,7 @@ impl Leg {
         match connect_async(request).await {
             Ok((socket, _)) => Ok(Self {
                 socket,
+                recording: Recording::of(&format!("telephone_{}", call.brand.name())),
                 brand: call.brand,
                 stream: call.brand.id("MZ", 7),
                 sid: call.sid.clone(),
@@ -129,7 +132,9 @@ impl Leg {
     }
 
     pub(crate) async fn send_text(&mut self, text: String) {
-        self.socket.send(Message::text(text)).await.unwrap();
+        let message = Message::text(text);
+        self.recording.said(&message);
+        self.socket.send(message).await.unwrap();
     }
 
     /// A frame of so many bytes; the other side may be gone before it is sent.
@@ -256,6 +261,9 @@ impl Leg {
                     self.marks
                 )
             });
+            if let Some(Ok(message)) = &next {
+                self.recording.heard(message);
+            }
             match next {
                 Some(Ok(Message::Text(text))) => self.take(&text).await,
                 Some(Ok(Message::Binary(_))) => panic!("31924: a binary frame"),
@@ -287,6 +295,7 @@ impl Leg {
     pub(crate) async fn settle(&mut self) {
         let quiet = std::time::Duration::from_millis(300);
         while let Ok(Some(Ok(message))) = tokio::time::timeout(quiet, self.socket.next()).await {
+            self.recording.heard(&message);
             if let Message::Text(text) = message {
                 self.take(&text).await;
             }

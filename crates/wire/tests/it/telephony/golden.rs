@@ -8,7 +8,8 @@ use wire::telephony::{
     Codec, Dialect, HangUp, Heard, Incoming, Language, Say, Sent, Start, Unsayable, Words,
 };
 
-const TRANSCRIPTS: [(Dialect, &str); 8] = [
+/// Every dialect and its transcript.
+pub(crate) const TRANSCRIPTS: [(Dialect, &str); 8] = [
     (
         Dialect::Twilio,
         include_str!("../../fixtures/telephony/twilio.txt"),

@@ -3,6 +3,6 @@
 mod answer;
 mod callback;
 mod detect;
-mod golden;
+pub(crate) mod golden;
 mod hostile;
 mod properties;
