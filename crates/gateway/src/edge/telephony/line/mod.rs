@@ -165,6 +165,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         machines,
     } = bound;
     let session_id = call.session.settings().id.clone();
+    let words = Words::new(key.attempt);
     let mut book = Book::open(&app, key.clone(), session_id.clone());
     book.note(Entry::Live {
         stream_id: start.stream_id.clone(),
@@ -189,7 +190,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         answered: machines.map(|policy| Answered::new(format, policy)),
         ear: Ear::new(codec.format()),
         sound: Sound::new(&codec),
-        words: Words::new(),
+        words,
         timers: Timers::new(app.config.telephony.limits(max_call_s), 0),
         keys: Collector::new(Gather::default(), 0),
         caller: Caller::Quiet,
