@@ -27,7 +27,12 @@ pub(super) fn twilio(fields: &Fields) -> Callback {
         stream,
         session,
         ended: fields.get("HangupSource").and_then(Ended::named),
-        cause: fields.word(&["HangupCause", "SipResponseCode", "ErrorCode"]),
+        cause: fields.word(&[
+            "DialCallStatus",
+            "HangupCause",
+            "SipResponseCode",
+            "ErrorCode",
+        ]),
         duration_s: fields.number(&["CallDuration", "Duration"]),
         sequence: fields.number(&["SequenceNumber"]),
         at: fields.word(&["Timestamp"]),
