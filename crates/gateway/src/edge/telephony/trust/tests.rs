@@ -472,6 +472,7 @@ proptest! {
         prop_assert!(basic(&asked, "name", "a-long-password").is_err());
         prop_assert!(shared_secret(&asked, "authorization", b"a-long-secret").is_err());
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
-        prop_assert!(token::check(&key, ("acme", "call-1"), &values[11], NOW).is_err());
+        let call = (token::Purpose::Stream, "acme", "call-1");
+        prop_assert!(token::check(&key, call, &values[11], NOW).is_err());
     }
 }
