@@ -159,7 +159,7 @@ impl App {
         let outbound = Outbound::new(&config.tools.allowed_hosts)?;
         let http = providers::http::client();
         let http = http.map_err(|error| OutboundError::Client(error.to_string()))?;
-        let dialler = Dialler::open(&config, &http, &store.sql).await?;
+        let dialler = Dialler::open(&config, &http);
         let catalog = LateCatalog::default();
         let folder = config.agents_dir();
         let agents =

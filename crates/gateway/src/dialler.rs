@@ -10,16 +10,17 @@
 //! | attempts of which nobody knows what became | `lost` |
 //! | what follows an attempt: another, or the end | `after` |
 //! | a machine has answered | `machine` |
+//! | somebody hangs up while it rings | `stop` |
 //! | what it came to | `summary`, for LeadFlip's pages `tables` |
 //! | how it is shown and told | `view`, `announce` |
 
-mod addresses;
 pub mod after;
 pub mod announce;
 pub mod intake;
 mod lost;
 pub mod machine;
 mod place;
+pub(crate) mod stop;
 pub mod summary;
 pub mod tables;
 pub mod view;
@@ -28,20 +29,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use chrono::TimeDelta;
 use engine::call::gate::Rules;
 use engine::call::retry::Ladder;
 use providers::carrier::{ANSWER_LIMIT, Account, Carrier};
 use secrecy::SecretString;
-use store::{Lease, Pace, Sql};
+use store::{Lease, Pace};
 use tokio::sync::watch;
 use wire::telephony::Dialect;
 
 pub use crate::calls::{CallKey, Details};
 
 use crate::App;
-use crate::auth::{AuthError, chain};
+use crate::auth::chain;
 use crate::config::{CarrierAccount, Config, Secret};
 
 /// Between two looks at the queue: an account may place one call a second.
@@ -52,8 +52,6 @@ const IDLE: Duration = Duration::from_secs(3);
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 /// Whoever has claimed a call dials it within this time; longer than a carrier may take to answer.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Name of the key of tokens, among the installation's values.
-const TOKEN_VALUE: &str = "call_token";
 /// Calls that are claimed at a time.
 const AT_ONCE: u32 = 20;
 
@@ -68,8 +66,6 @@ pub struct Dialler {
     pub ladder: Ladder,
     /// The account of calls that name none.
     default: Option<String>,
-    /// Makes the tokens that bind a carrier's requests to their call; the same on all servers of an installation.
-    token_key: hmac::Key,
     put: watch::Sender<u64>,
 }
 
@@ -88,31 +84,20 @@ pub struct Line {
 
 impl Dialler {
     /// The accounts of `config` that can place calls, reached through `http`.
-    ///
-    /// # Errors
-    /// [`AuthError::Store`], or [`AuthError::Hashing`] when the system gives no randomness.
-    pub async fn open(
-        config: &Config,
-        http: &reqwest::Client,
-        sql: &Sql,
-    ) -> Result<Self, AuthError> {
-        let mut fresh = [0; 32];
-        aws_lc_rs::rand::fill(&mut fresh).map_err(|_| AuthError::Hashing)?;
-        let key = sql.installation_value(TOKEN_VALUE, &fresh).await?;
+    pub fn open(config: &Config, http: &reqwest::Client) -> Self {
         let accounts = config.telephony.accounts.iter();
         let carriers: BTreeMap<String, Line> = accounts
             .filter_map(|(name, own)| Some((name.clone(), line(name, own, http)?)))
             .collect();
         let only = carriers.keys().next().filter(|_| carriers.len() == 1);
         let default = config.dialling.account.clone().or_else(|| only.cloned());
-        Ok(Self {
-            token_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+        Self {
             default: default.filter(|name| carriers.contains_key(name)),
             carriers,
             rules: config.dialling.rules(),
             ladder: config.dialling.ladder(),
             put: watch::Sender::default(),
-        })
+        }
     }
 
     /// The account of this name, if it can place calls.
@@ -210,6 +195,11 @@ async fn round(app: &Arc<App>, account: &str, owner: &str) -> Result<usize, stor
     let Some(line) = app.dialler.line(account) else {
         return Ok(0);
     };
+    // whoever is rung has to find a place here, or on another server that has one
+    let free = u32::try_from(app.phone.live.free()).unwrap_or(u32::MAX);
+    if free == 0 || app.lifecycle.stopping() {
+        return Ok(0);
+    }
     let now = app.clock.utc();
     let pace = Pace {
         calls: line.per_second,
@@ -219,7 +209,7 @@ async fn round(app: &Arc<App>, account: &str, owner: &str) -> Result<usize, stor
         owner,
         now,
         until: now + LEASE,
-        limit: AT_ONCE,
+        limit: AT_ONCE.min(free),
     };
     let claimed = app.store.sql.claim_calls(account, pace, lease).await?;
     let count = claimed.len();

@@ -9,14 +9,17 @@ mod tab;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use chrono::TimeDelta;
 use engine::ask::LlmRequest;
+use store::StoreError;
+use store::live::leases::Room;
 use store::live::limiter::{Decider, Demand, LevelKind, Measure};
 use store::live::{Leases, Limiter};
 use tokio::runtime::Handle;
 
 use crate::App;
 use crate::auth::rates::whose;
-use crate::auth::{Allowance, Principal};
+use crate::auth::{Allowance, AuthError, Principal, Scopes};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::ApiError;
@@ -28,6 +31,11 @@ use self::levels::Who;
 pub use self::tab::Tab;
 pub(crate) use self::tab::told;
 use self::tab::{House, Reserved, Shared};
+
+/// Whoever finds all places taken comes again after this.
+const FULL: TimeDelta = TimeDelta::seconds(30);
+/// Whoever has used up the day's audio comes again after this: what was used a day ago counts no more.
+const USED_UP: TimeDelta = TimeDelta::minutes(15);
 
 /// The tabs of running conversations, by tenant.
 #[derive(Debug)]
@@ -129,6 +137,44 @@ pub(crate) async fn place(app: &App, who: &Principal, active: Active) -> Result<
         .outcome
         .map_err(|full| refused(full.kind, full.places))?;
     Ok(active.leased(lease))
+}
+
+/// Whether a conversation of `tenant` could begin here now; how long to wait where it could not. Takes no place.
+///
+/// # Errors
+/// [`StoreError`] when the tenant cannot be looked up.
+pub(crate) async fn has_room(
+    app: &App,
+    tenant: &str,
+    project: &str,
+) -> Result<Result<(), TimeDelta>, StoreError> {
+    let allowance = match app.keys.allowance_of(tenant).await {
+        Ok(allowance) => allowance,
+        Err(AuthError::Store(error)) => return Err(error),
+        // whoever was suspended a moment ago
+        Err(_) => return Ok(Err(FULL)),
+    };
+    let who = Principal {
+        tenant: tenant.to_owned(),
+        project: project.to_owned(),
+        key_id: "telephone".to_owned(),
+        scopes: Scopes::full(),
+        allowance,
+        stored_session: None,
+    };
+    let most = levels::sessions_of_tenant(&app.config, &who.allowance);
+    let leases = &app.store.live.leases;
+    let is_full = |room: Room| leases.here(room.kind, &room.id) >= room.places;
+    let taken = app.sessions.of_tenant(tenant) as u64;
+    if (most > 0 && taken >= most)
+        || app.sessions.is_full()
+        || levels::rooms(&app.config, &(&who).into())
+            .into_iter()
+            .any(is_full)
+    {
+        return Ok(Err(FULL));
+    }
+    Ok(audio(app, &who).await.map_err(|_| USED_UP))
 }
 
 /// Whether `who` has audio left today.

@@ -80,6 +80,17 @@ impl Registry {
         self.shared.active.load(Ordering::Acquire)
     }
 
+    /// Whether all places are taken.
+    pub fn is_full(&self) -> bool {
+        self.count() >= self.shared.limit
+    }
+
+    /// How many of `tenant` run here.
+    pub fn of_tenant(&self, tenant: &str) -> usize {
+        let tenants = self.shared.lock();
+        tenants.get(tenant).map_or(0, |running| running.sessions)
+    }
+
     /// Tells a tenant's sessions to end once they have said what they are saying; says how many there are.
     pub fn close(&self, tenant: &str) -> usize {
         let tenants = self.shared.lock();

@@ -17,7 +17,7 @@ pub use sql::calls::notes::CallNotes;
 pub use sql::calls::progress::{CallNews, CallingOff, Told};
 pub use sql::calls::queue::{CallAttempt, ClaimedCall, Dial, Enqueued, Pace};
 pub use sql::calls::recordings::Recording;
-pub use sql::calls::turns::{CallTurn, Speaker, StoredTurn};
+pub use sql::calls::turns::{CallTurn, Speaker, StoredTurn, turns_before};
 pub use sql::calls::{CallFilter, StoredCall};
 pub use sql::chat::{ChatMessage, ChatPage, ChatRead, ChatRoom, NewChatMessage};
 pub use sql::inbox::{Receipt, Request};

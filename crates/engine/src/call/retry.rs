@@ -136,6 +136,10 @@ impl Ladder {
         if let Some(Dnc | InvalidNumber | Blocked | Rejected) = attempt.reason {
             return Next::Final(Why::Forbidden);
         }
+        // somebody of ours has ended it, rung or not: what the carrier makes of that is no reason
+        if attempt.reason == Some(HangupReason::AgentEnd) {
+            return Next::Final(Why::Settled);
+        }
         let Some(rung) = self.rungs.iter().find(|rung| rung.after == attempt.outcome) else {
             return Next::Final(Why::Settled);
         };
@@ -203,6 +207,14 @@ mod tests {
             ..attempt(1, Outcome::Voicemail)
         };
         assert_eq!(ladder.next(forbidden, 0), Next::Final(Why::Forbidden));
+        // somebody of ours has hung up: whatever the carrier calls that
+        for outcome in [Outcome::NoAnswer, Outcome::Failed, Outcome::Busy] {
+            let ended = Attempt {
+                reason: Some(HangupReason::AgentEnd),
+                ..attempt(1, outcome)
+            };
+            assert_eq!(ladder.next(ended, 0), Next::Final(Why::Settled));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{CallKey, Order};
 use crate::App;
 use crate::auth::chain;
-use crate::dialler::after;
+use crate::dialler::{after, announce};
 
 /// Entries that wait for the database; of more, the last are not written and are counted.
 const ENTRIES: usize = 512;
@@ -215,13 +215,24 @@ impl Writer {
                     ..CallNotes::default()
                 };
                 sql.note_call(self.call.at_attempt(), notes).await?;
+                let now = self.app.clock.utc();
                 let step = Step::to(self.call.engine_attempt(), CallState::Live);
-                let event = NewCallEvent::new("edge", "live", self.app.clock.utc());
+                // the carrier's report of it may come first, later, or never
+                let found = sql.find_call(&self.call.tenant, &self.call.id).await?;
+                let effects = match found {
+                    Some(mut found) => {
+                        found.answered_at = found.answered_at.or(Some(now));
+                        announce::progress(&self.app, &self.call, &found, step.state, now).await?
+                    }
+                    None => Vec::new(),
+                };
+                let event = NewCallEvent::new("edge", "live", now);
                 let news = CallNews {
                     carrier_call_id: carrier_call_id.as_deref(),
                     ..CallNews::of(step, event)
                 };
-                sql.tell_call(self.call.named(), &news, &[]).await?;
+                sql.tell_call(self.call.named(), &news, &effects).await?;
+                self.app.outbox.wake();
                 Ok(())
             }
             Entry::Turn(turn) => {

@@ -106,6 +106,11 @@ impl LiveCalls {
         self.lock().len()
     }
 
+    /// How many more there may be.
+    pub fn free(&self) -> usize {
+        self.limit.saturating_sub(self.count())
+    }
+
     /// Whether one more would be too many.
     pub fn is_full(&self) -> bool {
         self.count() >= self.limit

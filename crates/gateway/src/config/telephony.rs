@@ -15,6 +15,7 @@ use wire::telephony::Dialect;
 
 use super::check::{Problem, within};
 use super::{Config, Secret};
+use crate::auth::DEFAULT_TENANT;
 
 /// `[telephony]`: calls over media streams of telephone carriers. Accounts with carriers are sections of their own,
 /// `[telephony.accounts.NAME]`.
@@ -114,6 +115,15 @@ impl Telephony {
     pub fn number(&self, number: &str) -> Option<&OwnNumber> {
         self.numbers.iter().find(|own| own.number == number)
     }
+
+    /// Whether an account shows this number where a call names none: then it is the operator's.
+    pub fn is_shown(&self, number: &str) -> bool {
+        let mut shown = self.accounts.values().filter_map(|account| {
+            let number = account.number.as_deref()?;
+            E164::parse(number).ok()
+        });
+        shown.any(|own| own.as_str() == number)
+    }
 }
 
 /// `[telephony.accounts.NAME]`: an account with a carrier. A NAME that is a carrier's (twilio, signalwire, telnyx, plivo, exotel,
@@ -156,6 +166,9 @@ pub struct CarrierAccount {
     /// Our number that is shown to whoever is called, where a call names none: `+14155550100`. Also `TWILIO_PHONE_NUMBER` and
     /// `SIGNALWIRE_PHONE_NUMBER`.
     pub number: Option<String>,
+    /// Tenants besides `default` that may give numbers of this account to their agents with `PUT /v1/phone_numbers/NUMBER`,
+    /// and show them in calls of theirs.
+    pub tenants: Vec<String>,
 }
 
 impl Default for CarrierAccount {
@@ -173,6 +186,7 @@ impl Default for CarrierAccount {
             flow_url: None,
             calls_per_second: 1,
             number: None,
+            tenants: Vec::new(),
         }
     }
 }
@@ -182,6 +196,19 @@ impl CarrierAccount {
     pub fn dialect(&self, name: &str) -> Option<Dialect> {
         Dialect::named(self.carrier.as_deref().unwrap_or(name))
             .filter(|dialect| *dialect != Dialect::Relay)
+    }
+
+    /// Whether `tenant` may use numbers of it that the configuration does not name.
+    pub fn serves(&self, tenant: &str) -> bool {
+        tenant == DEFAULT_TENANT || self.tenants.iter().any(|own| own == tenant)
+    }
+}
+
+impl OwnNumber {
+    /// Whose it is.
+    pub fn tenant(&self) -> &str {
+        let own = self.tenant.as_deref().filter(|own| !own.is_empty());
+        own.unwrap_or(DEFAULT_TENANT)
     }
 }
 

@@ -36,6 +36,23 @@ pub(crate) async fn progress(
     one(app, key, &name, event, now).await
 }
 
+/// What tells that somebody calls: there is a call, and it rings.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be sealed.
+pub(crate) async fn arrived(
+    app: &App,
+    key: &CallKey,
+    call: &StoredCall,
+    now: DateTime<Utc>,
+) -> Result<Vec<NewEffect>, StoreError> {
+    let started = CallHappening::Started(Box::new(shown(call)));
+    let name = format!("{}_started", key.attempt);
+    let mut effects = one(app, key, &name, started, now).await?;
+    effects.extend(progress(app, key, call, CallState::Ringing, now).await?);
+    Ok(effects)
+}
+
 /// What tells that a call is over, and no attempt follows.
 ///
 /// # Errors

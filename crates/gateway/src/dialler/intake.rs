@@ -14,6 +14,7 @@ use wire::rest::calls::{ConsentKind, NewCall, VoicemailPolicy};
 
 use super::{Details, chance};
 use crate::App;
+use crate::auth::DEFAULT_TENANT;
 
 /// Shortest and longest objective, in characters.
 const OBJECTIVE: std::ops::RangeInclusive<usize> = 10..=2000;
@@ -140,7 +141,7 @@ pub async fn take(app: &App, asker: Asker<'_>, new: NewCall) -> Result<Taken, No
         Gate::Later(at) => at,
         Gate::Closed(rule) => return Err(NotTaken::Forbidden(rule)),
     };
-    let (account, shown) = account(app, new.from.as_deref())?;
+    let (account, shown) = account(app, asker.tenant, new.from.as_deref()).await?;
     let line = app.dialler.line(&account);
     let state = if due_at > now {
         CallState::Scheduled
@@ -304,8 +305,12 @@ fn check(new: &NewCall, now: DateTime<Utc>) -> Result<Option<Tz>, NotTaken> {
     zone.map_err(|_| invalid("time_zone", "it must be a zone such as America/Chicago"))
 }
 
-/// The account that places a call, and the number that is shown.
-fn account(app: &App, from: Option<&str>) -> Result<(String, Option<String>), NotTaken> {
+/// The account that places a call of `tenant`, and the number that is shown.
+async fn account(
+    app: &App,
+    tenant: &str,
+    from: Option<&str>,
+) -> Result<(String, Option<String>), NotTaken> {
     let Some(from) = from else {
         let Some((name, line)) = app.dialler.default_line() else {
             return Err(NotTaken::NoAccount(
@@ -315,18 +320,37 @@ fn account(app: &App, from: Option<&str>) -> Result<(String, Option<String>), No
         return Ok((name.to_owned(), line.number.clone()));
     };
     let from = number("from", from)?;
-    if let Some((name, _)) = app.dialler.line_of(from.as_str()) {
-        return Ok((name.to_owned(), Some(from.as_str().to_owned())));
-    }
     // whoever shows a number that is not theirs is a swindler, and carriers refuse it
-    let own = app.config.telephony.number(from.as_str());
-    let named = own.and_then(|own| own.account.clone());
+    let theirs = invalid(
+        "from",
+        "it is none of this tenant's numbers; see telephony.numbers and PUT /v1/phone_numbers",
+    );
+    let of_account = app.dialler.line_of(from.as_str()).map(|(name, _)| name);
+    let telephony = &app.config.telephony;
+    let named = if let Some(own) = telephony.number(from.as_str()) {
+        if own.tenant() != tenant {
+            return Err(theirs);
+        }
+        own.account.clone().or(of_account.map(str::to_owned))
+    } else if let Some(name) = of_account {
+        if tenant != DEFAULT_TENANT {
+            return Err(theirs);
+        }
+        Some(name.to_owned())
+    } else {
+        let Some(line) = app.store.sql.find_line(tenant, from.as_str()).await? else {
+            return Err(theirs);
+        };
+        let account = telephony.accounts.get(&line.account);
+        let serves = account.is_some_and(|account| account.serves(tenant));
+        if !serves && tenant != DEFAULT_TENANT {
+            return Err(theirs);
+        }
+        Some(line.account).filter(|account| !account.is_empty())
+    };
     let named = named.or_else(|| app.dialler.default_line().map(|(name, _)| name.to_owned()));
-    match (own, named.filter(|name| app.dialler.line(name).is_some())) {
-        (Some(_), Some(name)) => Ok((name, Some(from.as_str().to_owned()))),
-        _ => Err(invalid(
-            "from",
-            "it is none of this server's numbers; see telephony.numbers",
-        )),
-    }
+    let named = named.filter(|name| app.dialler.line(name).is_some());
+    named
+        .map(|name| (name, Some(from.as_str().to_owned())))
+        .ok_or(theirs)
 }

@@ -10,7 +10,7 @@ use engine::call::state::{CallState, CarrierStatus, HangupReason, Outcome, Party
 use providers::carrier::{Found, Lost};
 use store::{CallNews, NewCallEvent, StoreError, StoredCall};
 
-use super::{CallKey, Details, Line, after, correlation};
+use super::{CallKey, Details, Line, after, correlation, stop};
 use crate::App;
 use crate::auth::chain;
 
@@ -49,7 +49,7 @@ async fn look(app: &Arc<App>) -> Result<(), StoreError> {
             id,
             attempt: call.attempt_number,
         };
-        if call.state == CallState::Ended.name() {
+        if CallState::parse(&call.state).is_some_and(CallState::is_over) {
             // its end was written down, and whoever did that did not come as far as what follows
             after::over(app, &key).await?;
         } else {
@@ -133,10 +133,7 @@ async fn stands(
                 tracing::warn!(call = key.id, %error, "a call that nobody looks after cannot be ended");
                 return Ok(());
             }
-            let mut step = Step::to(key.engine_attempt(), CallState::Ended)
-                .because(HangupReason::NoAnswer, Party::System);
-            step.outcome = Some(Outcome::NoAnswer);
-            step
+            stop::unanswered(key.engine_attempt(), HangupReason::NoAnswer)
         }
     };
     let news = CallNews {

@@ -11,12 +11,16 @@ use engine::call::state::{CallState, HangupReason, Outcome, Party, Step};
 use engine::call::zones;
 use providers::carrier::{CarrierError, Machines, NewDial, Trouble};
 use serde_json::json;
-use store::{CallNews, ClaimedCall, Dial, NewCallEvent, StoreError, StoredCall, TenantStatus};
+use store::{
+    CallNews, ClaimedCall, Dial, NewCallEvent, StoreError, StoredCall, TenantStatus, Told,
+};
 use wire::rest::calls::{ConsentKind, VoicemailPolicy};
 use wire::telephony::Dialect;
 
-use super::{CallKey, Details, addresses, after, announce, chance, correlation};
+use super::{CallKey, Details, after, announce, chance, correlation, stop};
 use crate::App;
+use crate::edge::telephony::addresses;
+use crate::quota;
 
 /// A call of a tenant that is suspended waits so long.
 const SUSPENDED: TimeDelta = TimeDelta::minutes(15);
@@ -85,6 +89,10 @@ async fn judge(
         Some(TenantStatus::Active) => {}
         Some(TenantStatus::Suspended) => return Ok(Gate::Later(now + SUSPENDED)),
         _ => return Ok(Gate::Closed(Rule::Limit)),
+    }
+    // nobody is rung for whom there is no conversation
+    if let Err(wait) = quota::has_room(app, &call.tenant, &read.stored.project).await? {
+        return Ok(Gate::Later(now + wait));
     }
     let Some(number) = &read.number else {
         return Ok(Gate::Closed(Rule::Number));
@@ -226,10 +234,21 @@ async fn dialed_now(
         ..CallNews::of(Step::to(key.engine_attempt(), CallState::Dialing), event)
     };
     let sql = &app.store.sql;
-    sql.tell_call(key.named(), &news, &[]).await?;
-    if let Some(found) = sql.find_call(&key.tenant, &key.id).await? {
-        let effects = announce::progress(app, key, &found, CallState::Dialing, now).await?;
+    let effects = match sql.find_call(&key.tenant, &key.id).await? {
+        Some(mut found) => {
+            found.carrier_call_id = Some(call_id.to_owned());
+            announce::progress(app, key, &found, CallState::Dialing, now).await?
+        }
+        None => Vec::new(),
+    };
+    let told = sql.tell_call(key.named(), &news, &effects).await?;
+    if matches!(told, Told::Stale(stands) if stands.state != CallState::Dialing) {
+        // the carrier has told of what followed before it has answered
         sql.put_effects(&key.tenant, &effects, now).await?;
+    }
+    if let Some(found) = sql.find_call(&key.tenant, &key.id).await? {
+        // somebody has hung up while the carrier was asked
+        stop::stop(app, key, &found).await?;
     }
     tracing::info!(
         call = key.id,

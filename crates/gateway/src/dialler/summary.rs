@@ -90,7 +90,7 @@ impl Work for Summary {
         if call.summary_status.is_some() {
             return Ok(());
         }
-        let turns = sql.call_turns(&key.tenant, &key.id).await?;
+        let turns = sql.attempt_turns(key.at_attempt()).await?;
         let transcript = lines(&turns);
         let summed = match model(app)? {
             Some(model) if !transcript.is_empty() => {

@@ -73,7 +73,12 @@ impl Work for Tables {
         let Some(tables) = Endpoint::of(app)? else {
             return Ok(());
         };
-        let turns = sql.call_turns(&effect.tenant, &wanted.call).await?;
+        let attempt = (
+            effect.tenant.as_str(),
+            wanted.call.as_str(),
+            call.attempt_number,
+        );
+        let turns = sql.attempt_turns(attempt).await?;
         let details = Details::of(&call);
         if let Some(id) = details.metadata.get(CALL_ID) {
             let row = row(&call, &details, &summary::lines(&turns));

@@ -2,7 +2,10 @@
 //! and silence, and ended once. A carrier's REST interface is played.
 
 mod faults;
+mod hanging_up;
+mod late;
 mod machines;
+mod numbers;
 mod summed;
 
 use std::time::Duration;

@@ -355,23 +355,19 @@ async fn keys_become_words_and_break_off_what_is_said() {
 async fn a_call_is_ended_by_whoever_has_the_key_of_its_tenant() {
     let world = world(Brand::Twilio).await;
     let tenant = world.tenant("rival-1").await;
-    let foreign = tenant["key"]["key"]
-        .as_str()
-        .or_else(|| tenant["key"]["text"].as_str());
+    let foreign = tenant["api_key"]["key"].as_str().unwrap();
     let call = Call::new(&world, Brand::Twilio, 1);
     let mut leg = Leg::start(&call, &call.answer().await).await;
     leg.greeting().await;
     let id = the_call(&world).await["id"].as_str().unwrap().to_owned();
-    if let Some(foreign) = foreign {
-        for path in [format!("/v1/calls/{id}"), "/v1/calls/call_none".to_owned()] {
-            let answer = world
-                .anonymous(reqwest::Method::GET, &path)
-                .bearer_auth(foreign);
-            let answer = answer.send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
-            let body: Value = answer.json().await.unwrap();
-            assert_eq!(body["error"]["code"], "call_not_found");
-        }
+    for path in [format!("/v1/calls/{id}"), "/v1/calls/call_none".to_owned()] {
+        let answer = world
+            .anonymous(reqwest::Method::GET, &path)
+            .bearer_auth(foreign);
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "call_not_found");
     }
     let body = json!({ "say": "Good-bye then." });
     let answer = world

@@ -4,9 +4,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::carrier::leg::Leg;
-use crate::carrier::{Brand, Call, account};
+use crate::carrier::{Brand, Call, account, sign};
 use crate::phone::{texts, the_end, with, world};
 use crate::redis_servers::until;
+use crate::webhooks::{Receiver, endpoint};
 use crate::world::{KEY, World};
 
 #[tokio::test]
@@ -203,6 +204,12 @@ async fn numbers_belong_to_one_tenant() {
             .unwrap();
         assert_eq!(put.status(), status, "{path} {settings}");
     }
+    let default_account = json!({ "agent": "ann", "provider": "twilio" });
+    let put = world
+        .request(reqwest::Method::PUT, path)
+        .json(&default_account);
+    let put: Value = put.send().await.unwrap().json().await.unwrap();
+    assert_eq!(put["account"], "twilio", "the only one: {put}");
     // a call to it is the agent's
     let mut call = Call::new(&world, Brand::Twilio, 1);
     call.to = "+14155550177".to_owned();
@@ -231,4 +238,128 @@ async fn numbers_belong_to_one_tenant() {
         .unwrap();
     assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(KEY.len(), 22);
+}
+
+#[tokio::test]
+async fn a_call_that_somebody_hangs_up_is_not_connected() {
+    let world = world(Brand::Twilio).await;
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let id = call.answer().await.parameter("callId").to_owned();
+    let path = format!("/v1/calls/{id}/hangup");
+    let ended = world.post(&path, &json!({})).send().await.unwrap();
+    assert_eq!(ended.status(), StatusCode::OK);
+    // the carrier asks once more
+    let url = world.url("/telephony/twilio/answer");
+    let again = call.post(&url, &call.fields("ringing")).await;
+    let document = again.text().await.unwrap();
+    assert!(
+        document.contains("Hangup") && !document.contains("Stream"),
+        "{document}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_comes_in_is_told_of_from_the_beginning() {
+    let world = with(Brand::Twilio, |config| {
+        config.tools.allowed_hosts = vec!["127.0.0.1".to_owned()];
+    })
+    .await;
+    let receiver = Receiver::start().await;
+    let kinds = ["call.started", "call.ringing", "call.answered"];
+    endpoint(&world, json!({ "url": receiver.url, "events": kinds })).await;
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let mut leg = Leg::start(&call, &call.answer().await).await;
+    leg.greeting().await;
+    let told = receiver.until(3).await;
+    let mut kinds: Vec<String> = told
+        .iter()
+        .map(|told| told.json()["type"].as_str().unwrap().to_owned())
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, ["call.answered", "call.ringing", "call.started"]);
+    leg.hang_up().await;
+    the_end(&world).await;
+}
+
+#[tokio::test]
+async fn an_account_tells_of_its_own_calls_alone() {
+    let world = with(Brand::Twilio, |config| {
+        let mut other = config.telephony.accounts["twilio"].clone();
+        other.carrier = Some("twilio".to_owned());
+        other.auth_token = Some(gateway::config::Secret::new("token-of-another"));
+        config.telephony.accounts.insert("other".to_owned(), other);
+    })
+    .await;
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let id = call.answer().await.parameter("callId").to_owned();
+    let url = world.url("/telephony/twilio/status");
+    let mut fields = call.fields("completed");
+    fields.push(("SequenceNumber".to_owned(), "4".to_owned()));
+    let foreign = reqwest::Client::new()
+        .post(&url)
+        .header(
+            "x-twilio-signature",
+            sign::form(&url, &fields, "token-of-another"),
+        )
+        .form(&fields);
+    assert_eq!(foreign.send().await.unwrap().status(), StatusCode::OK);
+    let sql = &world.app().store.sql;
+    let stored = sql.find_call("default", &id).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.state.as_str(), stored.account.as_str()),
+        ("ringing", "twilio")
+    );
+    assert_eq!(
+        call.report(None, "completed", 4).await.status(),
+        StatusCode::OK
+    );
+    let stored = sql.find_call("default", &id).await.unwrap().unwrap();
+    assert_eq!(stored.state, "ended");
+}
+
+#[tokio::test]
+async fn a_password_of_a_carrier_names_nobodys_call() {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+    let world = with(Brand::Twilio, |config| {
+        let exotel = gateway::config::CarrierAccount {
+            stream_token: Some(gateway::config::Secret::new("name:password")),
+            ..gateway::config::CarrierAccount::default()
+        };
+        config
+            .telephony
+            .accounts
+            .insert("exotel".to_owned(), exotel);
+    })
+    .await;
+    let call = Call::new(&world, Brand::Twilio, 1);
+    let id = call.answer().await.parameter("callId").to_owned();
+    let address = world.url("/telephony/exotel").replacen("http", "ws", 1);
+    let mut request = address.into_client_request().unwrap();
+    // name:password in base64
+    let password = "Basic bmFtZTpwYXNzd29yZA==".parse().unwrap();
+    request.headers_mut().insert("authorization", password);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let start = json!({
+        "event": "start", "sequence_number": 1, "stream_sid": "s1",
+        "start": {
+            "stream_sid": "s1", "call_sid": "c1", "account_sid": "a1", "from": "+14155550123", "to": "+14155550100",
+            "custom_parameters": { "callId": id, "tenant": "default" },
+        },
+    });
+    socket.send(Message::text(start.to_string())).await.unwrap();
+    let closed = loop {
+        let next = tokio::time::timeout(crate::world::PATIENCE, socket.next()).await;
+        if let Message::Close(frame) = next.unwrap().unwrap().unwrap() {
+            break frame.unwrap();
+        }
+    };
+    assert_eq!(
+        (u16::from(closed.code), &*closed.reason.to_string()),
+        (1008, "no_token")
+    );
+    let sql = &world.app().store.sql;
+    let stored = sql.find_call("default", &id).await.unwrap().unwrap();
+    assert_eq!(stored.state, "ringing");
 }

@@ -2,7 +2,7 @@
 //! Used through [`super::Carrier`].
 //! Never takes a call that is only asked for as one that is over: it has no record yet, and a request that can be taken back.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use engine::call::state::CarrierStatus;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -145,7 +145,8 @@ pub(super) async fn find(
     for id in ids.filter_map(Value::as_str).take(LIVE) {
         if let Some(call) = record(carrier, id, true).await? {
             let said = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
-            if same_number(&said("to"), lost.to) && same_number(&said("from"), lost.from) {
+            let same = same_number(&said("to"), lost.to) && same_number(&said("from"), lost.from);
+            if same && began_since(&call["session_start"], lost.since - SKEW) {
                 return Ok(found(&call));
             }
         }
@@ -159,8 +160,23 @@ pub(super) async fn find(
         .append_pair("limit", "20");
     let request = carrier.http.get(over);
     let body = carrier.ask(carrier.with_basic(request), codes).await?;
-    let mut calls = body["objects"].as_array().into_iter().flatten();
+    let calls = body["objects"].as_array().into_iter().flatten();
+    let mut calls = calls.filter(|call| began_since(&call["initiation_time"], lost.since - SKEW));
     Ok(calls.next_back().and_then(found))
+}
+
+/// Whether a call began at `since` or later; its own word is `2021-04-07 07:25:33`, with or without fractions and offset, in UTC
+/// without. One that says nothing of it may have.
+fn began_since(said: &Value, since: DateTime<Utc>) -> bool {
+    let Some(text) = said.as_str() else {
+        return true;
+    };
+    let whole = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z");
+    let began = whole.map(|time| time.to_utc()).or_else(|_| {
+        let plain = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f");
+        plain.map(|time| time.and_utc())
+    });
+    began.map_or(true, |began| began >= since)
 }
 
 fn found(call: &Value) -> Option<Found> {

@@ -172,6 +172,16 @@ async fn an_attempt_that_rang_nobody_does_not_count_and_silence_is_found(on: Bac
         .await
         .unwrap();
     assert!(sql.silent_calls(at(99), 9).await.unwrap().is_empty());
+    // hung up before anybody answered: somebody has to see to it that it stops ringing
+    let rings = claimed(sql, "call_2", "+14155550101", 10).await;
+    assert_eq!(begin(sql, &rings, 11, 1).await, Dial::Go);
+    let event = NewCallEvent::new("api", "hangup", at(12));
+    let ending = CallNews::of(Step::to(1, CallState::Ending), event);
+    sql.tell_call(("acme", "call_2"), &ending, &[])
+        .await
+        .unwrap();
+    let silent = sql.silent_calls(at(99), 9).await.unwrap();
+    assert_eq!(silent, [("acme".to_owned(), "call_2".to_owned())]);
 }
 
 stories!(

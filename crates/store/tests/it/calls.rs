@@ -2,7 +2,8 @@
 //! database.
 
 use chrono::TimeDelta;
-use store::{CallTurn, NewEffect, Speaker, StoredCall};
+use engine::call::state::{CallState, Step};
+use store::{CallNews, CallTurn, NewCallEvent, NewEffect, Speaker, StoredCall, Told};
 
 use crate::backend::Backend;
 use crate::conversations::at;
@@ -196,6 +197,47 @@ async fn turns_are_added_once_and_read_in_order(on: Backend) {
         [("caller", b"hello", false), ("agent", b"good day", true)];
     assert_eq!(said, expected);
     assert!(sql.call_turns("rival", "call_1").await.unwrap().is_empty());
+    // another attempt begins anew, and nothing of it is lost
+    let first = store::turns_before(2) + 1;
+    let again = turn(first, Speaker::Caller, "hello again");
+    assert!(sql.add_call_turn("acme", "call_1", &again).await.unwrap());
+    let of = async |attempt| {
+        let turns = sql
+            .attempt_turns(("acme", "call_1", attempt))
+            .await
+            .unwrap();
+        turns.iter().map(|turn| turn.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of(1).await, of(2).await, of(3).await),
+        (vec![1, 2], vec![first], vec![])
+    );
+    assert_eq!(sql.call_turns("acme", "call_1").await.unwrap().len(), 3);
+}
+
+async fn what_tells_of_a_state_is_put_in_by_whoever_says_it_first(on: Backend) {
+    let sql = &on.sql;
+    assert!(sql.create_call("acme", &call("call_1"), &[]).await.unwrap());
+    let acme = ("acme", "call_1");
+    let live = |source| {
+        let event = NewCallEvent::new(source, "live", at(1));
+        CallNews::of(Step::to(1, CallState::Live), event)
+    };
+    // whoever says it first has nothing to tell of it
+    let first = sql.tell_call(acme, &live("carrier"), &[]).await.unwrap();
+    assert!(matches!(first, Told::Changed(_)));
+    let effects = [summarise("1")];
+    for _ in 0..2 {
+        let again = sql.tell_call(acme, &live("edge"), &effects).await.unwrap();
+        assert!(matches!(again, Told::Stale(_)));
+    }
+    // what is late tells nothing any more
+    let event = NewCallEvent::new("carrier", "ringing", at(2));
+    let late = CallNews::of(Step::to(1, CallState::Ringing), event);
+    sql.tell_call(acme, &late, &[summarise("2")]).await.unwrap();
+    let claim = sql.claim_effects(("summarise", "one"), at(100), at(200), 9);
+    let put: Vec<String> = claim.await.unwrap().into_iter().map(|it| it.id).collect();
+    assert_eq!(put, ["summarise 1"]);
 }
 
 stories!(
@@ -204,4 +246,5 @@ stories!(
     a_change_that_is_refused_puts_nothing_in,
     calls_that_nobody_looks_after_are_found,
     turns_are_added_once_and_read_in_order,
+    what_tells_of_a_state_is_put_in_by_whoever_says_it_first,
 );

@@ -323,7 +323,8 @@ pub struct PhoneNumberSettings {
     pub agent: String,
     /// The carrier, such as `twilio`.
     pub provider: String,
-    /// Which account there, as it is called in the server's configuration; the carrier's only one when absent.
+    /// Which account there, as it is called in the server's configuration; when absent, the only one with the carrier that the
+    /// tenant may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
 }

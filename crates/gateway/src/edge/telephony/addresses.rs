@@ -4,7 +4,7 @@
 
 use wire::telephony::Dialect;
 
-use super::trust::token;
+use super::trust::token::{self, Purpose};
 use crate::App;
 use crate::calls::CallKey;
 
@@ -44,7 +44,7 @@ pub fn stream(app: &App, base: &str, carrier: Dialect) -> String {
 }
 
 fn of_call(app: &App, address: &str, call: &CallKey) -> String {
-    let token = mint(app, call, LIFETIME_S);
+    let token = minted(app, Purpose::Address, call, LIFETIME_S);
     let attempt = call.attempt.to_string();
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query
@@ -55,11 +55,16 @@ fn of_call(app: &App, address: &str, call: &CallKey) -> String {
     format!("{address}?{}", query.finish())
 }
 
-/// A token for `call` that lasts for so many seconds.
+/// A token for a stream of `call` that lasts for so many seconds.
 pub(super) fn mint(app: &App, call: &CallKey, lifetime_s: u64) -> String {
+    minted(app, Purpose::Stream, call, lifetime_s)
+}
+
+fn minted(app: &App, purpose: Purpose, call: &CallKey, lifetime_s: u64) -> String {
     let expires_s = app.clock.unix_s().unsigned_abs() + lifetime_s;
     let nonce = app.seed().to_le_bytes();
-    token::mint(&app.phone.token_key, call.named(), expires_s, nonce)
+    let named = (purpose, call.tenant.as_str(), call.id.as_str());
+    token::mint(&app.phone.token_key, named, call.attempt, expires_s, nonce)
 }
 
 /// The call that an address of ours names, when its token is right.
@@ -74,10 +79,11 @@ pub(super) fn named(app: &App, query: &str) -> Option<CallKey> {
     let (tenant, id, proof) = (get("tenant")?, get("call")?, get(token::PARAMETER)?);
     let now_s = app.clock.unix_s().unsigned_abs();
     // carriers come back to an address: its nonce is not used up
-    let _once = token::check(&app.phone.token_key, (tenant, id), proof, now_s).ok()?;
+    let named = (Purpose::Address, tenant, id);
+    let proof = token::check(&app.phone.token_key, named, proof, now_s).ok()?;
     Some(CallKey {
         tenant: tenant.to_owned(),
         id: id.to_owned(),
-        attempt: get("attempt").and_then(|attempt| attempt.parse().ok())?,
+        attempt: proof.attempt,
     })
 }

@@ -24,6 +24,7 @@ use super::{addresses, parameters};
 use crate::App;
 use crate::auth::chain;
 use crate::calls::{CallKey, Details};
+use crate::dialler::announce;
 use crate::http::ApiError;
 
 /// A carrier's question, believed and read.
@@ -113,6 +114,7 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
     let carrier = question.carrier;
     let busy = app.lifecycle.stopping() || app.phone.live.is_full();
     let named = addresses::named(app, question.parts.uri.query().unwrap_or_default());
+    let attempt = named.as_ref().map(|key| key.attempt);
     let found = match named {
         Some(CallKey { tenant, id, .. }) => {
             let call = app.store.sql.find_call(&tenant, &id).await;
@@ -122,11 +124,15 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
     };
     let call = found.map_err(|error| failed(&error))?;
     match call {
-        Some(_) if busy => {
+        Some((_, call)) if busy => {
             app.metrics.calls().refused(carrier.name(), "busy");
+            // whom we have rung has answered: there is nothing to reject
+            if call.direction == "outbound" {
+                return document(carrier, &[Step::Hangup]);
+            }
             document(carrier, &turned_away(carrier, Reject::Busy))
         }
-        Some((_, call)) if is_over(&call) => document(carrier, &[Step::Hangup]),
+        Some((_, call)) if takes_nobody(&call, attempt) => document(carrier, &[Step::Hangup]),
         Some((tenant, call)) => {
             let key = CallKey {
                 tenant,
@@ -224,8 +230,15 @@ pub(super) async fn arrive(
         seen_at: Some(now),
         ..StoredCall::default()
     };
-    if sql.create_call(&line.tenant, &call, &[]).await? {
+    let key = CallKey {
+        tenant: line.tenant.clone(),
+        id: call.id.clone(),
+        attempt: call.attempt_number,
+    };
+    let effects = announce::arrived(app, &key, &call, now).await?;
+    if sql.create_call(&line.tenant, &call, &effects).await? {
         app.metrics.calls().began(provider, "inbound");
+        app.outbox.wake();
         return Ok(call);
     }
     let known = match &call.carrier_call_id {
@@ -237,6 +250,16 @@ pub(super) async fn arrive(
 
 fn is_over(call: &StoredCall) -> bool {
     call.finalized_at.is_some() || CallState::parse(&call.state).is_none_or(CallState::is_over)
+}
+
+/// Whether nobody is to be connected with it: it is over, somebody hangs up, it waits to be placed, or it is another `attempt`
+/// than the one that asks.
+pub(super) fn takes_nobody(call: &StoredCall, attempt: Option<i64>) -> bool {
+    let state = CallState::parse(&call.state);
+    let stands = |state: CallState| state != CallState::Ending && !state.is_before_dialing();
+    is_over(call)
+        || !state.is_some_and(stands)
+        || attempt.is_some_and(|it| it != call.attempt_number)
 }
 
 /// The document that connects a call with our socket.

@@ -18,7 +18,7 @@ use super::answer::{self, Arrival};
 use super::door::{self, Believed, BoundBy};
 use super::lines::{self, Line};
 use super::parameters::{self, Claim};
-use super::trust::token;
+use super::trust::token::{self, Purpose};
 use crate::App;
 use crate::auth::{AuthError, DEFAULT_TENANT, Principal, Scopes, chain};
 use crate::calls::{Book, CallKey, Details, Ending, Order, Place, Refusal};
@@ -82,10 +82,8 @@ pub(super) async fn bind(
     start: &Start,
     believed: &Believed,
 ) -> Result<Bound, Refused> {
-    let (tenant, stored) = find(app, carrier, start, believed).await?;
-    if stored.finalized_at.is_some()
-        || CallState::parse(&stored.state).is_none_or(CallState::is_over)
-    {
+    let (tenant, stored, attempt) = find(app, carrier, start, believed).await?;
+    if answer::takes_nobody(&stored, attempt) {
         return Err(refused("call_over"));
     }
     let key = CallKey {
@@ -136,19 +134,20 @@ pub(super) async fn bind(
     }
 }
 
-/// The call that a stream belongs to.
+/// The call that a stream belongs to, and which attempt at it, where the stream proves that.
 async fn find(
     app: &App,
     carrier: Dialect,
     start: &Start,
     believed: &Believed,
-) -> Result<(String, StoredCall), Refused> {
+) -> Result<(String, StoredCall, Option<i64>), Refused> {
     let unsigned = app.config.telephony.allow_unsigned;
     let Some(claim) = parameters::read(carrier, start) else {
         if believed.bound_by == BoundBy::Token && !unsigned {
             return Err(refused("no_token"));
         }
-        return unannounced(app, carrier, start, believed).await;
+        let (tenant, call) = unannounced(app, carrier, start, believed).await?;
+        return Ok((tenant, call, None));
     };
     let Claim {
         tenant,
@@ -156,25 +155,36 @@ async fn find(
         token,
     } = claim;
     let tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
-    match token {
+    let attempt = match token {
         Some(token) => {
             let now_s = app.clock.unix_s().unsigned_abs();
-            let named = (tenant.as_str(), call.as_str());
+            let named = (Purpose::Stream, tenant.as_str(), call.as_str());
             let checked = token::check(&app.phone.token_key, named, &token, now_s);
-            let once = checked.map_err(|_| refused("wrong_token"))?;
-            let used = door::use_up(app, &once).await;
+            let proof = checked.map_err(|_| refused("wrong_token"))?;
+            let used = door::use_up(app, &proof.once).await;
             used.map_err(|_| refused("used_token"))?;
+            Some(proof.attempt)
         }
-        None if believed.bound_by == BoundBy::Token && !unsigned => {
-            return Err(refused("no_token"));
-        }
-        None => {}
-    }
+        // a carrier's own proof is not one of which call it is
+        None if !unsigned => return Err(refused("no_token")),
+        None => None,
+    };
     let found = app.store.sql.find_call(&tenant, &call).await;
-    match found.map_err(|error| unreadable(&error))? {
-        Some(found) => Ok((tenant, found)),
+    let found = found.map_err(|error| unreadable(&error))?;
+    match found.filter(|found| unsigned || is_with(carrier, believed, found)) {
+        Some(found) => Ok((tenant, found, attempt)),
         None => Err(refused("unknown_call")),
     }
+}
+
+/// Whether a call is with the carrier, and the account there, that has opened the stream.
+fn is_with(carrier: Dialect, believed: &Believed, call: &StoredCall) -> bool {
+    // upgrades of these do not prove their account
+    let account = match carrier {
+        Dialect::Plivo | Dialect::Telnyx => None,
+        _ => believed.account.as_deref(),
+    };
+    call.provider == door::account_of(carrier).name() && lines::is_with(call, account)
 }
 
 /// The call of a carrier that opens a stream without asking first: Genesys, Exotel's static address, and everybody where

@@ -10,7 +10,7 @@ use axum::response::Response;
 use wire::telephony::Dialect;
 
 use super::answer::{self, failed};
-use super::{addresses, status};
+use super::{addresses, lines, status};
 use crate::App;
 use crate::auth::DEFAULT_TENANT;
 use crate::calls::CallKey;
@@ -38,7 +38,9 @@ pub(super) async fn twiml(
     let carrier = carrier(&app, &request);
     let mut question = answer::question(&app, carrier.name(), request).await?;
     let call = app.store.sql.find_call(DEFAULT_TENANT, &id).await;
-    if let Some(call) = call.map_err(|error| failed(&error))? {
+    let call = call.map_err(|error| failed(&error))?;
+    let account = question.believed.account.as_deref();
+    if let Some(call) = call.filter(|call| lines::is_with(call, account)) {
         let key = CallKey {
             tenant: DEFAULT_TENANT.to_owned(),
             id: call.id,

@@ -3,7 +3,7 @@
 //! Never tells a caller whose a number is not.
 
 use engine::call::number::E164;
-use store::StoreError;
+use store::{StoreError, StoredCall};
 
 use crate::App;
 use crate::auth::{DEFAULT_PROJECT, DEFAULT_TENANT};
@@ -42,6 +42,11 @@ impl Line {
     }
 }
 
+/// Whether a report or a stream over `account` may be of `call`: nothing is known where either has none.
+pub(super) fn is_with(call: &StoredCall, account: Option<&str>) -> bool {
+    call.account.is_empty() || account.is_none_or(|account| account == call.account)
+}
+
 /// A number as it is stored: carriers write some of them without a plus.
 pub(super) fn normal(text: &str) -> Option<String> {
     let trimmed = text.trim();
@@ -59,19 +64,19 @@ pub(super) async fn find(app: &App, number: &str) -> Result<Option<Line>, StoreE
         return Ok(None);
     };
     if let Some(own) = app.config.telephony.number(&number) {
-        let or = |own: &Option<String>, default: &str| {
-            let own = own.as_deref().filter(|own| !own.is_empty());
-            own.unwrap_or(default).to_owned()
-        };
+        let project = own.project.as_deref().filter(|own| !own.is_empty());
         return Ok(Some(Line {
-            tenant: or(&own.tenant, DEFAULT_TENANT),
-            project: or(&own.project, DEFAULT_PROJECT),
+            tenant: own.tenant().to_owned(),
+            project: project.unwrap_or(DEFAULT_PROJECT).to_owned(),
             agent: own.agent.clone().filter(|name| !name.is_empty()),
             pipeline: own.pipeline.clone().filter(|name| !name.is_empty()),
             account: own.account.clone(),
         }));
     }
     let stored = app.store.sql.route_call(&number).await?;
+    // the number of an account is the operator's, also where somebody was faster
+    let operators = app.config.telephony.is_shown(&number);
+    let stored = stored.filter(|line| !operators || line.tenant == DEFAULT_TENANT);
     Ok(stored.map(|line| Line {
         tenant: line.tenant,
         project: line.project,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use store::StoredCall;
 use wire::rest::calls::leadflip::StatusTaken;
 
 use super::answer::{Question, question};
@@ -69,14 +70,18 @@ async fn about(app: &App, question: &Question) -> Result<Option<CallKey>, store:
         return Ok(None);
     };
     let provider = door::account_of(question.carrier).name();
+    // what an account says is believed of its own calls alone
+    let account = question.believed.account.as_deref();
+    let of_account = |found: &StoredCall| lines::is_with(found, account);
     // a call that came in is its line's; one that went out has an address of its own
     for number in [report.to.as_deref(), report.from.as_deref()] {
         let Some(number) = number else { continue };
-        let Some(line) = lines::find(app, number).await? else {
+        let line = lines::find(app, number).await?;
+        let Some(line) = line.filter(|line| line.takes(account)) else {
             continue;
         };
         let found = progress::reported(app, &line.tenant, provider, carrier_call_id).await?;
-        if let Some(found) = found {
+        if let Some(found) = found.filter(of_account) {
             return Ok(Some(CallKey {
                 tenant: line.tenant,
                 id: found.id,
@@ -86,7 +91,7 @@ async fn about(app: &App, question: &Question) -> Result<Option<CallKey>, store:
     }
     let operators = crate::auth::DEFAULT_TENANT;
     let found = progress::reported(app, operators, provider, carrier_call_id).await?;
-    Ok(found.map(|found| CallKey {
+    Ok(found.filter(of_account).map(|found| CallKey {
         tenant: operators.to_owned(),
         id: found.id,
         attempt: found.attempt_number,

@@ -275,3 +275,19 @@ async fn a_request_that_telnyx_gets_twice_is_one_call() {
     assert_eq!(first, second);
     fake.only_call();
 }
+
+#[tokio::test]
+async fn a_call_of_plivo_that_began_before_is_another_one() {
+    let fake = Fake::start(Dialect::Plivo, now()).await;
+    let carrier = reach(account(&fake));
+    let dialed = carrier.dial(&call(TO, "call_1.1"), now()).await.unwrap();
+    let later = Lost {
+        since: now() + TimeDelta::minutes(1),
+        ..lost("call_9.1")
+    };
+    // it still goes on: whoever takes it for the lost one hangs up on somebody
+    assert_eq!(carrier.find(&later, now()).await, Ok(None));
+    let same = carrier.find(&lost("call_1.1"), now()).await.unwrap();
+    assert_eq!(same.map(|found| found.call_id), Some(dialed.call_id));
+    fake.was_content();
+}

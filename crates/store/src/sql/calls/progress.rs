@@ -143,8 +143,8 @@ const NAME_ATTEMPT: &str = "UPDATE call_attempts SET carrier_call_id = $3 \
      WHERE tenant = $1 AND call = $2 AND attempt = $4 AND carrier_call_id IS NULL AND $3 IS NOT NULL";
 
 impl Sql {
-    /// Takes in news of a call. When it changes something, `effects` are put in with it; in either case it is written
-    /// down as an event, once.
+    /// Takes in news of a call. When it changes something, or says once more what is so already, `effects` are put in with
+    /// it; in either case it is written down as an event, once.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
@@ -177,6 +177,10 @@ impl Sql {
                 let Some(after) = open.and_then(|before| before.after(news.step)) else {
                     // the carrier's name of the call may come with news that are late: the answer to "place this call"
                     // mostly does
+                    // what tells of a state is put in once, by whoever says first that the call is there
+                    if (news.step.attempt, news.step.state) == (before.attempt, before.state) {
+                        put_effects!(on, tenant, effects, now);
+                    }
                     for statement in [NAME, NAME_ATTEMPT] {
                         sqlx::query(statement)
                             .bind(tenant)

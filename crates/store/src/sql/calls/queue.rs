@@ -369,7 +369,8 @@ impl Sql {
     }
 
     /// Up to `limit` calls of all tenants, as tenant and id, that were to be placed, are not dealt with, and of which nothing
-    /// was heard since `before`: dialled or ringing and nobody told what became of it, or over and nobody did what follows.
+    /// was heard since `before`: dialled, ringing or hung up before anybody answered and nobody told what became of it, or over
+    /// and nobody did what follows.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`].
@@ -383,7 +384,8 @@ impl Sql {
             sqlx::query_as(
                 "SELECT tenant, id FROM calls WHERE finalized_at IS NULL AND seen_at < $1 \
                  AND direction = 'outbound' \
-                 AND state IN ('dialing', 'ringing', 'ended', 'blocked', 'cancelled') \
+                 AND (state IN ('dialing', 'ringing', 'ended', 'blocked', 'cancelled') \
+                 OR (state = 'ending' AND answered_at IS NULL AND session IS NULL)) \
                  ORDER BY seen_at, tenant, id LIMIT $2",
             )
             .bind(before)

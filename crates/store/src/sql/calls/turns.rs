@@ -30,7 +30,7 @@ impl Speaker {
 /// A turn to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallTurn<'a> {
-    /// Its number, from 1; one that is there already is not added again.
+    /// Its number, from 1, in later attempts from [`turns_before`] on; one that is there already is not added again.
     pub seq: i64,
     /// Who spoke.
     pub speaker: Speaker,
@@ -67,6 +67,18 @@ pub struct StoredTurn {
     pub source: String,
     /// What was said.
     pub content: Vec<u8>,
+}
+
+/// Turns of one attempt at most: with each attempt their numbers begin so much higher, so that none meets one of another.
+const OF_ATTEMPT: i64 = 1 << 20;
+
+/// The number before the first turn of an attempt.
+pub const fn turns_before(attempt: i64) -> i64 {
+    if attempt > 1 {
+        (attempt - 1) * OF_ATTEMPT
+    } else {
+        0
+    }
 }
 
 impl Sql {
@@ -108,7 +120,7 @@ impl Sql {
         })
     }
 
-    /// What was said in a call, in order.
+    /// What was said in a call, in order, in all attempts.
     ///
     /// # Errors
     /// [`StoreError::Query`], [`StoreError::Unreachable`], [`StoreError::Keys`].
@@ -117,14 +129,37 @@ impl Sql {
         tenant: &str,
         call: &str,
     ) -> Result<Vec<StoredTurn>, StoreError> {
+        self.turns((tenant, call), 0, i64::MAX).await
+    }
+
+    /// What was said in one attempt of a call, in order.
+    ///
+    /// # Errors
+    /// As [`Sql::call_turns`].
+    pub async fn attempt_turns(
+        &self,
+        (tenant, call, attempt): (&str, &str, i64),
+    ) -> Result<Vec<StoredTurn>, StoreError> {
+        let (before, last) = (turns_before(attempt), turns_before(attempt + 1));
+        self.turns((tenant, call), before, last).await
+    }
+
+    async fn turns(
+        &self,
+        (tenant, call): (&str, &str),
+        before: i64,
+        last: i64,
+    ) -> Result<Vec<StoredTurn>, StoreError> {
         let action = "read what was said in a call";
         let mut turns: Vec<StoredTurn> = work!(self, Read, Scope::Tenant(tenant), action, |on| {
             sqlx::query_as(
                 "SELECT seq, role, item, started_ms, ended_ms, interrupted, source, content \
-                 FROM call_turns WHERE tenant = $1 AND call = $2 ORDER BY seq",
+                 FROM call_turns WHERE tenant = $1 AND call = $2 AND seq > $3 AND seq <= $4 ORDER BY seq",
             )
             .bind(tenant)
             .bind(call)
+            .bind(before)
+            .bind(last)
             .fetch_all(on)
             .await
         })?;

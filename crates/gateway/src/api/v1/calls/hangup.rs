@@ -7,13 +7,14 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use engine::call::state::{CallState, HangupReason, Party, Step};
-use store::{CallNews, CallingOff, NewCallEvent};
+use store::{CallNews, CallingOff, NewCallEvent, StoreError};
 use wire::rest::calls::{Call, HangUp};
 
 use super::{found, shown, unreadable};
 use crate::App;
-use crate::auth::Caller;
-use crate::calls::Order;
+use crate::auth::{Caller, chain};
+use crate::calls::{CallKey, Order};
+use crate::dialler::{after, stop};
 use crate::http::{ApiError, Json};
 
 /// End a call.
@@ -55,14 +56,21 @@ pub(crate) async fn hangup(
     } else {
         CallingOff::TooLate(state)
     };
-    if called_off != CallingOff::Done {
+    let key = CallKey {
+        tenant: tenant.to_owned(),
+        id: id.clone(),
+        attempt: call.attempt_number,
+    };
+    if called_off == CallingOff::Done {
+        follow(&key, after::over(&app, &key).await);
+    } else {
         // the words come first: a call that runs on another server hears of its end when that looks at it
         let order = Order::HangUp {
             say: wanted.say,
             reason: HangupReason::AgentEnd,
             by: Party::System,
         };
-        app.phone.live.order((tenant, &id), order);
+        let here = app.phone.live.order((tenant, &id), order);
         let attempt = u32::try_from(call.attempt_number).unwrap_or(1);
         let step =
             Step::to(attempt, CallState::Ending).because(HangupReason::AgentEnd, Party::System);
@@ -70,7 +78,24 @@ pub(crate) async fn hangup(
         sql.tell_call((tenant, &id), &CallNews::of(step, event), &[])
             .await
             .map_err(unreadable)?;
+        if !here {
+            let ending = found(&app, tenant, &id).await?;
+            let task = Arc::clone(&app);
+            // whoever asks may go away before the carrier has answered
+            let stopped = app.lifecycle.spawn(async move {
+                let stopped = stop::stop(&task, &key, &ending).await;
+                follow(&key, stopped);
+            });
+            let _ = stopped.await;
+        }
     }
     let call = found(&app, tenant, &id).await?;
     Ok(Json(shown(&call)))
+}
+
+/// What could not be done is found by the dialler's next look.
+fn follow(key: &CallKey, done: Result<(), StoreError>) {
+    if let Err(error) = done {
+        tracing::warn!(call = key.id, error = %chain(&error), "cannot deal with a call that was ended");
+    }
 }

@@ -12,7 +12,7 @@ use wire::telephony::Dialect;
 
 use super::{number, shown, unreadable};
 use crate::App;
-use crate::auth::Administrator;
+use crate::auth::{Administrator, DEFAULT_TENANT};
 use crate::http::{ApiError, Json};
 
 /// Give a telephone number an agent.
@@ -24,7 +24,7 @@ use crate::http::{ApiError, Json};
     request_body = PhoneNumberSettings,
     responses(
         (status = 200, description = "Calls to it are answered so from now on", body = PhoneNumber),
-        (status = 400, description = "It is no number, or the carrier or the account is not known here"),
+        (status = 400, description = "It is no number, or the carrier is not known here, or the account is none that the tenant may use"),
         (status = 401, description = "No usable key"),
         (status = 403, description = "The key does not administer the tenant"),
         (status = 404, description = "There is no such agent"),
@@ -45,16 +45,8 @@ pub(crate) async fn put(
             format!("There is no such carrier; there are {known}."),
         )
     })?;
-    if let Some(account) = &settings.account {
-        let telephony = &app.config.telephony;
-        let known = telephony.accounts_with(carrier);
-        if !known.into_iter().any(|(name, _)| name == account) {
-            return Err(ApiError::invalid_value(
-                "account",
-                "The server has no account of this name with this carrier; leave it out for any.",
-            ));
-        }
-    }
+    let place = by.principal.place();
+    let account = account(&app, place.tenant, carrier, settings.account.as_deref())?;
     let taken = || {
         ApiError::new(
             StatusCode::CONFLICT,
@@ -62,10 +54,13 @@ pub(crate) async fn put(
             "This number cannot be had: it is in use already.",
         )
     };
-    if app.config.telephony.number(number.as_str()).is_some() {
+    let telephony = &app.config.telephony;
+    // whose call to it is is written in the configuration
+    let configured = telephony.number(number.as_str()).is_some()
+        || (telephony.is_shown(number.as_str()) && place.tenant != DEFAULT_TENANT);
+    if configured {
         return Err(taken());
     }
-    let place = by.principal.place();
     app.agents.find(place, &settings.agent).await?;
     let sql = &app.store.sql;
     let now = app.clock.utc();
@@ -77,7 +72,7 @@ pub(crate) async fn put(
         project: place.project.to_owned(),
         agent: settings.agent,
         provider: settings.provider,
-        account: settings.account.unwrap_or_default(),
+        account,
         created_at: before.map_or(now, |before| before.created_at),
         updated_at: now,
     };
@@ -91,4 +86,37 @@ pub(crate) async fn put(
         "a telephone number was given an agent"
     );
     Ok(Json(shown(line)))
+}
+
+/// The account that a number of `tenant` is with: a tenant cannot have calls of an account that it was not given.
+///
+/// # Errors
+/// 400.
+fn account(
+    app: &App,
+    tenant: &str,
+    carrier: Dialect,
+    named: Option<&str>,
+) -> Result<String, ApiError> {
+    let known = app.config.telephony.accounts_with(carrier);
+    let own: Vec<&str> = known
+        .filter(|(_, account)| account.serves(tenant))
+        .map(|(name, _)| name)
+        .collect();
+    let wrong = |message| Err(ApiError::invalid_value("account", message));
+    match (named, own.as_slice()) {
+        (Some(named), own) if own.contains(&named) => Ok(named.to_owned()),
+        (Some(_), _) => wrong(
+            "The server has no account of this name with this carrier that this tenant may use; see telephony.accounts.NAME.tenants.",
+        ),
+        (None, [only]) => Ok((*only).to_owned()),
+        // the operator's numbers may be with any
+        (None, _) if tenant == DEFAULT_TENANT => Ok(String::new()),
+        (None, []) => wrong(
+            "The server has no account with this carrier that this tenant may use; see telephony.accounts.NAME.tenants.",
+        ),
+        (None, _) => wrong(
+            "There are several accounts with this carrier: name the one that the number is with.",
+        ),
+    }
 }

@@ -149,6 +149,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
         opens,
     } = bound;
     let session_id = call.session.settings().id.clone();
+    let words = Words::new(key.attempt);
     let mut book = Book::open(&app, key, session_id.clone());
     book.note(Entry::Live {
         stream_id: start.stream_id.clone(),
@@ -169,7 +170,7 @@ pub(super) async fn serve(app: Arc<App>, opening: Opening, start: Start, bound: 
     let mut task = Box::new(Line {
         ear: Ear::new(codec.format()),
         sound: Sound::new(&codec),
-        words: Words::new(),
+        words,
         timers: Timers::new(app.config.telephony.limits(max_call_s), 0),
         keys: Collector::new(Gather::default(), 0),
         caller: Caller::Quiet,

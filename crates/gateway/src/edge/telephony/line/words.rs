@@ -49,9 +49,10 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn new() -> Self {
+    /// Of an attempt of a call, from 1.
+    pub(super) fn new(attempt: i64) -> Self {
         Self {
-            seq: 0,
+            seq: store::turns_before(attempt),
             asked: VecDeque::new(),
             said: VecDeque::new(),
             heard: 0,
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn turns_come_as_they_are_heard_and_keep_their_order() {
-        let mut words = Words::new();
+        let mut words = Words::new(1);
         words.agent_sounds("item_1", 1000, 0);
         words.agent_words("item_1", "Hello, I am an AI assistant.");
         words.agent_ends("item_1", 3);
@@ -303,11 +304,15 @@ mod tests {
         let left = words.agent_left("item_3", "Not").unwrap();
         assert!(left.interrupted && left.seq == 3 && left.ended_ms == 2700);
         assert!(words.caller_said("item_9", "  ", 3000).is_none());
+        // what is said in another attempt meets none of this
+        let mut next = Words::new(2);
+        let first = next.caller_said("item_1", "Hello?", 10).unwrap();
+        assert_eq!(first.seq, store::turns_before(2) + 1);
     }
 
     #[test]
     fn what_nobody_answers_for_is_cut_by_time_at_a_word() {
-        let mut words = Words::new();
+        let mut words = Words::new(1);
         words.agent_sounds("item_1", 1000, 0);
         words.agent_words("item_1", "one two three four");
         words.agent_cut("item_1", 500);

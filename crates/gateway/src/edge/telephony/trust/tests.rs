@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::token::Purpose;
 use super::twilio::Kind;
 use super::{Asked, Distrust, basic, genesys, plivo, shared_secret, signalwire, telnyx, token};
 use super::{twilio, vonage};
@@ -357,14 +358,30 @@ fn genesys_signs_the_upgrade() {
 #[test]
 fn tokens_are_for_one_call_and_a_short_time() {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
-    let text = token::mint(&key, ("acme", "call-1"), NOW + token::LIFETIME_S, [9; 16]);
+    let text = token::mint(
+        &key,
+        (Purpose::Stream, "acme", "call-1"),
+        2,
+        NOW + token::LIFETIME_S,
+        [9; 16],
+    );
     assert_eq!(text.len(), token::LENGTH);
     assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    let once = token::check(&key, ("acme", "call-1"), &text, NOW).expect("a good token");
-    assert_eq!(once.id, format!("token:{}", "09".repeat(16)));
-    assert_eq!(once.until_s, NOW + 120);
-    assert!(token::check(&key, ("acme", "call-1"), &text, NOW + 120).is_ok());
-    let check = |call: &str, text: &str, now| token::check(&key, ("acme", call), text, now).err();
+    let own = (Purpose::Stream, "acme", "call-1");
+    let proof = token::check(&key, own, &text, NOW).expect("a good token");
+    assert_eq!(proof.once.id, format!("token:{}", "09".repeat(16)));
+    assert_eq!((proof.once.until_s, proof.attempt), (NOW + 120, 2));
+    assert!(token::check(&key, own, &text, NOW + 120).is_ok());
+    // what is good for a stream is no address, and the other way round
+    let address = (Purpose::Address, "acme", "call-1");
+    let crossed = token::check(&key, address, &text, NOW).err();
+    assert_eq!(crossed, Some(Distrust::Mismatch));
+    let other_attempt = format!("{}00000001{}", &text[..48], &text[56..]);
+    let crossed = token::check(&key, own, &other_attempt, NOW).err();
+    assert_eq!(crossed, Some(Distrust::Mismatch));
+    let check = |call: &str, text: &str, now| {
+        token::check(&key, (Purpose::Stream, "acme", call), text, now).err()
+    };
     assert_eq!(check("call-1", &text, NOW + 121), Some(Distrust::Stale));
     assert_eq!(check("call-2", &text, NOW), Some(Distrust::Mismatch));
     assert_eq!(check("", &text, NOW), Some(Distrust::Mismatch));
@@ -372,14 +389,17 @@ fn tokens_are_for_one_call_and_a_short_time() {
     assert_eq!(check("call-1", &later, NOW), Some(Distrust::Mismatch));
     let malformed = Some(Distrust::Malformed("token"));
     assert_eq!(check("call-1", "", NOW), malformed);
-    assert_eq!(check("call-1", &"é".repeat(56), NOW), malformed);
+    assert_eq!(
+        check("call-1", &"é".repeat(token::LENGTH / 2), NOW),
+        malformed
+    );
     assert_eq!(check("call-1", &"g".repeat(token::LENGTH), NOW), malformed);
     for (tenant, call) in [("rival", "call-1"), ("acmec", "all-1"), ("", "acmecall-1")] {
-        let foreign = token::check(&key, (tenant, call), &text, NOW).err();
+        let foreign = token::check(&key, (Purpose::Stream, tenant, call), &text, NOW).err();
         assert_eq!(foreign, Some(Distrust::Mismatch), "{tenant} {call}");
     }
     let other = hmac::Key::new(hmac::HMAC_SHA256, b"other");
-    let foreign = token::check(&other, ("acme", "call-1"), &text, NOW).err();
+    let foreign = token::check(&other, own, &text, NOW).err();
     assert_eq!(foreign, Some(Distrust::Mismatch));
 }
 

@@ -167,6 +167,7 @@ fn shown(call: &Placed, live: bool) -> Value {
         return json!({
             "call_uuid": call.id, "call_status": call.status, "to": call.to, "from": call.from,
             "direction": "outbound",
+            "session_start": call.made_at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
         });
     }
     let state = if call.status == "completed" {
@@ -177,6 +178,7 @@ fn shown(call: &Placed, live: bool) -> Value {
     json!({
         "call_uuid": call.id, "call_state": state, "to_number": call.to, "from_number": call.from,
         "call_direction": "outbound",
+        "initiation_time": call.made_at.format("%Y-%m-%d %H:%M:%S+00:00").to_string(),
     })
 }
 
