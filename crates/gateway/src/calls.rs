@@ -8,11 +8,13 @@
 //! | what becomes of a carrier's report about a call? | [`progress`] |
 //! | how is what happens in a call written down, and dealt with once? | [`book`] |
 //! | what is kept sealed of a call? | [`details`] |
+//! | how many watch calls? | [`watchers`] |
 
 pub mod book;
 pub mod details;
 pub mod live;
 pub mod progress;
+pub mod watchers;
 
 use aws_lc_rs::hmac;
 use store::Sql;
@@ -61,6 +63,8 @@ pub struct Phone {
     pub live: LiveCalls,
     /// Makes and checks the tokens that bind a stream to its call; the same on all servers of an installation.
     pub token_key: hmac::Key,
+    /// Who watches calls.
+    pub watchers: watchers::Watchers,
 }
 
 impl Phone {
@@ -75,6 +79,7 @@ impl Phone {
         Ok(Self {
             live: LiveCalls::new(limit),
             token_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            watchers: watchers::Watchers::default(),
         })
     }
 }
