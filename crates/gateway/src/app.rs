@@ -176,7 +176,7 @@ impl App {
         let live = &store.live;
         let (limiter, leases) = (live.limiter.clone(), live.leases.clone());
         let quotas = Quotas::new(limiter, leases, clock.clone(), metrics.clone());
-        let around = (&clock, &metrics);
+        let around = (&clock, &metrics, &lifecycle);
         let chat = Chat::open(&config, &store, around, seed(&clock)).await?;
         Ok(Arc::new(Self {
             chat,
@@ -187,7 +187,7 @@ impl App {
             audio_requests: Arc::new(Semaphore::new(config.limits.concurrent_audio_requests)),
             phone,
             presence,
-            voice: voice::Desk::open(&config.voice, &clock)?,
+            voice: voice::Desk::open(&config.voice, &clock, &lifecycle)?,
             store,
             journal,
             delivery: Mutex::new(delivery),

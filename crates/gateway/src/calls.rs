@@ -10,6 +10,7 @@
 //! | what is kept sealed of a call? | [`details`] |
 //! | how is a caller passed on? | [`transfer`] |
 //! | how does the carrier's side of a call end? | [`leg`] |
+//! | how many watch calls? | [`watchers`] |
 
 pub mod book;
 pub mod details;
@@ -17,6 +18,7 @@ pub mod leg;
 pub mod live;
 pub mod progress;
 pub mod transfer;
+pub mod watchers;
 
 use aws_lc_rs::hmac;
 use store::Sql;
@@ -65,6 +67,8 @@ pub struct Phone {
     pub live: LiveCalls,
     /// Makes and checks the tokens that bind a stream to its call; the same on all servers of an installation.
     pub token_key: hmac::Key,
+    /// Who watches calls.
+    pub watchers: watchers::Watchers,
 }
 
 impl Phone {
@@ -79,6 +83,7 @@ impl Phone {
         Ok(Self {
             live: LiveCalls::new(limit),
             token_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            watchers: watchers::Watchers::default(),
         })
     }
 }

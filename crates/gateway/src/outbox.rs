@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use store::{AfterFailure, Effect, Retries};
 use tokio::sync::watch;
 
@@ -128,38 +129,54 @@ pub(crate) fn start(app: &Arc<App>) {
 async fn work_off(app: Arc<App>, work: Arc<dyn Work>) {
     let mut put = app.outbox.put.subscribe();
     let owner = wire::ids::Ids::seeded(app.seed()).next("worker");
+    let mut running = FuturesUnordered::new();
     while !app.lifecycle.stopping() {
         put.mark_unchanged();
-        let pause = match round(&app, &*work, &owner).await {
-            Ok(0) => IDLE,
-            Ok(_) => continue,
+        let free = (work.at_once() as usize).saturating_sub(running.len());
+        let pause = match claim(&app, &*work, &owner, free).await {
+            Ok(claimed) => {
+                running.extend(
+                    claimed
+                        .into_iter()
+                        .map(|effect| one(&app, &*work, &owner, effect)),
+                );
+                IDLE
+            }
             Err(error) => {
                 let error = chain(&error);
                 tracing::warn!(topic = work.topic(), error, "cannot work the outbox off");
                 AFTER_TROUBLE
             }
         };
+        let has_room = running.len() < work.at_once() as usize;
         tokio::select! {
-            () = app.lifecycle.soft().cancelled() => return,
-            _ = put.changed() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = app.lifecycle.soft().cancelled() => break,
+            // one that is done makes room for another, however long the rest take
+            Some(()) = running.next(), if !running.is_empty() => {}
+            _ = put.changed(), if has_room => {}
+            () = tokio::time::sleep(pause), if has_room => {}
         }
     }
+    while running.next().await.is_some() {}
 }
 
-/// Does what is due of one kind; how much that was.
-async fn round(app: &Arc<App>, work: &dyn Work, owner: &str) -> Result<usize, store::StoreError> {
+/// Claims what is due of one kind, as much as there is room for.
+async fn claim(
+    app: &App,
+    work: &dyn Work,
+    owner: &str,
+    free: usize,
+) -> Result<Vec<Effect>, store::StoreError> {
+    let free = u32::try_from(free).unwrap_or(u32::MAX);
+    if free == 0 {
+        return Ok(Vec::new());
+    }
     let now = app.clock.utc();
     let claim = (work.topic(), owner);
-    let sql = &app.store.sql;
-    let claimed = sql
-        .claim_effects(claim, now, now + LEASE, work.at_once())
-        .await?;
-    let count = claimed.len();
-    futures_util::stream::iter(claimed)
-        .for_each_concurrent(None, |effect| one(app, work, owner, effect))
-        .await;
-    Ok(count)
+    app.store
+        .sql
+        .claim_effects(claim, now, now + LEASE, free)
+        .await
 }
 
 /// Does one piece and says what became of it.

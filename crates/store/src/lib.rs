@@ -128,6 +128,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the database is away, or so busy that it takes nothing: the same succeeds another time.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Query { source, .. } => {
+                let Some(said) = source.as_database_error() else {
+                    return true;
+                };
+                // of PostgreSQL: it goes down, comes up, or has lost us; of SQLite: somebody else writes
+                let away =
+                    |code: &str| code.starts_with("57P") || code.starts_with("08") || code == "5";
+                said.code().is_some_and(|code| away(&code)) || self.is_storage()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the disk of the database is full or does not take what is written.
     pub fn is_storage(&self) -> bool {
         let Self::Query { source, .. } = self else {

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::jwt::TokenError;
 use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
 
 /// Keys are asked for again after this time, so that a withdrawn one ends.
 const FRESH_FOR: Duration = Duration::from_mins(10);
@@ -27,6 +28,13 @@ const MAX_BYTES: usize = 256 * 1024;
 /// One issuer's keys.
 #[derive(Debug)]
 pub(super) struct KeySet {
+    shared: Arc<Shared>,
+    lifecycle: Lifecycle,
+}
+
+/// What whoever asks the issuer works with.
+#[derive(Debug)]
+struct Shared {
     url: String,
     client: Client,
     clock: Clock,
@@ -42,13 +50,21 @@ struct Held {
 }
 
 impl KeySet {
-    pub(super) fn new(url: String, clock: Clock) -> Result<Self, reqwest::Error> {
-        Ok(Self {
+    pub(super) fn new(
+        url: String,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Result<Self, reqwest::Error> {
+        let shared = Shared {
             url,
             client: providers::http::client()?,
             clock,
             held: RwLock::default(),
             asked: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            lifecycle,
         })
     }
 
@@ -58,26 +74,33 @@ impl KeySet {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<DecodingKey, TokenError> {
-        let held = self.held();
+        let (held, clock) = (self.shared.held(), &self.shared.clock);
         let known = pick(&held.keys, kid, algorithm);
-        let age = held.since.map(|since| self.clock.now() - since);
+        let age = held.since.map(|since| clock.now() - since);
         if let (Some(key), Some(age)) = (&known, age)
             && age < FRESH_FOR
         {
             return read(key);
         }
-        self.ask().await;
-        let held = self.held();
+        let shared = Arc::clone(&self.shared);
+        // whoever asks may go away before the issuer has answered: the others wait for that answer
+        let asking = self.lifecycle.spawn(async move { shared.ask().await });
+        if asking.await.is_err() {
+            return Err(TokenError::KeysUnavailable);
+        }
+        let held = self.shared.held();
         let usable = held
             .since
-            .is_some_and(|since| self.clock.now() - since < HELD_FOR);
+            .is_some_and(|since| clock.now() - since < HELD_FOR);
         match pick(&held.keys, kid, algorithm) {
             Some(key) if usable => read(&key),
             None if usable => Err(TokenError::UnknownKey),
             _ => Err(TokenError::KeysUnavailable),
         }
     }
+}
 
+impl Shared {
     fn held(&self) -> Held {
         let held = self.held.read();
         held.map_or_else(

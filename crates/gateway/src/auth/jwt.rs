@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::jwks::KeySet;
 use crate::clock::Clock;
 use crate::config::Secret;
+use crate::lifecycle::Lifecycle;
 
 /// Longest token, in bytes: it travels in a request's head, and those of the large issuers are below 4 KiB.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -99,13 +100,17 @@ impl Verifier {
     ///
     /// # Errors
     /// When the client for the issuer's keys cannot be made.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Option<Self>, reqwest::Error> {
+    pub fn new(
+        settings: &Settings,
+        clock: Clock,
+        lifecycle: &Lifecycle,
+    ) -> Result<Option<Self>, reqwest::Error> {
         let secret = settings.secret.as_ref().map(Secret::reveal);
         let shared = secret
             .filter(|secret| !secret.is_empty())
             .map(|secret| DecodingKey::from_secret(secret.as_bytes()));
         let published = match &settings.keys_url {
-            Some(url) => Some(KeySet::new(url.clone(), clock.clone())?),
+            Some(url) => Some(KeySet::new(url.clone(), clock.clone(), lifecycle.clone())?),
             None => None,
         };
         let verifier = Self {

@@ -203,7 +203,10 @@ impl Writer {
             let Err(error) = self.write(entry).await else {
                 return;
             };
-            let Some(pause) = pauses.next() else {
+            // what was said is kept however long the database is away
+            let keeps = matches!(entry, Entry::Turn(_) | Entry::Live { .. }) && error.is_outage();
+            let longest = PAUSES.last().filter(|_| keeps);
+            let Some(pause) = pauses.next().or(longest) else {
                 tracing::error!(
                     call = self.call.id,
                     error = %chain(&error),

@@ -98,9 +98,15 @@ impl Telephony {
         self.max_calls > 0
     }
 
-    /// How long calls last here, for calls that may last `max_call_s` seconds, or as long as the configuration says.
+    /// How long a call lasts at most, in s, that asks for `wanted_s`: never longer than the configuration says.
+    pub fn lasting_s(&self, wanted_s: Option<u64>) -> u64 {
+        let wanted_s = wanted_s.filter(|wanted| *wanted > 0);
+        wanted_s.map_or(self.max_call_s, |wanted| wanted.min(self.max_call_s))
+    }
+
+    /// How long calls last here, for calls that ask for `max_call_s` seconds, or as long as the configuration says.
     pub fn limits(&self, max_call_s: Option<u64>) -> Limits {
-        let lasting_s = max_call_s.unwrap_or(self.max_call_s);
+        let lasting_s = self.lasting_s(max_call_s);
         Limits {
             silence_ms: self.inactivity_s * 1000,
             prompts: self.inactivity_prompts,

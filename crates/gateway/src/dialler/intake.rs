@@ -111,8 +111,14 @@ pub async fn take(app: &App, asker: Asker<'_>, new: NewCall) -> Result<Taken, No
     let now = app.clock.utc();
     let print = print_of(&new);
     let number = number("to", &new.to)?;
-    let zone = check(&new, now)?;
+    let zone = check(app, &new, now)?;
     let sql = &app.store.sql;
+    // what was taken in stays so, whatever the rules say by now
+    if let Some(name) = asker.request_key
+        && let Some(id) = sql.find_request(asker.tenant, name).await?
+    {
+        return same(app, asker.tenant, &id, &print).await;
+    }
     let callee = sql.callee(number.as_str()).await?;
     let zones = match zone {
         Some(zone) => vec![zone],
@@ -192,20 +198,24 @@ pub async fn take(app: &App, asker: Asker<'_>, new: NewCall) -> Result<Taken, No
             app.dialler.wake();
             Ok(Taken { call, known: false })
         }
-        Enqueued::Known(id) => {
-            let known = sql.find_call(asker.tenant, &id).await?;
-            let known = known.ok_or(NotTaken::OtherRequest)?;
-            // the same name for something else is a mistake
-            if Details::of(&known).request_print.as_deref() != Some(print.as_str()) {
-                return Err(NotTaken::OtherRequest);
-            }
-            Ok(Taken {
-                call: known,
-                known: true,
-            })
-        }
+        // somebody was faster a moment ago
+        Enqueued::Known(id) => same(app, asker.tenant, &id, &print).await,
         Enqueued::Taken => Err(NotTaken::OtherRequest),
     }
+}
+
+/// The call that was asked for before under the same name.
+async fn same(app: &App, tenant: &str, id: &str, print: &str) -> Result<Taken, NotTaken> {
+    let known = app.store.sql.find_call(tenant, id).await?;
+    let known = known.ok_or(NotTaken::OtherRequest)?;
+    // the same name for something else is a mistake
+    if Details::of(&known).request_print.as_deref() != Some(print) {
+        return Err(NotTaken::OtherRequest);
+    }
+    Ok(Taken {
+        call: known,
+        known: true,
+    })
 }
 
 /// A digest of what was asked for.
@@ -225,7 +235,7 @@ fn number(field: &'static str, text: &str) -> Result<E164, NotTaken> {
 }
 
 /// Checks everything but the numbers, and reads the zone.
-fn check(new: &NewCall, now: DateTime<Utc>) -> Result<Option<Tz>, NotTaken> {
+fn check(app: &App, new: &NewCall, now: DateTime<Utc>) -> Result<Option<Tz>, NotTaken> {
     let length = |text: &str| text.chars().count();
     let texts = [
         Some(&new.objective),
@@ -286,11 +296,13 @@ fn check(new: &NewCall, now: DateTime<Utc>) -> Result<Option<Tz>, NotTaken> {
         );
         return Err(invalid("metadata", expected));
     }
+    let longest_s = app.config.telephony.max_call_s;
     if new
         .max_duration_s
-        .is_some_and(|seconds| !(30..=3600).contains(&seconds))
+        .is_some_and(|seconds| !(30..=longest_s).contains(&u64::from(seconds)))
     {
-        return Err(invalid("max_duration_s", "it must be 30 to 3600"));
+        let expected = format!("it must be 30 to {longest_s}; see telephony.max_call_s");
+        return Err(invalid("max_duration_s", expected));
     }
     if let Some(at) = new.scheduled_at {
         let at = DateTime::from_timestamp(at, 0);

@@ -2,6 +2,7 @@
 //! Started by the dialler; every server looks, and the carrier is asked before anything is decided.
 //! Never dials: an attempt that cannot be found counts as failed, and the ladder says what follows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,41 +41,71 @@ async fn look(app: &Arc<App>) -> Result<(), StoreError> {
     let sql = &app.store.sql;
     let rings = TimeDelta::seconds(app.config.dialling.ring_timeout_s.into());
     let before = app.clock.utc() - rings - SILENT;
+    // whoever does not answer is not waited for once more with each of its calls
+    let mut silent = BTreeSet::new();
     for (tenant, id) in sql.silent_calls(before, AT_ONCE).await? {
-        let Some(call) = sql.find_call(&tenant, &id).await? else {
-            continue;
-        };
-        let key = CallKey {
-            tenant,
-            id,
-            attempt: call.attempt_number,
-        };
-        if CallState::parse(&call.state).is_some_and(CallState::is_over) {
-            // its end was written down, and whoever did that did not come as far as what follows
-            after::over(app, &key).await?;
-        } else {
-            resolve(app, &key, &call).await?;
+        let known = one(app, (&tenant, &id), &mut silent).await;
+        let known = known.unwrap_or_else(|error| {
+            tracing::warn!(call = id, error = %chain(&error), "cannot find out what became of a call");
+            false
+        });
+        if !known {
+            // the others come first now
+            sql.look_later((&tenant, &id), app.clock.utc()).await?;
         }
     }
     Ok(())
 }
 
-/// Asks the carrier what became of an attempt.
-async fn resolve(app: &App, key: &CallKey, call: &StoredCall) -> Result<(), StoreError> {
+/// Deals with one call; false where its carrier does not say what became of it.
+async fn one(
+    app: &App,
+    (tenant, id): (&str, &str),
+    silent: &mut BTreeSet<String>,
+) -> Result<bool, StoreError> {
+    let Some(call) = app.store.sql.find_call(tenant, id).await? else {
+        return Ok(true);
+    };
+    let key = CallKey {
+        tenant: tenant.to_owned(),
+        id: id.to_owned(),
+        attempt: call.attempt_number,
+    };
+    if CallState::parse(&call.state).is_some_and(CallState::is_over) {
+        // its end was written down, and whoever did that did not come as far as what follows
+        after::over(app, &key).await?;
+        return Ok(true);
+    }
+    if silent.contains(&call.account) {
+        return Ok(false);
+    }
+    let known = resolve(app, &key, &call).await?;
+    if !known {
+        silent.insert(call.account);
+    }
+    Ok(known)
+}
+
+/// Asks the carrier what became of an attempt; false where it does not say.
+async fn resolve(app: &App, key: &CallKey, call: &StoredCall) -> Result<bool, StoreError> {
     let Some(line) = app.dialler.line(&call.account) else {
-        return gone(app, key, "its carrier account is not configured any more").await;
+        gone(app, key, "its carrier account is not configured any more").await?;
+        return Ok(true);
     };
     match ask(app, key, call, line).await {
         Ok(Some(found)) => stands(app, key, call, line, &found).await,
-        Ok(None) => gone(app, key, "the carrier knows of no such call").await,
+        Ok(None) => {
+            gone(app, key, "the carrier knows of no such call").await?;
+            Ok(true)
+        }
         Err(problem) => {
-            // it is asked again with the next look
+            // it is asked again
             tracing::warn!(
                 call = key.id,
                 problem,
                 "the carrier cannot be asked what became of a call"
             );
-            Ok(())
+            Ok(false)
         }
     }
 }
@@ -108,14 +139,14 @@ async fn ask(
         .map_err(|error| error.to_string())
 }
 
-/// The carrier knows the call: it stands as the carrier says, and one that rings for too long is ended.
+/// The carrier knows the call: it stands as the carrier says, and one that rings for too long is ended; false where it cannot be.
 async fn stands(
     app: &App,
     key: &CallKey,
     call: &StoredCall,
     line: &Line,
     found: &Found,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let now = app.clock.utc();
     let event = NewCallEvent::new("sweep", "found", now);
     let over = found.status.map(|status| status.step(key.engine_attempt()));
@@ -131,7 +162,7 @@ async fn stands(
         None => {
             if let Err(error) = line.carrier.hang_up(&found.call_id, now).await {
                 tracing::warn!(call = key.id, %error, "a call that nobody looks after cannot be ended");
-                return Ok(());
+                return Ok(false);
             }
             stop::unanswered(key.engine_attempt(), HangupReason::NoAnswer)
         }
@@ -141,7 +172,8 @@ async fn stands(
         ..CallNews::of(step, event)
     };
     app.store.sql.tell_call(key.named(), &news, &[]).await?;
-    after::over(app, key).await
+    after::over(app, key).await?;
+    Ok(true)
 }
 
 /// The carrier does not know the call: the attempt has failed.

@@ -191,12 +191,8 @@ async fn dial(app: &Arc<App>, call: &ClaimedCall, read: &Read) -> Result<(), Sto
         (true, false) => Machines::Detect,
         (true, true) => Machines::DetectEnd,
     };
-    let limit_s = u64::from(read.details.max_duration_s.unwrap_or(0));
-    let limit_s = if limit_s == 0 {
-        app.config.telephony.max_call_s
-    } else {
-        limit_s
-    };
+    let wanted_s = read.details.max_duration_s.map(u64::from);
+    let limit_s = app.config.telephony.lasting_s(wanted_s);
     let correlation = correlation(&key);
     let asked = NewDial {
         to: to.as_str(),

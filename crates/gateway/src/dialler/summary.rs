@@ -20,6 +20,7 @@ use wire::rest::calls::webhook::SummaryNews;
 
 use super::{CallKey, Details, announce, tables};
 use crate::App;
+use crate::metering::Opening;
 use crate::outbox::{Failed, Work};
 
 /// The topic of this work.
@@ -93,8 +94,18 @@ impl Work for Summary {
         let turns = sql.attempt_turns(key.at_attempt()).await?;
         let transcript = lines(&turns);
         let summed = match model(app)? {
-            Some(model) if !transcript.is_empty() => {
-                let asked = ask(app, &key, &call, (&*model, transcript.as_str())).await;
+            Some((pipeline, model)) if !transcript.is_empty() => {
+                // the call's own account is closed, and may be another server's
+                let account = effect.id.as_str();
+                let opening = Opening {
+                    tenant: key.tenant.clone(),
+                    project: call.project.clone(),
+                    model: pipeline.clone(),
+                    pipeline,
+                    started_at: app.clock.unix_s(),
+                };
+                let _billed = app.meter.request(account, opening);
+                let asked = ask(app, account, &call, (&*model, transcript.as_str())).await;
                 if let Err(problem) = &asked
                     && effect.tries < i64::from(TRIES)
                 {
@@ -118,8 +129,8 @@ pub fn lines(turns: &[StoredTurn]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The model that sums up; nothing when none is to.
-fn model(app: &App) -> Result<Option<Arc<dyn Llm>>, Failed> {
+/// The model that sums up, and its pipeline's name; nothing when none is to.
+fn model(app: &App) -> Result<Option<(String, Arc<dyn Llm>)>, Failed> {
     let named = app.config.dialling.summary_pipeline.as_deref();
     if named == Some("none") {
         return Ok(None);
@@ -130,7 +141,7 @@ fn model(app: &App) -> Result<Option<Arc<dyn Llm>>, Failed> {
     let pipeline = catalog.pipeline(name);
     let missing = || Failed::never(format!("there is no pipeline '{name}' to sum calls up"));
     pipeline
-        .map(|pipeline| Some(pipeline.llm))
+        .map(|pipeline| Some((name.to_owned(), pipeline.llm)))
         .ok_or_else(missing)
 }
 
@@ -152,7 +163,7 @@ fn zone(details: &Details) -> Option<chrono_tz::Tz> {
 
 async fn ask(
     app: &App,
-    key: &CallKey,
+    account: &str,
     call: &StoredCall,
     (model, transcript): (&dyn Llm, &str),
 ) -> Result<CallSummary, String> {
@@ -166,7 +177,7 @@ async fn ask(
     let mut problem: Option<NoSummary> = None;
     for turn in 1..=QUESTIONS {
         let request = LlmRequest {
-            session: call.session.clone().unwrap_or_else(|| key.id.clone()),
+            session: account.to_owned(),
             turn: u32::try_from(turn).unwrap_or(1),
             messages: summary::question(&about, problem.as_ref()),
             max_tokens: Some(MAX_TOKENS),

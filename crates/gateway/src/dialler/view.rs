@@ -42,7 +42,8 @@ pub fn shown(stored: &StoredCall) -> Call {
         summary: details.summary,
         cost_micros: stored.actual_micros,
         created_at: stored.created_at.timestamp(),
-        scheduled_at: seconds(stored.due_at),
+        // of a call that was placed, when it was to be
+        scheduled_at: seconds(stored.due_at.or(stored.scheduled_at)),
         started_at: seconds(stored.started_at),
         answered_at: seconds(stored.answered_at),
         ended_at: seconds(stored.ended_at),

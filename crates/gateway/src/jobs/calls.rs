@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::call::state::{CallState, HangupReason, Outcome, Party, Step};
 use store::{CallNews, NewCallEvent, StoreError};
 use tokio::time::MissedTickBehavior;
@@ -47,42 +47,57 @@ pub(crate) async fn sweep(app: &App) -> Result<usize, StoreError> {
     let before = now - TimeDelta::from_std(LOST_AFTER).unwrap_or_default();
     let mut dealt_with = 0;
     for (tenant, id) in sql.orphaned_calls(before, AT_ONCE).await? {
-        let Some(call) = sql.find_call(&tenant, &id).await? else {
-            continue;
-        };
-        // somebody may have looked at it since
-        if call.seen_at.is_none_or(|seen| seen >= before) {
-            continue;
-        }
-        // an outbound call that was not answered is for the dialler to look up and try again; where no server dials any more,
-        // nobody would
-        let answered = call.session.is_some() || call.answered_at.is_some();
-        let rings = TimeDelta::seconds(app.config.dialling.ring_timeout_s.into());
-        let given_up = call
-            .seen_at
-            .is_some_and(|seen| seen < now - rings - UNASKED);
-        if call.direction == "outbound" && !answered && !given_up {
-            continue;
-        }
-        let attempt = u32::try_from(call.attempt_number).unwrap_or(1);
-        let step =
-            Step::to(attempt, CallState::Ended).because(HangupReason::StreamLost, Party::System);
-        let mut event = NewCallEvent::new("sweep", "orphaned", now);
-        let key = format!("{attempt} orphaned");
-        event.source_key = Some(&key);
-        sql.tell_call((&tenant, &id), &CallNews::of(step, event), &[])
-            .await?;
-        let key = CallKey {
-            tenant,
-            id,
-            attempt: call.attempt_number,
-        };
-        if after::conclude(app, &key, Some(Outcome::Incomplete)).await? {
-            let id = key.id;
-            dealt_with += 1;
-            app.metrics.calls().orphan();
-            tracing::warn!(call = id, "a call of a server that died is dealt with");
+        match end(app, (&tenant, &id), before).await {
+            Ok(true) => {
+                dealt_with += 1;
+                app.metrics.calls().orphan();
+                tracing::warn!(call = id, "a call of a server that died is dealt with");
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(call = id, error = %chain(&error), "cannot deal with a call that nobody looks after");
+                // the others come first now
+                sql.look_later((&tenant, &id), now).await?;
+            }
         }
     }
     Ok(dealt_with)
+}
+
+/// Ends one call that nobody has looked after since `before`; true for whoever has dealt with it.
+async fn end(
+    app: &App,
+    (tenant, id): (&str, &str),
+    before: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let sql = &app.store.sql;
+    let Some(call) = sql.find_call(tenant, id).await? else {
+        return Ok(false);
+    };
+    // somebody may have looked at it since
+    if call.seen_at.is_none_or(|seen| seen >= before) {
+        return Ok(false);
+    }
+    // an outbound call that was not answered is for the dialler to look up and try again; where no server dials any more,
+    // nobody would
+    let answered = call.session.is_some() || call.answered_at.is_some();
+    let rings = TimeDelta::seconds(app.config.dialling.ring_timeout_s.into());
+    let long_ago = app.clock.utc() - rings - UNASKED;
+    let given_up = call.seen_at.is_some_and(|seen| seen < long_ago);
+    if call.direction == "outbound" && !answered && !given_up {
+        return Ok(false);
+    }
+    let attempt = u32::try_from(call.attempt_number).unwrap_or(1);
+    let step = Step::to(attempt, CallState::Ended).because(HangupReason::StreamLost, Party::System);
+    let mut event = NewCallEvent::new("sweep", "orphaned", app.clock.utc());
+    let source_key = format!("{attempt} orphaned");
+    event.source_key = Some(&source_key);
+    sql.tell_call((tenant, id), &CallNews::of(step, event), &[])
+        .await?;
+    let key = CallKey {
+        tenant: tenant.to_owned(),
+        id: id.to_owned(),
+        attempt: call.attempt_number,
+    };
+    after::conclude(app, &key, Some(Outcome::Incomplete)).await
 }

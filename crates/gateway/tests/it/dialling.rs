@@ -179,6 +179,22 @@ async fn a_call_is_dialled_once_under_its_name_and_told_of() {
     let told = receiver.until(1).await.remove(0).json();
     assert_eq!(told["type"], "call.started");
     assert_eq!(told["data"]["carrier_call_id"], call.id.as_str());
+    // what was taken in is there, whatever the rules say by now
+    answer(world.post("/v1/do_not_call", &json!({ "number": TO }))).await;
+    let (status, again) = answer(asked()).await;
+    assert_eq!((status, &again["id"]), (StatusCode::OK, &first["id"]));
+    // a plus that nobody has escaped is a blank
+    let (_, list) = answer(world.get(&format!("/v1/calls?to={TO}"))).await;
+    assert_eq!(list["data"][0]["id"], first["id"], "{list}");
+    for query in [
+        "to=nobody",
+        "from_time=99999999999999",
+        "until_time=9223372036854775807",
+    ] {
+        let (status, error) = answer(world.get(&format!("/v1/calls?{query}"))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(error["error"]["param"], query.split('=').next().unwrap());
+    }
     // the same name for something else is a mistake
     let mut other = wanted();
     other["objective"] = json!("Ask how the visit was");
@@ -332,6 +348,8 @@ async fn a_mistake_names_its_field_and_stores_nothing() {
         ("objective", json!("x".repeat(2001))),
         ("time_zone", json!("Mars/Olympus")),
         ("max_duration_s", json!(29)),
+        // the operator's longest is 300
+        ("max_duration_s", json!(301)),
         ("scheduled_at", json!(99_999_999_999_i64)),
         ("from", json!("+14155550777")),
         (

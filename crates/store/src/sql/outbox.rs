@@ -58,10 +58,18 @@ pub enum AfterFailure {
     NotOurs,
 }
 
+/// The claim. A tenant's effects stand in a row of their own, behind those of it that somebody has claimed; the first of each
+/// come before the second of any, so that whoever is slow to take what is brought delays nobody else.
 const CLAIM: Claim = claim!(
-    WITH "",
-    "SELECT tenant, id FROM outbox \
-     WHERE state = 'waiting' AND due_at <= $3 AND topic = $4 ORDER BY due_at, tenant, id LIMIT $5" OF "",
+    WITH "busy AS MATERIALIZED (SELECT tenant, COUNT(*) AS claimed FROM outbox \
+         WHERE state = 'waiting' AND due_at > $3 AND topic = $4 AND owner IS NOT NULL GROUP BY tenant), \
+     ranked AS MATERIALIZED (SELECT o.tenant AS tenant, o.id AS id, o.due_at AS due_at, \
+         COALESCE(b.claimed, 0) + ROW_NUMBER() OVER (PARTITION BY o.tenant ORDER BY o.due_at, o.id) AS turn \
+         FROM outbox o LEFT JOIN busy b ON b.tenant = o.tenant \
+         WHERE o.state = 'waiting' AND o.due_at <= $3 AND o.topic = $4), ",
+    "SELECT o.tenant, o.id FROM outbox o JOIN ranked r ON r.tenant = o.tenant AND r.id = o.id \
+     WHERE o.state = 'waiting' AND o.due_at <= $3 AND o.topic = $4 \
+     ORDER BY r.turn, r.due_at, o.tenant, o.id LIMIT $5" OF " OF o",
     "outbox SET owner = $1, tries = tries + 1, due_at = $2",
     "tenant, id, topic, payload, tries, problem"
 );

@@ -79,6 +79,34 @@ async fn work_is_done_once_by_whoever_claims_it(on: Backend) {
     assert!(claim(sql, "one", 100, 9).await.is_empty());
 }
 
+async fn a_tenant_with_much_to_do_delays_nobody(on: Backend) {
+    let sql = &on.sql;
+    let much: Vec<NewEffect> = (0..20).map(|at| effect(&format!("a{at:02}"), 0)).collect();
+    sql.put_effects("acme", &much, at(0)).await.unwrap();
+    let theirs = |effects: &[Effect]| {
+        let mut tenants: Vec<String> = effects.iter().map(|it| it.tenant.clone()).collect();
+        tenants.sort_unstable();
+        tenants
+    };
+    sql.put_effects("rival", &[effect("b1", 5)], at(5))
+        .await
+        .unwrap();
+    let first = claim(sql, "one", 6, 3).await;
+    assert_eq!(theirs(&first), ["acme", "acme", "rival"]);
+    // whoever has claimed work that takes its time waits behind those who have none
+    sql.put_effects("rival", &[effect("b2", 7)], at(7))
+        .await
+        .unwrap();
+    let done = first
+        .iter()
+        .find(|effect| effect.tenant == "rival")
+        .unwrap();
+    assert!(sql.effect_done(done, "one", at(7)).await.unwrap());
+    let next = claim(sql, "one", 8, 1).await;
+    assert_eq!(theirs(&next), ["rival"]);
+    assert_eq!(claim(sql, "two", 8, 99).await.len(), 18);
+}
+
 async fn who_does_not_come_back_loses_it_to_the_next(on: Backend) {
     let sql = &on.sql;
     sql.put_effects("acme", &[effect("a", 0)], at(0))
@@ -217,6 +245,7 @@ async fn who_dies_over_a_request_does_not_block_it(on: Backend) {
 
 stories!(
     work_is_done_once_by_whoever_claims_it,
+    a_tenant_with_much_to_do_delays_nobody,
     who_does_not_come_back_loses_it_to_the_next,
     work_that_fails_is_tried_again_and_at_last_given_up,
     many_who_claim_at_once_never_get_the_same,

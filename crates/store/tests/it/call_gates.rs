@@ -182,6 +182,51 @@ async fn an_attempt_that_rang_nobody_does_not_count_and_silence_is_found(on: Bac
         .unwrap();
     let silent = sql.silent_calls(at(99), 9).await.unwrap();
     assert_eq!(silent, [("acme".to_owned(), "call_2".to_owned())]);
+    // nothing can be done about it now: others come first
+    sql.look_later(("acme", "call_2"), at(98)).await.unwrap();
+    assert!(sql.silent_calls(at(98), 9).await.unwrap().is_empty());
+    assert_eq!(sql.silent_calls(at(99), 9).await.unwrap().len(), 1);
+}
+
+async fn a_call_costs_what_its_attempts_do_together(on: Backend) {
+    let sql = &on.sql;
+    let acme = ("acme", "call_1");
+    let mut total = 0;
+    for (attempt, micros) in [(1, 100), (2, 250)] {
+        let second = attempt * 100;
+        let call = if attempt == 1 {
+            claimed(sql, "call_1", "+14155550100", second).await
+        } else {
+            claim(sql, "one", second, FAST, 9).await.remove(0)
+        };
+        assert_eq!(begin(sql, &call, second, 9).await, Dial::Go);
+        let notes = store::CallNotes {
+            actual_micros: Some(micros),
+            ..store::CallNotes::default()
+        };
+        assert!(
+            sql.note_call(("acme", "call_1", attempt), notes)
+                .await
+                .unwrap()
+        );
+        total += micros;
+        let found = sql.find_call("acme", "call_1").await.unwrap().unwrap();
+        assert_eq!(found.actual_micros, Some(total));
+        let number = u32::try_from(attempt).unwrap();
+        let failed = CallNews::of(
+            CarrierStatus::Failed.step(number),
+            NewCallEvent::new("carrier", "failed", at(second + 1)),
+        );
+        sql.tell_call(acme, &failed, &[]).await.unwrap();
+        let again = CallNews {
+            due_at: Some(at(second + 50)),
+            ..CallNews::of(
+                Step::to(number + 1, CallState::Scheduled),
+                NewCallEvent::new("dialler", "retry", at(second + 2)),
+            )
+        };
+        sql.tell_call(acme, &again, &[]).await.unwrap();
+    }
 }
 
 stories!(
@@ -191,4 +236,5 @@ stories!(
     a_number_is_dialled_so_often_a_day_by_however_many_calls_at_once,
     the_next_attempt_begins_with_nothing_of_the_one_before,
     an_attempt_that_rang_nobody_does_not_count_and_silence_is_found,
+    a_call_costs_what_its_attempts_do_together,
 );

@@ -43,7 +43,7 @@ pub struct NewCall {
     /// The called party's time zone, such as `America/Chicago`; by the number when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// Longest call in seconds, 30 to 3,600; 300 when absent.
+    /// Longest call in seconds, from 30 to what the server allows (`telephony.max_call_s`, 300 unless set); that when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 30, maximum = 3600)]
     pub max_duration_s: Option<u32>,
@@ -157,7 +157,7 @@ pub struct Call {
     pub cost_micros: Option<i64>,
     /// Unix seconds.
     pub created_at: i64,
-    /// When it is to be placed next, in Unix seconds.
+    /// When it is to be placed next, in Unix seconds; of a call that was placed, when it was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<i64>,
     /// Unix seconds.

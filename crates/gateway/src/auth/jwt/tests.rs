@@ -22,7 +22,10 @@ fn shared(clock: &Clock) -> Verifier {
         secret: Some(Secret::new(SECRET)),
         ..Settings::default()
     };
-    Verifier::new(&settings, clock.clone()).unwrap().unwrap()
+    let lifecycle = Lifecycle::default();
+    Verifier::new(&settings, clock.clone(), &lifecycle)
+        .unwrap()
+        .unwrap()
 }
 
 fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
@@ -102,7 +105,7 @@ async fn a_token_opens_nothing_when_anything_is_wrong_with_it() {
         verifier.verify(&early).await.is_ok(),
         "clocks differ by a minute"
     );
-    let nobody = Verifier::new(&Settings::default(), clock).unwrap();
+    let nobody = Verifier::new(&Settings::default(), clock, &Lifecycle::default()).unwrap();
     assert!(nobody.is_none(), "nothing to check against");
 }
 
@@ -178,7 +181,10 @@ fn published(url: &str, clock: &Clock) -> Verifier {
         audience: Some("authenticated".to_owned()),
         ..Settings::default()
     };
-    Verifier::new(&settings, clock.clone()).unwrap().unwrap()
+    let lifecycle = Lifecycle::default();
+    Verifier::new(&settings, clock.clone(), &lifecycle)
+        .unwrap()
+        .unwrap()
 }
 
 fn right() -> Value {
@@ -207,6 +213,22 @@ async fn published_keys_are_fetched_once_and_anew_when_one_is_unknown_or_old() {
     let withdrawn = verifier.verify(&first.sign(&right())).await;
     assert_eq!(withdrawn, Err(TokenError::UnknownKey));
     assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn whoever_goes_away_keeps_nobody_from_the_keys() {
+    let clock = Clock::default();
+    let (issuer, url) = Issuer::start().await;
+    let signer = issuer.publish("one");
+    let verifier = published(&url, &clock);
+    let token = signer.sign(&right());
+    {
+        let mut first = std::pin::pin!(verifier.verify(&token));
+        // it has begun to ask, and is not heard of again
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+    }
+    assert!(verifier.verify(&token).await.is_ok());
+    assert_eq!(issuer.asked(), 1);
 }
 
 #[tokio::test]

@@ -204,3 +204,16 @@ fn what_cannot_be_is_one_sentence() {
         assert!(sentence.contains(expected), "{sentence}\nnot: {expected}");
     }
 }
+
+#[test]
+fn no_call_lasts_longer_than_the_operator_says() {
+    let telephony = Telephony::default();
+    for (wanted, lasts) in [
+        (None, 300),
+        (Some(0), 300),
+        (Some(60), 60),
+        (Some(3600), 300),
+    ] {
+        assert_eq!(telephony.lasting_s(wanted), lasts, "{wanted:?}");
+    }
+}

@@ -40,6 +40,7 @@ use crate::App;
 use crate::auth::lockout::Lockout;
 use crate::clock::Clock;
 use crate::config::{self, ChatRoles, Config};
+use crate::lifecycle::Lifecycle;
 use crate::observe::Metrics;
 
 pub(crate) use self::identity::is_usable;
@@ -85,7 +86,7 @@ impl Chat {
     pub(crate) async fn open(
         config: &Config,
         store: &Store,
-        (clock, metrics): (&Clock, &Metrics),
+        (clock, metrics, lifecycle): (&Clock, &Metrics, &Lifecycle),
         seed: u128,
     ) -> Result<Self, ChatError> {
         let chat = &config.chat;
@@ -99,7 +100,7 @@ impl Chat {
         Ok(Self {
             hub: Hub::new(store.live.rooms.clone(), settings, around, seed),
             keeper: keeper(chat, store)?,
-            tokens: Tokens::open(chat, &store.sql, clock).await?,
+            tokens: Tokens::open(chat, &store.sql, (clock, lifecycle)).await?,
             answering: Answering::default(),
             roles: chat.roles,
             open: AtomicUsize::new(0),

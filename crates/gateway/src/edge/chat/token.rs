@@ -10,6 +10,7 @@ use super::identity::Identity;
 use crate::auth::jwt::{Settings, TokenError, Verifier};
 use crate::clock::Clock;
 use crate::config::{self, Secret};
+use crate::lifecycle::Lifecycle;
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Tokens {
     pub(super) async fn open(
         chat: &config::Chat,
         sql: &Sql,
-        clock: &Clock,
+        (clock, lifecycle): (&Clock, &Lifecycle),
     ) -> Result<Self, TokensError> {
         let key = match (&chat.jwt_secret, &chat.jwks_url) {
             (Some(secret), _) => Some(secret.clone()),
@@ -107,7 +108,7 @@ impl Tokens {
             issuer: chat.issuer.clone(),
             audience: chat.audience.clone(),
         };
-        let verifier = Verifier::new(&settings, clock.clone())?;
+        let verifier = Verifier::new(&settings, clock.clone(), lifecycle)?;
         Ok(Self {
             verifier: verifier.ok_or(TokensError::Nothing)?,
             key,

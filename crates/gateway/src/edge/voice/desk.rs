@@ -9,6 +9,7 @@ use super::supabase::Supabase;
 use crate::auth::jwt;
 use crate::clock::Clock;
 use crate::config::Voice;
+use crate::lifecycle::Lifecycle;
 
 /// The door's own.
 #[derive(Debug)]
@@ -27,11 +28,15 @@ impl Desk {
     ///
     /// # Errors
     /// When there are no certificates to make requests with.
-    pub fn open(config: &Voice, clock: &Clock) -> Result<Self, reqwest::Error> {
+    pub fn open(
+        config: &Voice,
+        clock: &Clock,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, reqwest::Error> {
         Ok(Self {
             connections: Arc::default(),
             waiting: Arc::default(),
-            tokens: jwt::Verifier::new(&config.tokens(), clock.clone())?,
+            tokens: jwt::Verifier::new(&config.tokens(), clock.clone(), lifecycle)?,
             supabase: Supabase::open(config)?,
         })
     }

@@ -136,3 +136,37 @@ async fn an_attempt_whose_dialler_died_is_found_and_made_once_more() {
         Some("carrier_error")
     );
 }
+
+#[tokio::test]
+async fn a_carrier_that_does_not_answer_is_asked_once_and_holds_nobody_up() {
+    let (world, fake) = world(|_| {}).await;
+    let mut ids = Vec::new();
+    for (at, number) in ["+14155550100", "+14155550101"].into_iter().enumerate() {
+        fake.fault(Fault::DoneAnd500);
+        let mut body = wanted();
+        body["to"] = json!(number);
+        ids.push(place(&world, &body).await);
+        let call = placed(&world, &fake, at + 1).await;
+        becomes(&world, &ids[at], |call| call.state == "dialing").await;
+        fake.becomes(&call.id, "busy");
+    }
+    let looked = || {
+        fake.with(|book| {
+            book.asked
+                .iter()
+                .filter(|asked| asked.starts_with("GET"))
+                .count()
+        })
+    };
+    fake.fault(Fault::Status(503));
+    let later = world.app().clock.utc() + chrono::TimeDelta::minutes(1);
+    world.app().clock.advance(Duration::from_mins(2));
+    for id in &ids {
+        becomes(&world, id, |call| call.seen_at >= Some(later)).await;
+    }
+    assert_eq!(looked(), 1, "not once more for the other call");
+    world.app().clock.advance(Duration::from_mins(2));
+    for id in &ids {
+        becomes(&world, id, |call| call.attempt_number == 2).await;
+    }
+}

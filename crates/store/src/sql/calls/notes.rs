@@ -16,9 +16,9 @@ pub struct CallNotes<'a> {
     pub answered_by: Option<&'a str>,
     /// When it was said that a machine speaks, in ms after the answer.
     pub disclosed_ms: Option<i64>,
-    /// What it cost, in micro-dollars.
+    /// What the attempt cost, in micro-dollars; a call costs what its attempts do together.
     pub actual_micros: Option<i64>,
-    /// What that is made of, as JSON.
+    /// What that is made of, as JSON; of a call it is that of its last attempt.
     pub cost_parts: Option<&'a str>,
     /// What went wrong.
     pub error_message: Option<&'a str>,
@@ -39,7 +39,7 @@ impl Sql {
         }
         let action = "note what is known of a call";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            sqlx::query(
+            let noted = sqlx::query(
                 "UPDATE calls SET stream_id = COALESCE($4, stream_id), session = COALESCE($5, session), \
                  answered_by = COALESCE($6, answered_by), disclosed_ms = COALESCE($7, disclosed_ms), \
                  actual_micros = COALESCE($8, actual_micros), cost_parts = COALESCE($9, cost_parts), \
@@ -56,9 +56,34 @@ impl Sql {
             .bind(notes.actual_micros)
             .bind(notes.cost_parts)
             .bind(notes.error_message)
-            .execute(on)
-            .await
-            .map(|done| done.rows_affected() == 1)
+            .execute(&mut *on)
+            .await?
+            .rows_affected();
+            let Some(micros) = notes.actual_micros else {
+                return Ok(noted == 1);
+            };
+            // a call that came in has no attempts
+            let spent = sqlx::query(
+                "UPDATE call_attempts SET actual_micros = $4 WHERE tenant = $1 AND call = $2 AND attempt = $3",
+            )
+            .bind(tenant)
+            .bind(id)
+            .bind(attempt)
+            .bind(micros)
+            .execute(&mut *on)
+            .await?
+            .rows_affected();
+            if spent > 0 {
+                sqlx::query(
+                    "UPDATE calls SET version = version + 1, actual_micros = (SELECT CAST(SUM(a.actual_micros) AS BIGINT) \
+                     FROM call_attempts a WHERE a.tenant = $1 AND a.call = $2) WHERE tenant = $1 AND id = $2",
+                )
+                .bind(tenant)
+                .bind(id)
+                .execute(on)
+                .await?;
+            }
+            Ok(noted == 1)
         })
     }
 }

@@ -320,6 +320,30 @@ impl Sql {
         })
     }
 
+    /// Has the sweeps look at a call later than at others, because nothing can be done about it now.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn look_later(
+        &self,
+        (tenant, id): (&str, &str),
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let action = "put off looking at a call";
+        work!(self, Write, Scope::Tenant(tenant), action, |on| {
+            sqlx::query(
+                "UPDATE calls SET seen_at = $3, version = version + 1 \
+                 WHERE tenant = $1 AND id = $2 AND finalized_at IS NULL AND seen_at < $3",
+            )
+            .bind(tenant)
+            .bind(id)
+            .bind(now)
+            .execute(on)
+            .await
+            .map(drop)
+        })
+    }
+
     /// Up to `limit` calls of all tenants, as tenant and id, that began and that nobody has touched since `before`.
     ///
     /// # Errors

@@ -164,6 +164,28 @@ impl Sql {
         })
     }
 
+    /// The id of the call that `tenant` has asked for under the name `request_key`.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`], [`StoreError::Unreachable`].
+    pub async fn find_request(
+        &self,
+        tenant: &str,
+        request_key: &str,
+    ) -> Result<Option<String>, StoreError> {
+        if request_key.contains(NUL) {
+            return Ok(None);
+        }
+        let action = "look for a request by its name";
+        work!(self, Read, Scope::Tenant(tenant), action, |on| {
+            sqlx::query_scalar("SELECT id FROM calls WHERE tenant = $1 AND request_key = $2")
+                .bind(tenant)
+                .bind(request_key)
+                .fetch_optional(on)
+                .await
+        })
+    }
+
     /// Takes calls of all tenants that are due on one carrier account, as fast as its `pace` allows. Tenants take turns.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
+use engine::call::number::E164;
 use store::CallFilter;
 use wire::rest::calls::{Call, CallQuery, Page};
 
@@ -51,7 +52,10 @@ pub(crate) async fn list(
     let limit = query.limit.unwrap_or(PAGE).clamp(1, MOST);
     let sql = &app.store.sql;
     let callee = match &query.to {
-        Some(to) => Some(sql.callee(to).await.map_err(unreadable)?),
+        Some(to) => {
+            let to = number(to)?;
+            Some(sql.callee(to.as_str()).await.map_err(unreadable)?)
+        }
         None => None,
     };
     let filter = CallFilter {
@@ -61,8 +65,8 @@ pub(crate) async fn list(
         agent: query.agent.as_deref(),
         lead: query.lead_id.as_deref(),
         callee: callee.as_ref().map(store::Callee::as_str),
-        from: moment(query.from_time),
-        until: moment(query.until_time),
+        from: moment("from_time", query.from_time)?,
+        until: moment("until_time", query.until_time)?,
         project: None,
     };
     let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
@@ -78,8 +82,30 @@ pub(crate) async fn list(
     Ok(Json(Page::new(data, next)))
 }
 
-fn moment(seconds: Option<i64>) -> Option<DateTime<Utc>> {
-    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+fn moment(param: &str, seconds: Option<i64>) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let Some(seconds) = seconds else {
+        return Ok(None);
+    };
+    // PostgreSQL's last years are earlier than ours
+    let at = DateTime::from_timestamp(seconds, 0).filter(|at| (0..=9999).contains(&at.year()));
+    at.map(Some).ok_or_else(|| {
+        ApiError::invalid_value(
+            param,
+            format!("Invalid '{param}': give Unix seconds, such as 1700000000."),
+        )
+    })
+}
+
+/// The number of a query; in one that is not escaped a plus has become a blank.
+fn number(text: &str) -> Result<E164, ApiError> {
+    let text = text.trim();
+    let found = E164::parse(text).or_else(|_| E164::parse(&format!("+{text}")));
+    found.map_err(|error| {
+        ApiError::invalid_value(
+            "to",
+            format!("Invalid 'to': {error}; write the plus as %2B."),
+        )
+    })
 }
 
 /// Where a page ended.
