@@ -82,6 +82,8 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
         Brand::Genesys => world.app().clock.advance(Duration::from_millis(1500)),
         _ => leg.play(8 * 200).await,
     }
+    // more of it is sent as time passes
+    leg.until("more of it", |leg| leg.waiting() > 0).await;
     let clears = leg.clears;
     leg.say(&speech()[..8 * 1000]).await;
     leg.until("clear", |leg| leg.clears == clears + 1).await;

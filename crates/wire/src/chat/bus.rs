@@ -75,7 +75,10 @@ pub fn mark(text: &str, mark: &Mark) -> String {
 /// Reads what was published; `None` where it is no JSON, which the original drops as well.
 pub fn read(payload: &str) -> Option<Published<'_>> {
     let payload = payload.trim();
-    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(payload) else {
+    // serde would take an array for the members in their order
+    let object = Some(payload).filter(|payload| payload.starts_with('{'));
+    let envelope = object.and_then(|object| serde_json::from_str::<Envelope<'_>>(object).ok());
+    let Some(envelope) = envelope else {
         // an array, a text or an object whose members occur twice is passed on all the same
         let _: &RawValue = serde_json::from_str(payload).ok()?;
         return Some(Published {

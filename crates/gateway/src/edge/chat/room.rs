@@ -410,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_while_somebody_catches_up_comes_behind_what_they_missed_and_once() {
         let room = Room::new("c".into(), true, 0);
-        let (mut one, mut of_one) = member(1, 2, "");
+        let (mut one, mut of_one) = member(1, 8, "");
         one.catching_up = Some(CatchingUp::begin());
         room.enter(one);
         // both are told while the missed are read: the first is among them

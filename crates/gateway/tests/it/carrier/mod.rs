@@ -81,7 +81,7 @@ impl Brand {
     pub(crate) const fn ms_per_char(self) -> usize {
         match self {
             Self::Exotel => 30,
-            Self::Genesys => 200,
+            Self::Genesys => 100,
             _ => 10,
         }
     }
@@ -120,6 +120,8 @@ pub(crate) fn account(config: &mut Config, brand: Brand) {
     });
     telephony.greeting = "Hi, this is an AI assistant.".to_owned();
     config.scripted.speech_ms_per_char = brand.ms_per_char() as u64;
+    // stories move the clock, which is not silence of the caller's
+    config.telephony.inactivity_s = 600;
 }
 
 /// The name in the address that Exotel was given.

@@ -15,9 +15,9 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON data_keys TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON usage, outbox, inbox, calls TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT ON call_turns, call_events TO %I', application);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON call_attempts, consents TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON call_attempts TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON do_not_call, recordings TO %I', application);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers, webhook_endpoints TO %I', application);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON phone_numbers, webhook_endpoints, consents TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON question_sets, survey_codes, survey_dialogues TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON survey_responses, survey_answers TO %I', application);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON chat_rooms, chat_messages, chat_reads TO %I', application);
