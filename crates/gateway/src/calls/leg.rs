@@ -83,16 +83,14 @@ async fn hang_up(app: &App, key: &CallKey, reason: HangupReason) {
             Ok(HungUp::Before) => "over",
             // closing the socket is how its calls are ended
             Err(error) if error.trouble == Trouble::Unsupported => return,
-            Err(error) => match pauses.next() {
-                Some(pause) => {
+            Err(error) => {
+                if let Some(pause) = pauses.next() {
                     tokio::time::sleep(*pause).await;
                     continue;
                 }
-                None => {
-                    tracing::warn!(call = key.id, %error, "a call cannot be ended at the carrier");
-                    "failed"
-                }
-            },
+                tracing::warn!(call = key.id, %error, "a call cannot be ended at the carrier");
+                "failed"
+            }
         };
         app.metrics
             .calls()

@@ -403,21 +403,21 @@ async fn target(
     call: &StoredCall,
     wish: &Wish,
 ) -> Result<E164, TransferError> {
-    let targets = targets(app, key, call).await?;
-    let named = targets
+    let known = targets(app, key, call).await?;
+    let named = known
         .iter()
         .find(|(name, number)| name.eq_ignore_ascii_case(wish.to.trim()) || *number == wish.to);
     if let Some((_, number)) = named {
         return E164::parse(number).map_err(|_| TransferError::Target);
     }
     if wish.by == Party::Agent {
-        let names: Vec<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
-        let names = if names.is_empty() {
+        let own: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let own = if own.is_empty() {
             "none: give the agent's transfer_call some".to_owned()
         } else {
-            names.join(", ")
+            own.join(", ")
         };
-        return Err(TransferError::Unknown(names));
+        return Err(TransferError::Unknown(own));
     }
     E164::parse(wish.to.trim()).map_err(|_| TransferError::Target)
 }

@@ -64,7 +64,7 @@ pub(super) async fn place(
         }
         let a_day = app.dialler.rules.attempts_a_day;
         match sql.begin_attempt(call, owner, now, a_day).await? {
-            Dial::Go => return dial(app, call, &read).await,
+            Dial::Go => return Box::pin(dial(app, call, &read)).await,
             // somebody else has it, or has dialled it
             Dial::Begun | Dial::NotOurs => return Ok(()),
             // something has changed since it was looked at
@@ -208,7 +208,7 @@ async fn dial(app: &Arc<App>, call: &ClaimedCall, read: &Read) -> Result<(), Sto
         machines,
     };
     match line.carrier.dial(&asked, app.clock.utc()).await {
-        Ok(dialed) => dialed_now(app, &key, carrier, &dialed.call_id).await,
+        Ok(dialed) => Box::pin(dialed_now(app, &key, carrier, &dialed.call_id)).await,
         Err(error) => refused(app, &key, &error).await,
     }
 }

@@ -129,8 +129,11 @@ pub fn lines(turns: &[StoredTurn]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The model that sums up, and its pipeline's name; nothing when none is to.
-fn model(app: &App) -> Result<Option<(String, Arc<dyn Llm>)>, Failed> {
+/// A pipeline's name, and its model.
+type Named = (String, Arc<dyn Llm>);
+
+/// The model that sums up; nothing when none is to.
+fn model(app: &App) -> Result<Option<Named>, Failed> {
     let named = app.config.dialling.summary_pipeline.as_deref();
     if named == Some("none") {
         return Ok(None);

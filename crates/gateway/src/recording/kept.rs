@@ -60,8 +60,8 @@ fn below(tenant: &str, id: &str) -> String {
 }
 
 /// Where a new recording is written.
-pub(super) fn path(app: &App, tenant: &str, id: &str) -> std::io::Result<PathBuf> {
-    Ok(folder(app).join(below(tenant, id)))
+pub(super) fn path(app: &App, tenant: &str, id: &str) -> PathBuf {
+    folder(app).join(below(tenant, id))
 }
 
 fn folder(app: &App) -> PathBuf {

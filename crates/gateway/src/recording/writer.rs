@@ -102,7 +102,7 @@ pub(super) async fn write(
 ) {
     let id = wire::ids::Ids::seeded(app.seed()).next("rec");
     let written = async {
-        let path = kept::path(&app, &call.tenant, &id)?;
+        let path = kept::path(&app, &call.tenant, &id);
         let half = path.with_extension("part");
         let made = grow(&half, format, pieces).await;
         match made {

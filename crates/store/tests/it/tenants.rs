@@ -167,7 +167,7 @@ async fn a_deleted_tenant_leaves_nothing_of_what_was_said_at_its_doors(on: Backe
     make_tenant(sql, "rival", at(0)).await;
     let live = store::Live::open(&store::LiveOptions::memory(1)).await;
     let surveys = store::live::surveys::Surveys::new(sql.clone(), &live.unwrap());
-    let sent = store::live::surveys::Sent {
+    let code_sent = store::live::surveys::Sent {
         mailbox: "ann@example.com",
         code: "123456",
     };
@@ -181,7 +181,7 @@ async fn a_deleted_tenant_leaves_nothing_of_what_was_said_at_its_doors(on: Backe
         let new = crate::surveys::response("r1", "ann", &[]);
         sql.add_response(tenant, &new).await.unwrap();
         surveys
-            .put_code(tenant, sent, (at(0), at(600)))
+            .put_code(tenant, code_sent, (at(0), at(600)))
             .await
             .unwrap();
     }
@@ -194,7 +194,7 @@ async fn a_deleted_tenant_leaves_nothing_of_what_was_said_at_its_doors(on: Backe
         assert_eq!(!sets.is_empty(), stays, "{tenant}");
         let answered = sql.has_answered(tenant, "one", "ann").await.unwrap();
         assert_eq!(answered, stays, "{tenant}");
-        let code = surveys.find_code(tenant, sent.mailbox, at(1)).await;
+        let code = surveys.find_code(tenant, code_sent.mailbox, at(1)).await;
         assert_eq!(code.unwrap().is_some(), stays, "{tenant}");
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn run(
         extras,
         follows: false,
         queue: queue.clone(),
-        catching_up: wish.since.is_some().then(CatchingUp::begin),
+        catching_up: wish.since.is_some().then(|| Box::new(CatchingUp::begin())),
     };
     // from here on what is told waits in the queue, behind what is sent first
     let room = app.chat.hub.enter(&identity.chat, member).await;
@@ -360,13 +360,13 @@ impl Connection {
         for text in texts {
             // the patience is for one frame: what was missed may be much
             let fed = timeout(STUCK_FOR, self.socket.feed(Message::Text(text))).await;
-            self.sent(fed)?;
+            self.sent(&fed)?;
         }
         let flushed = timeout(STUCK_FOR, self.socket.flush()).await;
-        self.sent(flushed)
+        self.sent(&flushed)
     }
 
-    fn sent(&self, sent: Result<Result<(), axum::Error>, Elapsed>) -> Result<(), End> {
+    fn sent(&self, sent: &Result<Result<(), axum::Error>, Elapsed>) -> Result<(), End> {
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Lost),

@@ -99,7 +99,7 @@ impl Desk {
             extras: self.extras,
             follows: true,
             queue: self.queue.clone(),
-            catching_up: since.is_some().then(CatchingUp::begin),
+            catching_up: since.is_some().then(|| Box::new(CatchingUp::begin())),
         };
         let room = self.chat().hub.enter(&id, member).await;
         let place = Place {

@@ -55,12 +55,12 @@ pub(super) struct CatchingUp {
 
 impl CatchingUp {
     /// For a member that is about to be told what it missed.
-    pub(super) fn begin() -> Box<Self> {
-        Box::new(Self {
+    pub(super) fn begin() -> Self {
+        Self {
             held: Some(VecDeque::new()),
             replayed: HashSet::new(),
             until: Instant::now() + TOLD_TWICE_FOR,
-        })
+        }
     }
 }
 

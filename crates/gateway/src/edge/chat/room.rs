@@ -411,7 +411,7 @@ mod tests {
     async fn what_is_told_while_somebody_catches_up_comes_behind_what_they_missed_and_once() {
         let room = Room::new("c".into(), true, 0);
         let (mut one, mut of_one) = member(1, 8, "");
-        one.catching_up = Some(CatchingUp::begin());
+        one.catching_up = Some(Box::new(CatchingUp::begin()));
         room.enter(one);
         // both are told while the missed are read: the first is among them
         room.tell(&keyed("a", "m:1"));
@@ -427,7 +427,7 @@ mod tests {
         room.tell(&keyed("d", "m:4"));
         assert_eq!(heard(&mut of_one).await, "d");
         let (mut two, mut of_two) = member(2, 2, "");
-        two.catching_up = Some(CatchingUp::begin());
+        two.catching_up = Some(Box::new(CatchingUp::begin()));
         room.enter(two);
         for (text, key) in [("e", "m:5"), ("f", "m:6"), ("g", "m:7")] {
             room.tell(&keyed(text, key));

@@ -90,7 +90,7 @@ pub(super) async fn begin(
         .map_err(|error| Refusal::limited(&error.message))?;
     let catalog = app.catalog.wait(MODELS_WITHIN).await;
     let catalog = catalog.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let wish = wish(app, &guest, &start, terms.session_s)?;
+    let wish = wish(app, &guest, &start, terms.session_s).map_err(|refused| *refused)?;
     let mut prepared = prepare(app, &catalog, wish)
         .await
         .map_err(|error| Refusal::unusable(error.message))?;
@@ -214,7 +214,7 @@ fn model(
     app: &App,
     guest: &Guest,
     (asked, stored): (Option<&String>, Option<&String>),
-) -> Result<String, Refusal> {
+) -> Result<String, Box<Refusal>> {
     let voice = &app.config.voice;
     let own = voice.model.as_ref().unwrap_or(&app.config.pipeline.name);
     let Some(asked) = asked else {
@@ -224,9 +224,9 @@ fn model(
     if guest.kind == Kind::Key || asked == own || voice.models.contains(asked) {
         return Ok(asked.clone());
     }
-    Err(Refusal::unusable(format!(
+    Err(Box::new(Refusal::unusable(format!(
         "The model '{asked}' is not offered here. Leave model out, or have the operator add it to voice.models."
-    )))
+    ))))
 }
 
 /// What is asked of the session.
@@ -235,13 +235,13 @@ fn wish<'a>(
     guest: &'a Guest,
     start: &SessionStart,
     max_s: u64,
-) -> Result<Wish<'a>, Refusal> {
+) -> Result<Wish<'a>, Box<Refusal>> {
     let voice = &app.config.voice;
     // what was stored with a client secret
     let mut settings = match &guest.principal.stored_session {
         Some(stored) => {
             let read = decode::session_update(stored, "session");
-            read.map_err(|refused| Refusal::unusable(refused.error.message))?
+            read.map_err(|refused| Box::new(Refusal::unusable(refused.error.message)))?
         }
         None => SessionUpdate::default(),
     };

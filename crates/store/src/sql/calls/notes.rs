@@ -39,7 +39,7 @@ impl Sql {
         }
         let action = "note what is known of a call";
         work!(self, Write, Scope::Tenant(tenant), action, |on| {
-            let noted = sqlx::query(
+            let written = sqlx::query(
                 "UPDATE calls SET stream_id = COALESCE($4, stream_id), session = COALESCE($5, session), \
                  answered_by = COALESCE($6, answered_by), disclosed_ms = COALESCE($7, disclosed_ms), \
                  actual_micros = COALESCE($8, actual_micros), cost_parts = COALESCE($9, cost_parts), \
@@ -60,7 +60,7 @@ impl Sql {
             .await?
             .rows_affected();
             let Some(micros) = notes.actual_micros else {
-                return Ok(noted == 1);
+                return Ok(written == 1);
             };
             // a call that came in has no attempts
             let spent = sqlx::query(
@@ -83,7 +83,7 @@ impl Sql {
                 .execute(on)
                 .await?;
             }
-            Ok(noted == 1)
+            Ok(written == 1)
         })
     }
 }
