@@ -75,7 +75,7 @@ pub(crate) struct CallArgs {
     /// Where to save what was heard (WAV, 8 kHz)
     #[arg(long, value_name = "WAV")]
     out: Option<PathBuf>,
-    /// Server, as http(s):// [default: telephony.external_url, or the address of this configuration]
+    /// Server, as http(s):// [default: `telephony.external_url`, or the address of this configuration]
     #[arg(long)]
     url: Option<Url>,
     /// Number to call [default: the first of telephony.numbers]
@@ -84,7 +84,7 @@ pub(crate) struct CallArgs {
     /// Number that calls
     #[arg(long, default_value = "+14155550123")]
     from: String,
-    /// What the carrier signs with [default: auth_token or signing_key of telephony.accounts.CARRIER]
+    /// What the carrier signs with [default: `auth_token` or `signing_key` of `telephony.accounts.CARRIER`]
     #[arg(long, env = "ANTIPHON_CARRIER_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Keys to press before the recording is said

@@ -138,7 +138,7 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let in_time = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    let in_time = tokio::time::timeout(Duration::from_mins(1), waiting).await;
     assert!(in_time.is_ok(), "not in time: {what}");
 }
 
@@ -162,9 +162,9 @@ async fn under_way(address: &str) -> Value {
 /// Another server of the same installation, within this process so that its clock can be set.
 async fn another(dir: &Path, (application, owner): (&str, &str), redis: &str) -> gateway::Server {
     let mut config = gateway::Config::default();
-    config.server.listen = "127.0.0.1:0".to_owned();
+    "127.0.0.1:0".clone_into(&mut config.server.listen);
     config.server.data_dir = Some(dir.display().to_string());
-    config.pipeline.name = "scripted".to_owned();
+    "scripted".clone_into(&mut config.pipeline.name);
     config.auth.bootstrap_api_key = Some(Secret::new(KEY));
     config.database.url = Some(Secret::new(application));
     config.database.owner_url = Some(Secret::new(owner));
@@ -222,7 +222,7 @@ async fn a_call_of_a_server_that_is_killed_is_ended_once_by_another() {
         another(dirs[2].path(), (&application, &owner), redis).await,
     ];
     for other in &others {
-        other.app.clock.advance(Duration::from_secs(120));
+        other.app.clock.advance(Duration::from_mins(2));
     }
     let address = others[0].address.to_string();
     until("it is dealt with", async || {

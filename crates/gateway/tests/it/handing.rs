@@ -332,7 +332,7 @@ async fn the_agent_passes_callers_on_to_its_targets_alone_and_all_of_it_is_told(
         .all(|kind| told.iter().any(|one| one["type"] == *kind))
     {
         let arrived = receiver.until(told.len() + 1).await;
-        told = arrived.iter().map(|one| one.json()).collect();
+        told = arrived.iter().map(crate::webhooks::Arrived::json).collect();
     }
     let of = |kind: &str| told.iter().find(|one| one["type"] == kind).unwrap();
     assert_eq!(of("call.transcript")["data"]["role"], "agent");

@@ -98,7 +98,7 @@ async fn what_the_client_asks_is_answered_and_what_it_tells_is_taken_in() {
 #[tokio::test]
 async fn a_session_that_we_end_is_closed_by_the_client_before_the_socket_is() {
     let world = with(Brand::Genesys, |config| {
-        config.scripted.speech_ms_per_char = 10
+        config.scripted.speech_ms_per_char = 10;
     })
     .await;
     let (_, mut leg) = begin(&world).await;

@@ -121,7 +121,7 @@ async fn nobody_answers_twice_and_the_line_is_busy_once() {
                 assert_eq!(waits.attempt_number, attempt as i64 + 1, "{brand:?}");
                 world.app().clock.advance(Duration::from_secs(8000));
                 fake.with(|book| {
-                    book.now = world.app().clock.utc() + chrono::TimeDelta::seconds(30)
+                    book.now = world.app().clock.utc() + chrono::TimeDelta::seconds(30);
                 });
             }
         }
@@ -159,25 +159,22 @@ async fn what_is_told_without_a_signature_changes_nothing() {
             Brand::Exotel => format!("{EXTERNAL}/telephony/exotel/status"),
             _ => out.address("StatusCallback"),
         };
-        let (kind, body) = match brand {
-            Brand::Telnyx => {
-                let body = out.telnyx(News::Busy).unwrap().to_string();
-                let forged = out
-                    .call
-                    .post_json(&url, body.clone(), "another token")
-                    .await;
-                assert_eq!(forged.status(), StatusCode::FORBIDDEN, "{brand:?}");
-                ("application/json", body)
-            }
-            _ => {
-                let (_, fields) = out.form(News::Busy).unwrap();
-                let forged = out.call.post_under(&url, &fields, "another token").await;
-                assert_eq!(forged.status(), StatusCode::FORBIDDEN, "{brand:?}");
-                let form = url::form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(&fields)
-                    .finish();
-                ("application/x-www-form-urlencoded", form)
-            }
+        let (kind, body) = if brand == Brand::Telnyx {
+            let body = out.telnyx(News::Busy).to_string();
+            let forged = out
+                .call
+                .post_json(&url, body.clone(), "another token")
+                .await;
+            assert_eq!(forged.status(), StatusCode::FORBIDDEN, "{brand:?}");
+            ("application/json", body)
+        } else {
+            let (_, fields) = out.form(News::Busy).unwrap();
+            let forged = out.call.post_under(&url, &fields, "another token").await;
+            assert_eq!(forged.status(), StatusCode::FORBIDDEN, "{brand:?}");
+            let form = url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&fields)
+                .finish();
+            ("application/x-www-form-urlencoded", form)
         };
         let unsigned = out.call.send(&url, (kind, body), Vec::new()).await;
         assert_eq!(unsigned.status(), StatusCode::FORBIDDEN, "{brand:?}");

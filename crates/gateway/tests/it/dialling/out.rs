@@ -115,13 +115,10 @@ impl<'a> Out<'a> {
     /// Tells news where they were asked for; nothing where the carrier has no such news.
     pub(super) async fn tells(&self, news: News) {
         let response = match self.call.brand {
-            Brand::Telnyx => match self.telnyx(news) {
-                Some(body) => {
-                    let url = self.address("webhook_url");
-                    self.call.post_json(&url, body.to_string(), TOKEN).await
-                }
-                None => return,
-            },
+            Brand::Telnyx => {
+                let (url, body) = (self.address("webhook_url"), self.telnyx(news));
+                self.call.post_json(&url, body.to_string(), TOKEN).await
+            }
             _ => match self.form(news) {
                 Some((url, fields)) if self.call.brand == Brand::Exotel => {
                     // it proves nothing here: the address is the proof
@@ -141,7 +138,7 @@ impl<'a> Out<'a> {
         assert_eq!(taken, json!({ "success": true }));
     }
 
-    pub(super) fn telnyx(&self, news: News) -> Option<Value> {
+    pub(super) fn telnyx(&self, news: News) -> Value {
         let (event, more) = match news {
             News::Ringing => ("call.initiated", json!({ "state": "bridging" })),
             News::Answered => ("call.answered", json!({})),
@@ -162,10 +159,8 @@ impl<'a> Out<'a> {
         for (name, value) in more.as_object().unwrap() {
             payload[name] = value.clone();
         }
-        Some(
-            json!({ "data": { "event_type": event, "id": format!("{news:?}"), "record_type": "event",
-            "occurred_at": "2026-01-02T03:04:05.000000Z", "payload": payload } }),
-        )
+        json!({ "data": { "event_type": event, "id": format!("{news:?}"), "record_type": "event",
+            "occurred_at": "2026-01-02T03:04:05.000000Z", "payload": payload } })
     }
 
     pub(super) fn form(&self, news: News) -> Option<(String, Vec<(String, String)>)> {

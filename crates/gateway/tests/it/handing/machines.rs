@@ -14,7 +14,7 @@ use crate::webhooks::answer;
 use crate::world::World;
 
 /// A call of ours that has been answered: the carrier asks, and opens the stream.
-async fn answered<'a>(world: &'a World, fake: &Fake, body: &Value) -> (Leg, Placed, String) {
+async fn answered(world: &World, fake: &Fake, body: &Value) -> (Leg, Placed, String) {
     let id = place(world, body).await;
     let placed = placed(world, fake, 1).await;
     fake.becomes(&placed.id, "in-progress");
@@ -139,10 +139,7 @@ async fn a_call_that_rings_is_hung_up_on_at_the_carrier_and_not_forgotten() {
     })
     .await;
     // no report comes: the carrier is asked what became of it
-    world
-        .app()
-        .clock
-        .advance(std::time::Duration::from_secs(120));
+    world.app().clock.advance(std::time::Duration::from_mins(2));
     until("it is dealt with", async || {
         world.app().dialler.wake();
         let found = world.app().store.sql.find_call("default", &id).await;

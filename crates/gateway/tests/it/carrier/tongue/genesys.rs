@@ -15,13 +15,20 @@ use crate::carrier::document::Document;
 const BURST: f64 = 25.0;
 const A_SECOND: f64 = 5.0;
 
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Opened,
+    Closed,
+}
+
 pub(super) struct Genesys {
     names: Names,
     seq: u64,
     server_seq: u64,
     position_ms: u64,
-    opened: bool,
-    closed: bool,
+    stage: Stage,
     room: f64,
     clock: Clock,
     looked: Instant,
@@ -34,8 +41,7 @@ impl Genesys {
             seq: 0,
             server_seq: 0,
             position_ms: 0,
-            opened: false,
-            closed: false,
+            stage: Stage::Opening,
             room: BURST,
             looked: clock.now(),
             clock,
@@ -87,7 +93,7 @@ impl Tongue for Genesys {
     }
 
     fn sound(&mut self, sound: &[u8], at_ms: u64) -> Message {
-        assert!(self.opened && !self.closed, "sound outside the session");
+        assert!(self.stage == Stage::Opened, "sound outside the session");
         self.position_ms = at_ms;
         Message::binary(sound.to_vec())
     }
@@ -117,9 +123,9 @@ impl Tongue for Genesys {
     }
 
     fn read(&mut self, message: &Message) -> Asks {
-        assert!(!self.closed, "after closed: {message:?}");
+        assert!(self.stage != Stage::Closed, "after closed: {message:?}");
         if let Message::Binary(sound) = message {
-            assert!(self.opened, "sound before opened");
+            assert!(self.stage != Stage::Opening, "sound before opened");
             self.take_room();
             return Asks::Play(sound.len());
         }
@@ -141,15 +147,15 @@ impl Tongue for Genesys {
         let kind = frame["type"].as_str().unwrap();
         match kind {
             "opened" => {
-                assert!(!self.opened, "twice: {frame}");
-                self.opened = true;
+                assert_eq!(self.stage, Stage::Opening, "twice: {frame}");
+                self.stage = Stage::Opened;
                 let media = parameters["media"].as_array().unwrap();
                 assert!(media.len() <= 1, "one of the offers: {frame}");
             }
             "pong" | "updated" | "pause" | "resume" => {}
             "closed" => {
                 assert_eq!(known, self.seq, "{frame}");
-                self.closed = true;
+                self.stage = Stage::Closed;
             }
             "event" => {
                 let entities = parameters["entities"].as_array().unwrap();
