@@ -133,9 +133,10 @@ async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
 
 /// Waits until it is so.
 async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
     let waiting = async {
         while !so().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.tick().await;
         }
     };
     let in_time = tokio::time::timeout(Duration::from_mins(1), waiting).await;

@@ -120,15 +120,19 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
     let carrier = question.carrier;
     let busy = app.lifecycle.stopping() || app.phone.live.is_full();
     let named = addresses::named(app, question.parts.uri.query().unwrap_or_default());
-    let attempt = named.as_ref().map(|key| key.attempt);
+    let mut attempt = named.as_ref().map(|key| key.attempt);
     let found = match named {
         Some(CallKey { tenant, id, .. }) => {
             let call = app.store.sql.find_call(&tenant, &id).await;
             call.map(|call| call.map(|call| (tenant, call)))
         }
         None => match placed(app, question).await {
+            Ok(Some((tenant, call, of_attempt))) => {
+                attempt = of_attempt;
+                Ok(Some((tenant, call)))
+            }
             Ok(None) => incoming(app, question, busy).await,
-            found => found,
+            Err(error) => Err(error),
         },
     };
     let call = found.map_err(|error| failed(&error))?;
@@ -160,15 +164,14 @@ pub(super) async fn respond(app: &App, question: &Question) -> Result<Response, 
 }
 
 /// The call of ours that Exotel has connected with its flow: the flow asks at an address that all calls share, and says what
-/// was sent along with this one.
+/// was sent along with this one, its attempt too.
 async fn placed(
     app: &App,
     question: &Question,
-) -> Result<Option<(String, StoredCall)>, StoreError> {
+) -> Result<Option<(String, StoredCall, Option<i64>)>, StoreError> {
     let named = question.report.correlation.as_deref();
     let mut parts = named.unwrap_or_default().rsplitn(3, '.');
-    let (Some(_attempt), Some(id), Some(tenant)) = (parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(attempt), Some(id), Some(tenant)) = (parts.next(), parts.next(), parts.next()) else {
         return Ok(None);
     };
     let call = app.store.sql.find_call(tenant, id).await?;
@@ -176,7 +179,7 @@ async fn placed(
     // who has another account's password names no calls of this one
     let call =
         call.filter(|call| call.direction == "outbound" && Some(call.account.as_str()) == account);
-    Ok(call.map(|call| (tenant.to_owned(), call)))
+    Ok(call.map(|call| (tenant.to_owned(), call, attempt.parse().ok())))
 }
 
 /// The call that comes in: stored when it is new, and found again when the carrier asks a second time.

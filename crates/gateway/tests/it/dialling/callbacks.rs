@@ -207,11 +207,12 @@ async fn asked_again_after(status: u16) {
         fake.fault(Fault::Status(status));
         let id = place(&world, &wanted()).await;
         let mut turns = 0;
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
         while fake.with(|book| book.calls.is_empty()) {
             turns += 1;
             let call = stored(&world, &id).await;
             assert!(turns < 100, "{brand:?} {status}: {call:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            looks.tick().await;
             world.app().clock.advance(Duration::from_secs(10));
             let ahead = chrono::TimeDelta::seconds(30);
             fake.with(|book| book.now = world.app().clock.utc() + ahead);
