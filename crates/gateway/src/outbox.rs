@@ -128,18 +128,20 @@ pub(crate) fn start(app: &Arc<App>) {
 
 async fn work_off(app: Arc<App>, work: Arc<dyn Work>) {
     let mut put = app.outbox.put.subscribe();
-    let owner = wire::ids::Ids::seeded(app.seed()).next("worker");
+    let owner: Arc<str> = wire::ids::Ids::seeded(app.seed()).next("worker").into();
+    // each in a task of its own: one that is not polled for a moment would keep the connection that it has to the database
     let mut running = FuturesUnordered::new();
     while !app.lifecycle.stopping() {
         put.mark_unchanged();
         let free = (work.at_once() as usize).saturating_sub(running.len());
         let pause = match claim(&app, &*work, &owner, free).await {
             Ok(claimed) => {
-                running.extend(
-                    claimed
-                        .into_iter()
-                        .map(|effect| one(&app, &*work, &owner, effect)),
-                );
+                for effect in claimed {
+                    let (app, work) = (Arc::clone(&app), Arc::clone(&work));
+                    let (lifecycle, owner) = (app.lifecycle.clone(), Arc::clone(&owner));
+                    let piece = async move { one(&app, &*work, &owner, effect).await };
+                    running.push(lifecycle.spawn(piece));
+                }
                 IDLE
             }
             Err(error) => {
@@ -152,7 +154,7 @@ async fn work_off(app: Arc<App>, work: Arc<dyn Work>) {
         tokio::select! {
             () = app.lifecycle.soft().cancelled() => break,
             // one that is done makes room for another, however long the rest take
-            Some(()) = running.next(), if !running.is_empty() => {}
+            Some(_) = running.next(), if !running.is_empty() => {}
             _ = put.changed(), if has_room => {}
             () = tokio::time::sleep(pause), if has_room => {}
         }

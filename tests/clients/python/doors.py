@@ -63,7 +63,8 @@ class Side:
             return self.plain, None
         try:
             frame = json.loads(line["text"])
-        except ValueError:
+        except (ValueError, RecursionError):
+            # a story may nest deeper than this reader goes
             return None, "no JSON"
         said = (frame.get(key) for key in KEYS) if isinstance(frame, dict) else iter(())
         kind = next((kind for kind in said if isinstance(kind, str) and kind in self.kinds), None)

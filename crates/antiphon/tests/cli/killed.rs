@@ -27,7 +27,7 @@ async fn until(socket: &mut Socket, kind: &str) -> Vec<Value> {
 }
 
 /// Talks in text to the server until an answer to the last question has begun; gives back every event.
-async fn talk(address: &str) -> Vec<Value> {
+async fn talk(address: &str) -> (Socket, Vec<Value>) {
     let mut socket = dial(address, "model=gpt-realtime").await;
     let settings = json!({ "type": "realtime", "output_modalities": ["text"] });
     let mut questions: Vec<Value> = vec![json!({ "type": "session.update", "session": settings })];
@@ -40,7 +40,8 @@ async fn talk(address: &str) -> Vec<Value> {
     for question in questions {
         send(&mut socket, &question).await;
     }
-    until(&mut socket, "response.content_part.added").await
+    let events = until(&mut socket, "response.content_part.added").await;
+    (socket, events)
 }
 
 /// Ids of the items that the client was told of.
@@ -56,7 +57,7 @@ fn told(events: &[Value]) -> Vec<String> {
 async fn what_a_client_was_told_survives_a_server_that_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start_with(dir.path(), &[("ANTIPHON_SCRIPTED__TOKEN_MS", "60000")]);
-    let events = talk(&server.address).await;
+    let (_socket, events) = talk(&server.address).await;
     server.child.kill().unwrap();
     server.child.wait().unwrap();
 
@@ -86,7 +87,7 @@ async fn another_server_goes_on_with_the_session_of_one_that_was_killed() {
     let slow = ("ANTIPHON_SCRIPTED__TOKEN_MS", "60000");
     let mut server = Server::start_with(dir.path(), &[redis, slow]);
     let other = Server::start_with(other_dir.path(), &[redis]);
-    let events = talk(&server.address).await;
+    let (_socket, events) = talk(&server.address).await;
     server.child.kill().unwrap();
     server.child.wait().unwrap();
 

@@ -18,6 +18,16 @@ const GREETING: &str = "Hi, this is an AI assistant.";
 /// Reads until words of this length were heard.
 async fn hears(world: &World, leg: &mut Leg, brand: Brand, characters: usize) {
     let from = leg.played;
+    hears_from(world, leg, (brand, from), characters).await;
+}
+
+/// The same behind what was played of the call before.
+async fn hears_from(
+    world: &World,
+    leg: &mut Leg,
+    (brand, from): (Brand, usize),
+    characters: usize,
+) {
     leg.until("the first of it", |leg| leg.played > from).await;
     let ms = characters * brand.ms_per_char();
     if brand.ms_per_char() > 10 {
@@ -58,7 +68,8 @@ async fn two_turns_and_a_barge_in(brand: Brand) {
         assert_eq!(again.parameter("callId"), document.parameter("callId"));
     }
     let mut leg = Leg::start(&call, &document).await;
-    hears(&world, &mut leg, brand, GREETING.len()).await;
+    // some of it may have been played before the carrier knew that its stream is open
+    hears_from(&world, &mut leg, (brand, 0), GREETING.len()).await;
     let status = document.status_callback.as_deref();
     if brand != Brand::Genesys {
         let answered = call.report(status, "in-progress", 2).await;
@@ -198,11 +209,6 @@ async fn a_call_over_exotel_has_two_turns_and_is_interrupted_exactly() {
 #[tokio::test]
 async fn a_call_over_vonage_has_two_turns_and_is_interrupted_exactly() {
     two_turns_and_a_barge_in(Brand::Vonage).await;
-}
-
-#[tokio::test]
-async fn a_call_over_genesys_has_two_turns_and_is_interrupted_exactly() {
-    two_turns_and_a_barge_in(Brand::Genesys).await;
 }
 
 /// Carriers that stream sound.

@@ -101,7 +101,7 @@ async fn a_token_that_expires_ends_its_socket() {
 #[tokio::test]
 async fn the_end_of_a_token_may_be_no_whole_number() {
     let world = World::start(with_rooms).await;
-    let exp = world.app().clock.unix_s() as f64 - 59.5;
+    let exp = world.app().clock.unix_s() as f64 - 56.5;
     let claims = json!({ "userId": "u", "chatId": "c", "exp": exp });
     let mut guest = Guest::enter(&world, &claims, "").await;
     assert_eq!(guest.closed().await, (4002, "Token expired".to_owned()));
